@@ -1,0 +1,64 @@
+# flexledger: `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	command -v $$candidate >/dev/null && $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$candidate && break; done)
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+export SOLCX_BINARY_PATH := $(CURDIR)/.tools/solc
+BROWNIE := HOME=$(CURDIR)/.tools/home brownie
+SOURCES := $(shell find contracts interfaces -name '*.sol')
+COMPILED := build/contracts/.compiled
+PACKAGES := offchain oracles lightnode scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help setup compile demo console test test-unit test-contracts test-services lint types bench lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing into the project's folder
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is missing: install it (Debian: apt-get install python3 python3-venv; macOS: brew install python@3.12)"; exit 1; fi
+	@$(PYTHON) scripts/setup/install.py
+	@mkdir -p .tools/home
+
+compile: setup $(COMPILED) ## compile the contracts that have changed
+
+$(COMPILED): $(SOURCES) brownie-config.yaml
+	@$(BROWNIE) compile
+	@mkdir -p $(@D) && touch $@
+
+demo: compile ## play a market day (GRID=..., DAY=YYYY-MM-DD, PODS=...)
+	@$(BIN)/flexledger demo $(if $(GRID),--grid $(GRID)) $(if $(DAY),--day $(DAY)) $(if $(PODS),--pods $(PODS))
+
+console: compile ## brownie console with the deployed contracts and helpers in scope
+	@$(BROWNIE) console --network development
+
+test: test-unit test-contracts ## all tests
+
+test-unit: compile ## tests of everything but the contracts
+	@$(BIN)/pytest -n 2 --ignore=tests/contracts --ignore=tests/services tests
+
+test-contracts: compile ## contract tests on a local chain
+	@$(BROWNIE) test tests/contracts
+
+lint: setup ## style, and the directions of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: setup ## type check
+	@$(BIN)/mypy $(PACKAGES)
+
+bench: compile ## measure ours against its peers; writes build/bench/results.json
+	@$(BIN)/python -m tests.benchmarks
+
+lock: ## pin the Python packages anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements/bootstrap.in -o requirements/bootstrap.txt
+	@BROWNIE_NOCOMPILE=1 $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-binary eth-brownie requirements/requirements.in -o requirements/lock.txt
+
+clean: ## remove what was built and played, not what was installed
+	@rm -rf build reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+distclean: clean ## remove what was installed, too
+	@rm -rf .venv .tools node_modules *.egg-info

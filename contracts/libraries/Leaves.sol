@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+/// @title Leaves of the market's lists
+/// @notice Field lists and hashes of every kind of leaf, equal to `offchain/protocol/leaves.py`, where each field is explained.
+/// A leaf's hash is keccak256(keccak256(abi.encode(kind, fields...))), as in OpenZeppelin's StandardMerkleTree.
+library Leaves {
+    uint8 internal constant OFFER = 1;
+    uint8 internal constant REQUEST = 2;
+    uint8 internal constant EFFECTIVENESS = 3;
+    uint8 internal constant BASELINE = 4;
+    uint8 internal constant OUTCOME_BY_OFFER = 5;
+    uint8 internal constant OUTCOME_BY_REQUEST = 6;
+    uint8 internal constant OUTCOME_RESERVE = 7;
+    uint8 internal constant REFUSAL = 8;
+    uint8 internal constant READING = 9;
+    uint8 internal constant SETTLEMENT = 10;
+    uint8 internal constant CLAIM = 11;
+
+    struct OfferLeaf {
+        uint32 position;
+        uint32 length;
+        bytes32 pod;
+        uint16 slot;
+        uint16 lastSlot;
+        uint16 durationSlots;
+        uint8 product;
+        uint32 powerW;
+        uint32 minPowerW;
+        uint64 priceUeurPerKw;
+        uint32 exclusiveGroup;
+        uint32 linkedTo;
+        uint8 options;
+        bytes32 payback;
+        bytes32 salt;
+    }
+
+    struct RequestLeaf {
+        uint32 position;
+        uint32 length;
+        uint32 area;
+        uint16 slot;
+        uint8 product;
+        uint32 reliefW;
+        uint64 priceCapUeurPerKw;
+        uint16 reservePermille;
+        uint64 availabilityPriceUeurPerKw;
+        bytes32 element;
+        bytes32 gridModel;
+        bytes32 salt;
+    }
+
+    struct EffectivenessLeaf {
+        uint32 position;
+        uint32 length;
+        uint32 area;
+        bytes32 pod;
+        uint16 effectivenessPermille;
+        bytes32 salt;
+    }
+
+    struct BaselineLeaf {
+        uint32 position;
+        uint32 length;
+        bytes32 pod;
+        uint16 slot;
+        int32 powerW;
+        int32 reactiveVar;
+        bytes32 salt;
+    }
+
+    struct OutcomeByOfferLeaf {
+        uint32 position;
+        uint32 length;
+        uint32 commitment;
+        uint32 offerPosition;
+        uint32 acceptedW;
+        uint8 status;
+        uint16 startSlot;
+        uint32 firstByRequest;
+        bytes32 salt;
+    }
+
+    struct OutcomeByRequestLeaf {
+        uint32 position;
+        uint32 length;
+        uint32 requestPosition;
+        uint32 effectivenessPosition;
+        uint32 offerPosition;
+        bytes32 pod;
+        uint16 slot;
+        uint8 product;
+        uint32 acceptedW;
+        uint64 priceUeurPerKw;
+        uint16 effectivenessPermille;
+        uint64 requestRunningWPermille;
+        uint32 offerRunningW;
+        uint32 podRunningW;
+        uint32 podTotalW;
+        uint32 nextForOffer;
+        uint32 nextForPod;
+        uint64 runningUeur;
+        bytes32 salt;
+    }
+
+    struct RefusalLeaf {
+        uint32 position;
+        uint32 length;
+        uint32 byRequestPosition;
+        uint32 offerPosition;
+        uint16 slot;
+        uint8 product;
+        uint32 refusedW;
+        bytes32 element;
+        int64 margin;
+        uint8 marginUnit;
+        bytes32 gridModel;
+        bytes32 salt;
+    }
+
+    struct ReadingLeaf {
+        uint32 position;
+        uint32 length;
+        bytes32 pod;
+        address node;
+        uint64 startTime;
+        uint32 periodS;
+        uint32 absorbedActiveWh;
+        uint32 injectedActiveWh;
+        uint32 absorbedInductiveVarh;
+        uint32 injectedInductiveVarh;
+        uint32 absorbedCapacitiveVarh;
+        uint32 injectedCapacitiveVarh;
+        uint64 sequence;
+        bytes32 r;
+        bytes32 vs;
+    }
+
+    struct SettlementLeaf {
+        uint32 position;
+        uint32 length;
+        bytes32 pod;
+        uint16 slot;
+        uint8 product;
+        address payer;
+        address payee;
+        uint32 acceptedW;
+        uint32 deliveredW;
+        uint8 status;
+        uint64 paymentUeur;
+        uint64 penaltyUeur;
+        uint64 rewardUeur;
+        uint64 rewardPenaltyUeur;
+        uint64 pairPaymentUeur;
+        uint64 pairPenaltyUeur;
+        uint64 podRewardUeur;
+        uint64 podRewardPenaltyUeur;
+        uint32 nextForPair;
+        uint32 nextForPod;
+        bytes32 salt;
+    }
+
+    function hash(OfferLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(OFFER, leaf));
+    }
+
+    function hash(RequestLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(REQUEST, leaf));
+    }
+
+    function hash(EffectivenessLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(EFFECTIVENESS, leaf));
+    }
+
+    function hash(BaselineLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(BASELINE, leaf));
+    }
+
+    function hash(OutcomeByOfferLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(OUTCOME_BY_OFFER, leaf));
+    }
+
+    function hash(OutcomeByRequestLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(OUTCOME_BY_REQUEST, leaf));
+    }
+
+    function hashReserve(OutcomeByRequestLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(OUTCOME_RESERVE, leaf));
+    }
+
+    function hash(RefusalLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(REFUSAL, leaf));
+    }
+
+    function hash(ReadingLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(READING, leaf));
+    }
+
+    function hash(SettlementLeaf memory leaf) internal pure returns (bytes32) {
+        return _double(abi.encode(SETTLEMENT, leaf));
+    }
+
+    /// @param wallets customers' wallets, @param amounts token units (10^-6) each; up to 100 of both
+    function hashClaim(uint32 position, uint32 length, address[] memory wallets, uint64[] memory amounts)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return _double(abi.encode(CLAIM, position, length, wallets, amounts));
+    }
+
+    function _double(bytes memory encoded) private pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(encoded)));
+    }
+}

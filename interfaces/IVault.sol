@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// @title The market's money: escrow, collateral and bonds
+/// @notice Holds the euro token (6 decimals, so its unit is 10^-6 euro). An account's balance is free, or locked under a
+/// key. Only controllers, the market's own contracts, lock, release and move; owners withdraw what is free.
+interface IVault {
+    event Deposited(address indexed account, address indexed from, uint256 amountUeur);
+    event Withdrawn(address indexed account, uint256 amountUeur);
+    event Locked(bytes32 indexed key, address indexed account, uint256 amountUeur);
+    event Released(bytes32 indexed key, address indexed account, uint256 amountUeur);
+    event Moved(bytes32 indexed key, address indexed from, address indexed to, uint256 amountUeur);
+    event ControllersSet(address[] controllers);
+
+    error VaultWrongDecimals(address token, uint8 decimals);
+    error VaultNothingArrived(address account, uint256 amountUeur);
+    error VaultNotAController(address sender);
+    error VaultControllersAlreadySet();
+    error VaultNoControllers();
+    error VaultZeroAccount();
+    error VaultInsufficientFree(address account, uint256 freeUeur, uint256 neededUeur);
+    error VaultInsufficientLocked(bytes32 key, address account, uint256 lockedUeur, uint256 neededUeur);
+
+    /// @notice Names the contracts that may lock, release and move. Once, by an administrator.
+    function setControllers(address[] calldata controllers) external;
+
+    /// @notice Takes tokens from the sender into its free balance. Credits what arrived.
+    function deposit(uint256 amountUeur) external;
+
+    /// @notice Takes tokens from the sender into another account's free balance. Credits what arrived.
+    function depositFor(address account, uint256 amountUeur) external;
+
+    /// @notice Pays tokens out of the sender's free balance.
+    function withdraw(uint256 amountUeur) external;
+
+    /// @notice From free to locked under a key. Controllers only.
+    function lock(bytes32 key, address account, uint256 amountUeur) external;
+
+    /// @notice From free to locked, as much as is free up to a limit. Controllers only.
+    /// @return lockedUeur what was locked
+    function lockUpTo(bytes32 key, address account, uint256 limitUeur) external returns (uint256 lockedUeur);
+
+    /// @notice From locked back to free. Controllers only.
+    function release(bytes32 key, address account, uint256 amountUeur) external;
+
+    /// @notice From locked of one account to free of another. Controllers only.
+    function move(bytes32 key, address from, address to, uint256 amountUeur) external;
+
+    /// @notice The token held.
+    function euro() external view returns (address);
+
+    /// @notice What an account may withdraw or commit, 10^-6 euro.
+    function free(address account) external view returns (uint256);
+
+    /// @notice What an account has locked under a key, 10^-6 euro.
+    function locked(bytes32 key, address account) external view returns (uint256);
+
+    /// @notice Whether an address may lock, release and move.
+    function isController(address account) external view returns (bool);
+}

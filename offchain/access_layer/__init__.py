@@ -1,0 +1,1 @@
+"""The blockchain access layer: takes in what Light Nodes send. Its anchoring daemon is `oracles.anchoring`."""

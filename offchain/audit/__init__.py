@@ -1,0 +1,1 @@
+"""What an auditor does: replay a session from the chain and the documents, trusting neither operator nor oracles."""

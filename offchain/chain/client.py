@@ -1,0 +1,271 @@
+"""A typed client of the market's contracts for daemons, platforms and tools."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any, TypeVar
+
+from eth_abi.abi import decode
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_utils.abi import function_abi_to_4byte_selector
+from web3 import HTTPProvider, Web3
+from web3.contract import Contract
+from web3.exceptions import ContractCustomError, ContractLogicError, TransactionNotFound, Web3RPCError
+
+from offchain.chain.manifest import Manifest
+from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.signatures import domain_separator
+
+MOST_GAS = 16_000_000
+"""No transaction above this: consortium chains refuse them (see design.md)."""
+
+LOGS_PER_QUERY_BLOCKS = 10_000
+
+Result = TypeVar("Result")
+
+
+class ChainUnavailable(FlexledgerError):
+    """The node doesn't answer, or isn't the chain that the manifest names."""
+
+
+class ChainRefused(FlexledgerError):
+    """A contract refused a call: `error` is the name of its custom error, `arguments` what it says."""
+
+    def __init__(self, call: str, error: str, arguments: tuple[object, ...]) -> None:
+        shown = ", ".join(str(argument) for argument in arguments)
+        super().__init__(f"{call} was refused: {error}({shown})")
+        self.call = call
+        self.error = error
+        self.arguments = arguments
+
+
+@dataclass(frozen=True)
+class Event:
+    """A log of a contract of ours, decoded."""
+
+    contract: str
+    name: str
+    args: Mapping[str, Any]
+    block: int
+    index: int
+    transaction: bytes
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A mined transaction: its hash, block and gas."""
+
+    transaction: bytes
+    block: int
+    gas_used: int
+
+
+class ChainClient:
+    """Calls, transactions and events of one deployment, as one account (or none: reading only).
+
+    The clock of the market is the chain's: `now_s` is the time of the newest block. `confirmations`: how many blocks
+    must lie on top of one before its events are acted on (0 on the local chain).
+    """
+
+    def __init__(
+        self,
+        rpc_url: str,
+        manifest: Manifest,
+        private_key: bytes | None = None,
+        confirmations: int = 0,
+        receipt_timeout_s: float = 60.0,
+    ) -> None:
+        self._w3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": 30}))
+        self.manifest = manifest
+        self._account: LocalAccount | None = Account.from_key(private_key) if private_key else None
+        self._confirmations = confirmations
+        self._receipt_timeout_s = receipt_timeout_s
+        self._contracts: dict[str, Contract] = {
+            name: self._w3.eth.contract(address=Web3.to_checksum_address(entry.address), abi=entry.abi)
+            for name, entry in manifest.contracts.items()
+        }
+        self._errors = _errors_by_selector(manifest)
+        self._times: dict[int, int] = {}
+
+    @property
+    def address(self) -> str:
+        """The account that transactions come from."""
+        if self._account is None:
+            raise FlexledgerError("this client has no key: it can only read")
+        return str(self._account.address)
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id, which must be the manifest's."""
+        try:
+            chain_id = int(self._w3.eth.chain_id)
+        except OSError as problem:
+            raise ChainUnavailable(f"the node doesn't answer: {problem}") from None
+        if chain_id != self.manifest.chainId:
+            raise ChainUnavailable(
+                f"the node is of chain {chain_id}, the manifest of {self.manifest.chainId}"
+            )
+        return chain_id
+
+    def address_of(self, contract: str) -> str:
+        """Address of a contract of the deployment."""
+        return str(self._contracts[contract].address)
+
+    def now_s(self) -> int:
+        """Time of the newest block."""
+        return int(self._w3.eth.get_block("latest")["timestamp"])
+
+    def time_of(self, block: int) -> int:
+        """Time of a block."""
+        if block not in self._times:
+            self._times[block] = int(self._w3.eth.get_block(block)["timestamp"])
+        return self._times[block]
+
+    def head(self) -> int:
+        """Newest block that is deep enough to act on."""
+        return max(0, int(self._w3.eth.block_number) - self._confirmations)
+
+    def call(self, contract: str, function: str, *args: object, block: int | None = None) -> Any:
+        """Result of a view function; structs come as tuples. ChainRefused where it reverts."""
+        bound = self._contracts[contract].functions[function](*map(_plain, args))
+        return self._refusing(
+            f"{contract}.{function}", lambda: bound.call(block_identifier=block or "latest")
+        )
+
+    def call_at(self, address: str, interface: str, function: str, *args: object) -> Any:
+        """As `call`, of a contract that isn't in the manifest but has an interface that is."""
+        bound = self._w3.eth.contract(
+            address=Web3.to_checksum_address(address), abi=self.manifest.interfaces[interface]
+        ).functions[function](*map(_plain, args))
+        return self._refusing(f"{interface}.{function}", lambda: bound.call())
+
+    def domain(self, contract: str) -> bytes:
+        """EIP-712 domain separator of a contract of the deployment."""
+        return domain_separator(
+            f"flexledger {contract}", "1", self.manifest.chainId, self.address_of(contract)
+        )
+
+    def send(self, contract: str, function: str, *args: object) -> Receipt:
+        """Send a transaction and wait until it is mined. ChainRefused where it would revert: nothing is sent then."""
+        if self._account is None:
+            raise FlexledgerError("this client has no key: it can only read")
+        account, label = self._account, f"{contract}.{function}"
+        bound = self._contracts[contract].functions[function](*map(_plain, args))
+        gas = self._refusing(label, lambda: bound.estimate_gas({"from": account.address}))
+        fee = self._w3.eth.get_block("latest").get("baseFeePerGas", 0)
+        tip = self._w3.eth.max_priority_fee if fee else 0
+        transaction = bound.build_transaction(
+            {
+                "from": account.address,
+                "nonce": self._w3.eth.get_transaction_count(account.address, "pending"),
+                "gas": min(MOST_GAS, gas + gas // 4),
+                "chainId": self.manifest.chainId,
+                "maxFeePerGas": 2 * fee + tip,
+                "maxPriorityFeePerGas": tip,
+            }
+        )
+        signed = account.sign_transaction(transaction)
+        transaction_hash = self._w3.eth.send_raw_transaction(signed.raw_transaction)
+        receipt = self._w3.eth.wait_for_transaction_receipt(
+            transaction_hash, timeout=self._receipt_timeout_s, poll_latency=0.01
+        )
+        if receipt["status"] != 1:
+            raise ChainRefused(label, "reverted when mined", (transaction_hash.hex(),))
+        return Receipt(bytes(transaction_hash), int(receipt["blockNumber"]), int(receipt["gasUsed"]))
+
+    def events(
+        self, contract: str, event: str, first_block: int | None = None, **indexed: object
+    ) -> list[Event]:
+        """Events of a contract up to `head`, oldest first, filtered by indexed arguments."""
+        first = self.manifest.contracts[contract].block if first_block is None else first_block
+        last = self.head()
+        out = []
+        bound = self._contracts[contract].events[event]()
+        while first <= last:
+            upto = min(last, first + LOGS_PER_QUERY_BLOCKS - 1)
+            for log in bound.get_logs(from_block=first, to_block=upto, argument_filters=indexed):
+                out.append(
+                    Event(
+                        contract,
+                        event,
+                        dict(log["args"]),
+                        int(log["blockNumber"]),
+                        int(log["logIndex"]),
+                        bytes(log["transactionHash"]),
+                    )
+                )
+            first = upto + 1
+        return out
+
+    def transactions(self) -> Iterator[tuple[str, str, int]]:
+        """(contract, function, gas used) of every successful transaction to the deployment, oldest first."""
+        functions = {
+            (entry.address.lower(), function_abi_to_4byte_selector(item).hex()): (name, str(item["name"]))
+            for name, entry in self.manifest.contracts.items()
+            for item in entry.abi
+            if item["type"] == "function"
+        }
+        for number in range(self.manifest.first_block, self.head() + 1):
+            block = self._w3.eth.get_block(number, full_transactions=True)
+            for transaction in block["transactions"]:
+                to, selector = str(transaction.get("to") or "").lower(), bytes(transaction["input"])[:4].hex()
+                if (to, selector) in functions:
+                    receipt = self._w3.eth.get_transaction_receipt(transaction["hash"])
+                    if receipt["status"] == 1:
+                        yield (*functions[to, selector], int(receipt["gasUsed"]))
+
+    def transaction_exists(self, transaction: bytes) -> bool:
+        """Whether the chain holds a transaction (a reorg may have dropped it)."""
+        try:
+            return self._w3.eth.get_transaction(transaction)["blockNumber"] is not None
+        except TransactionNotFound:
+            return False
+
+    def wait_until(
+        self, instant_s: int, poll_s: float = 1.0, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait until the chain's clock has reached an instant, or `stop` says so."""
+        while self.now_s() < instant_s and not stop():
+            time.sleep(poll_s)
+
+    def _refusing(self, label: str, action: Callable[[], Result]) -> Result:
+        try:
+            return action()
+        except (ContractCustomError, ContractLogicError) as refusal:
+            raise self._refusal(label, refusal.data if hasattr(refusal, "data") else None, refusal) from None
+        except Web3RPCError as refusal:
+            response = refusal.rpc_response or {}
+            error = response.get("error")
+            data = error.get("data") if isinstance(error, dict) else None
+            raise self._refusal(label, data, refusal) from None
+        except OSError as problem:
+            raise ChainUnavailable(f"{label}: the node doesn't answer: {problem}") from None
+
+    def _refusal(self, label: str, data: object, cause: Exception) -> ChainRefused:
+        if isinstance(data, str) and data.startswith("0x") and len(data) >= 10:
+            raw = bytes.fromhex(data[2:])
+            known = self._errors.get(raw[:4])
+            if known is not None:
+                name, types = known
+                return ChainRefused(label, name, decode(types, raw[4:]))
+        return ChainRefused(label, str(cause), ())
+
+
+def _errors_by_selector(manifest: Manifest) -> dict[bytes, tuple[str, list[str]]]:
+    out: dict[bytes, tuple[str, list[str]]] = {}
+    for entry in manifest.contracts.values():
+        for item in entry.abi:
+            if item["type"] == "error":
+                selector = function_abi_to_4byte_selector({**item, "type": "function"})
+                out[selector] = (str(item["name"]), [str(parameter["type"]) for parameter in item["inputs"]])
+    return out
+
+
+def _plain(value: object) -> object:
+    """A dataclass as the tuple that a struct is, lists of them alike."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple(_plain(getattr(value, name)) for name in value.__dataclass_fields__)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(entry) for entry in value]
+    return value

@@ -1,0 +1,120 @@
+"""The DSO technical platform's REST API. It only translates HTTP; `DsoService` does the work."""
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+
+from offchain.dso.records import ActivationStatus, KnownPod, PodChange
+from offchain.dso.service import DsoService
+from offchain.protocol.documents.base import dump
+from offchain.protocol.documents.light_node import ActivationService
+from offchain.protocol.documents.pod import ActionType
+from offchain.protocol.units import MAX_UNIX_S
+from offchain.rest.app import Authenticator, Caller, FromTime, RawBody, ToTime, new_app, read_each
+from offchain.rest.registry import RegistryEntry
+from offchain.rest.settings import ApiSettings, Role
+
+MOST_A_CALL = 10_000
+"""PoDs or activations in one request."""
+
+
+class PodView(BaseModel):
+    """A PoD as the DSO knows it."""
+
+    podId: str
+    pseudonym: str
+    aggregatorId: str
+    nodeUser: str
+    poMId: str | None
+
+
+class ActivationView(BaseModel):
+    """Where an activation is. Times in Unix seconds, null until it has happened."""
+
+    podId: str
+    PoD: str
+    ActivationId: str
+    status: ActivationStatus
+    firstQuarterHour: int
+    sentTime: int | None
+    timesSent: int
+    acknowledgedTime: int | None
+
+
+class Taken(BaseModel):
+    """How many items were taken."""
+
+    taken: int
+
+
+def create_app(service: DsoService, settings: ApiSettings) -> FastAPI:
+    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are.
+
+    POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
+    POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.
+    """
+    app = new_app("DSO technical platform")
+    authenticated = Annotated[Caller, Depends(Authenticator(settings))]
+
+    @app.post("/pods")
+    def announce_pods(caller: authenticated, raw: RawBody) -> Taken:
+        caller.require(Role.CUSTOMER_DATABASE)
+        entries = read_each(RegistryEntry, raw, MOST_A_CALL)
+        service.announce([_change(entry) for entry in entries])
+        return Taken(taken=len(entries))
+
+    @app.get("/pods")
+    def pods(caller: authenticated) -> list[PodView]:
+        caller.require(Role.DSO, Role.CUSTOMER_DATABASE)
+        return [
+            PodView(
+                podId=pod.pod_id,
+                pseudonym="0x" + pod.pseudonym.hex(),
+                aggregatorId=pod.aggregator,
+                nodeUser=pod.node_user,
+                poMId=pod.pom_id,
+            )
+            for pod in service.pods()
+        ]
+
+    @app.post("/setPoints")
+    def take_set_points(caller: authenticated, raw: RawBody) -> Taken:
+        caller.require(Role.AGGREGATOR)
+        activations = read_each(ActivationService, raw, MOST_A_CALL)
+        service.take(caller.name, activations)
+        return Taken(taken=len(activations))
+
+    @app.get("/setPoints")
+    def set_points(
+        caller: authenticated, from_s: FromTime = 0, to_s: ToTime = MAX_UNIX_S
+    ) -> list[ActivationView]:
+        caller.require(Role.AGGREGATOR, Role.DSO)
+        own = caller.name if caller.role is Role.AGGREGATOR else None
+        return [
+            ActivationView(
+                podId=tracked.pod_id,
+                PoD="0x" + tracked.sent.pod.hex(),
+                ActivationId="0x" + tracked.sent.activation_id.hex(),
+                status=status,
+                firstQuarterHour=tracked.first_s,
+                sentTime=tracked.sent_s,
+                timesSent=tracked.times_sent,
+                acknowledgedTime=tracked.acknowledged_s,
+            )
+            for tracked, status in service.activations(own, from_s, to_s)
+        ]
+
+    return app
+
+
+def _change(entry: RegistryEntry) -> PodChange:
+    known = KnownPod(
+        pod_id=entry.pod.pod_id,
+        pseudonym=entry.pseudonym,
+        aggregator=entry.pod.aggregator_id,
+        node_user=entry.node_user,
+        node_address=entry.node_address,
+        document=dump(entry.pod).decode(),
+    )
+    return PodChange(known, removed=entry.pod.action_type is ActionType.DELETE)

@@ -1,0 +1,88 @@
+"""What the DSO's platform knows: PoDs, activations and their way to the Light Nodes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from offchain.protocol.documents.light_node import ActivationService
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What Light Nodes sign for: the chain, and the address of its ReadingAnchor."""
+
+    chain_id: int
+    reading_anchor: str
+
+
+@dataclass(frozen=True)
+class KnownPod:
+    """A PoD as the Shared Customer Database announced it. `document`: D2.3's PoD model, canonical JSON."""
+
+    pod_id: str
+    pseudonym: bytes
+    aggregator: str
+    node_user: str
+    node_address: str
+    document: str
+    pom_id: str | None = None
+
+
+@dataclass(frozen=True)
+class PodChange:
+    """A PoD that is new or changed, or removed."""
+
+    pod: KnownPod
+    removed: bool
+
+
+class ActivationStatus(StrEnum):
+    """How far an activation has come."""
+
+    WAITING = "waiting"
+    """Kept, not yet with the broker."""
+    SENT = "sent"
+    """With the broker; its first quarter-hour hasn't begun, so that no acknowledgement is due."""
+    ACKNOWLEDGED = "acknowledged"
+    MISSING = "missing"
+    """Its first quarter-hour has begun and there is no acknowledgement."""
+
+
+@dataclass(frozen=True)
+class TrackedActivation:
+    """An activation on its way. `asked`: as the aggregator sent it; `sent`: as the node gets it, Timestamp and all.
+
+    Times in Unix seconds, None until it has happened.
+    """
+
+    number: int
+    pod_id: str
+    aggregator: str
+    node_address: str
+    topic: str
+    asked: ActivationService
+    sent: ActivationService
+    sent_s: int | None
+    times_sent: int
+    acknowledged_s: int | None
+
+    @property
+    def first_s(self) -> int:
+        """When its first quarter-hour begins."""
+        return self.sent.set_points[0].quarter_hour
+
+    def status(self, now_s: int, ack_grace_s: int) -> ActivationStatus:
+        """Where it is now; an acknowledgement is due `ack_grace_s` after the first quarter-hour's start."""
+        if self.acknowledged_s is not None:
+            return ActivationStatus.ACKNOWLEDGED
+        if self.first_s + ack_grace_s <= now_s:
+            return ActivationStatus.MISSING
+        return ActivationStatus.WAITING if self.sent_s is None else ActivationStatus.SENT
+
+
+@dataclass(frozen=True)
+class RefusedAcknowledgement:
+    """An acknowledgement that wasn't believed, and why."""
+
+    payload: bytes
+    reason: str
+    received_s: int

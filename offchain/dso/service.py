@@ -1,0 +1,192 @@
+"""What the DSO's technical platform does: keeps the PoDs, takes set points, and sees them to the Light Nodes."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from offchain.dso.records import (
+    ActivationStatus,
+    Deployment,
+    KnownPod,
+    PodChange,
+    RefusedAcknowledgement,
+    TrackedActivation,
+)
+from offchain.dso.store import DsoStore
+from offchain.messaging.mqtt import Message, MessagingRefused, MessagingUnavailable
+from offchain.messaging.topics import set_points
+from offchain.protocol.documents.base import dump, parse
+from offchain.protocol.documents.light_node import ActivationData, ActivationService, Packet, set_points_hash
+from offchain.protocol.errors import FlexledgerError, InvalidInput
+from offchain.protocol.signatures import recover_address
+from offchain.protocol.typed_data import SetPoints
+from offchain.rest.refusals import Conflict, NotFound
+
+logger = logging.getLogger(__name__)
+
+LEAD_TIME_S = 900
+"""Set points come at least this long before their first quarter-hour begins."""
+ACK_GRACE_S = 60
+"""A node acknowledges when its EMS has taken the first set point: at the start of its quarter-hour, or soon after."""
+RESEND_AFTER_S = 300
+MOST_PER_PUBLISH = 200
+
+
+class Publisher(Protocol):
+    """The way to the Light Nodes."""
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Returns once the broker has them all. Raises MessagingUnavailable or MessagingRefused."""
+
+
+class PomListener(Protocol):
+    """Who wants to know the PoM of each PoD: the Shared Customer Database."""
+
+    def associate(self, pod_id: str, pom_id: str) -> None:
+        """Take note of a PoD's PoM. Raises FlexledgerError if it can't; it is told again later."""
+
+
+class DsoService:
+    """The platform. `clock`: UTC Unix seconds. `pom_of_pod`: the DSO's own grid data, None where it knows no PoM.
+
+    `deployment`: what Light Nodes sign for.
+    """
+
+    def __init__(
+        self,
+        store: DsoStore,
+        publisher: Publisher,
+        pom_listener: PomListener,
+        pom_of_pod: Callable[[str], str | None],
+        clock: Callable[[], int],
+        deployment: Deployment,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._deployment = deployment
+        self._pom_listener = pom_listener
+        self._pom_of_pod = pom_of_pod
+        self._clock = clock
+
+    def announce(self, changes: Sequence[PodChange]) -> None:
+        """Take note of new, changed and removed PoDs, in order, and find their PoMs. The same again is no harm."""
+        with self._store.transaction():
+            for change in changes:
+                if change.removed:
+                    self._store.remove_pod(change.pod.pod_id)
+                else:
+                    self._store.put_pod(replace(change.pod, pom_id=self._pom_of_pod(change.pod.pod_id)))
+
+    def pods(self) -> list[KnownPod]:
+        """All PoDs."""
+        return self._store.pods()
+
+    def take(self, aggregator: str, activations: Sequence[ActivationService]) -> None:
+        """Take set points from an aggregator, all or none; they are in the outbox when this returns.
+
+        The same activation again changes nothing. Raises NotFound for a PoD that isn't this aggregator's, Conflict
+        for an activation id used before with other content, InvalidInput for one that comes too late.
+        """
+        now_s = self._clock()
+        with self._store.transaction():
+            for index, activation in enumerate(activations):
+                self._take_one(aggregator, activation, f"[{index}]", now_s)
+
+    def _take_one(self, aggregator: str, asked: ActivationService, where: str, now_s: int) -> None:
+        pod = self._store.pod(asked.pod)
+        if pod is None or pod.aggregator != aggregator:
+            shown = "0x" + asked.pod.hex()
+            raise NotFound(f"{where}.PoD = {shown!r}: must be a PoD of aggregator {aggregator!r}")
+        known = self._store.activation(asked.pod, asked.activation_id)
+        if known is not None:
+            if known.asked != asked:
+                shown = "0x" + asked.activation_id.hex()
+                raise Conflict(f"{where}.ActivationId = {shown!r}: was sent before with other content")
+            return
+        first_s = asked.set_points[0].quarter_hour
+        if first_s < now_s + LEAD_TIME_S:
+            rule = f"must be at least {LEAD_TIME_S} s ahead: it is {now_s} now"
+            raise InvalidInput(f"{where}.Set-Point[0].quarterHour", first_s, rule)
+        sent = asked.model_copy(update={"timestamp": now_s})
+        self._store.add_activation(pod, asked, sent, set_points(pod.node_user))
+
+    def step(self) -> None:
+        """Do what is due: send what is new or missing, report PoMs. What fails is tried again at the next step."""
+        self._send()
+        self._report_poms()
+
+    def _send(self) -> None:
+        now_s = self._clock()
+        while due := self._store.due(now_s, ACK_GRACE_S, RESEND_AFTER_S, MOST_PER_PUBLISH):
+            try:
+                self._publish(due, now_s)
+            except MessagingUnavailable as problem:
+                logger.warning("set points wait for the broker: %s", problem)
+                return
+
+    def _publish(self, due: Sequence[TrackedActivation], now_s: int) -> None:
+        try:
+            self._publisher.publish([Message(tracked.topic, dump(tracked.sent)) for tracked in due])
+        except MessagingRefused as problem:
+            # Tried again after a while, as what isn't acknowledged is: others must not wait for it.
+            logger.error("the broker refuses set points: %s", problem)
+        self._store.mark_sent(due, now_s)
+
+    def _report_poms(self) -> None:
+        for pod in self._store.unreported_poms():
+            if pod.pom_id is None:
+                continue
+            try:
+                self._pom_listener.associate(pod.pod_id, pod.pom_id)
+            except FlexledgerError as problem:
+                logger.warning("PoM of %s isn't reported yet: %s", pod.pod_id, problem)
+                continue
+            self._store.mark_pom_reported(pod)
+
+    def on_acknowledgement(self, payload: bytes) -> None:
+        """Take a Light Node's acknowledgement; one that isn't believed is kept with the reason, and changes nothing."""
+        now_s = self._clock()
+        try:
+            tracked = self._acknowledged(payload)
+        except InvalidInput as refusal:
+            logger.warning("acknowledgement refused: %s", refusal)
+            self._store.refuse_acknowledgement(RefusedAcknowledgement(payload, str(refusal), now_s))
+            return
+        self._store.mark_acknowledged(tracked, payload, now_s)
+
+    def _acknowledged(self, payload: bytes) -> TrackedActivation:
+        packet = parse(Packet[ActivationData], payload)
+        data = packet.input_data
+        tracked = self._store.activation(packet.pod, data.activation_id)
+        if tracked is None:
+            shown = "0x" + data.activation_id.hex()
+            raise InvalidInput("ActivationId", shown, "must be an activation that was sent to this PoD")
+        if data.set_points != tracked.sent.set_points or data.status[0] != tracked.sent.timestamp:
+            raise InvalidInput("InputData", data, "must be the set points and the time that were sent")
+        digest = acknowledgement_digest(packet, self._deployment)
+        if packet.hash != digest:
+            raise InvalidInput("Hash", "0x" + packet.hash.hex(), f"must be the digest 0x{digest.hex()}")
+        signer = recover_address(digest, packet.signed_hash)
+        if signer != tracked.node_address:
+            raise InvalidInput(
+                "SignedHash", signer, f"must be signed by the PoD's node, {tracked.node_address}"
+            )
+        return tracked
+
+    def activations(
+        self, aggregator: str | None, from_s: int, to_s: int
+    ) -> list[tuple[TrackedActivation, ActivationStatus]]:
+        """Activations that begin in [from_s, to_s) and where they are, of one aggregator or (None) all."""
+        now_s = self._clock()
+        found = self._store.activations(aggregator, from_s, to_s)
+        return [(tracked, tracked.status(now_s, ACK_GRACE_S)) for tracked in found]
+
+
+def acknowledgement_digest(packet: Packet[ActivationData], deployment: Deployment) -> bytes:
+    """What a Light Node signs when its EMS has taken an activation: the EIP-712 digest of SetPoints."""
+    data = packet.input_data
+    points = data.set_points
+    return SetPoints(
+        packet.pod, data.activation_id, points[0].quarter_hour, set_points_hash(points), *data.status
+    ).digest(deployment.chain_id, deployment.reading_anchor)

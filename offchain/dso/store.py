@@ -1,0 +1,214 @@
+"""The DSO platform's memory in one SQLite file: PoDs, activations, and the outbox that activations are."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from offchain.dso.records import KnownPod, RefusedAcknowledgement, TrackedActivation
+from offchain.protocol.documents.base import dump, parse
+from offchain.protocol.documents.light_node import ActivationService
+from offchain.protocol.terms import SLOT_S
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pods (
+    pod_id TEXT PRIMARY KEY,
+    pseudonym BLOB UNIQUE NOT NULL,
+    aggregator TEXT NOT NULL,
+    node_user TEXT NOT NULL,
+    node_address TEXT NOT NULL,
+    document TEXT NOT NULL,
+    pom_id TEXT,
+    pom_reported INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS activations (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    pod_id TEXT NOT NULL,
+    pseudonym BLOB NOT NULL,
+    node_address TEXT NOT NULL,
+    activation BLOB NOT NULL,
+    aggregator TEXT NOT NULL,
+    asked BLOB NOT NULL,
+    sent BLOB NOT NULL,
+    topic TEXT NOT NULL,
+    first_s INTEGER NOT NULL,
+    end_s INTEGER NOT NULL,
+    sent_s INTEGER,
+    times_sent INTEGER NOT NULL DEFAULT 0,
+    acknowledged_s INTEGER,
+    acknowledgement BLOB,
+    UNIQUE (pseudonym, activation)
+);
+CREATE INDEX IF NOT EXISTS activations_unacknowledged ON activations (end_s) WHERE acknowledged_s IS NULL;
+CREATE INDEX IF NOT EXISTS activations_by_aggregator ON activations (aggregator, first_s);
+CREATE TABLE IF NOT EXISTS refused_acknowledgements (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    payload BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    received_s INTEGER NOT NULL
+);
+"""
+_POD = "pod_id, pseudonym, aggregator, node_user, node_address, document, pom_id"
+_TRACKED = "number, pod_id, aggregator, node_address, topic, asked, sent, sent_s, times_sent, acknowledged_s"
+
+
+class DsoStore:
+    """PoDs and activations; safe to use from the API's, the messaging client's and a daemon's threads."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # FULL: an aggregator that was told its set points are taken relies on it, power cut or not.
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes made inside are kept together, or none of them. Not to be nested."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def put_pod(self, pod: KnownPod) -> None:
+        """Keep what is now known of a PoD; its PoM counts as not yet reported."""
+        self._rows(f"INSERT OR REPLACE INTO pods ({_POD}) VALUES (?, ?, ?, ?, ?, ?, ?)", *astuple(pod))
+
+    def remove_pod(self, pod_id: str) -> None:
+        """Forget a PoD; its activations stay."""
+        self._rows("DELETE FROM pods WHERE pod_id = ?", pod_id)
+
+    def pod(self, pseudonym: bytes) -> KnownPod | None:
+        """A PoD by its pseudonym."""
+        rows = self._rows(f"SELECT {_POD} FROM pods WHERE pseudonym = ?", pseudonym)
+        return KnownPod(*rows[0]) if rows else None
+
+    def pods(self) -> list[KnownPod]:
+        """All PoDs in order of their ids."""
+        return [KnownPod(*row) for row in self._rows(f"SELECT {_POD} FROM pods ORDER BY pod_id")]
+
+    def unreported_poms(self) -> list[KnownPod]:
+        """PoDs whose PoM is known here and not yet reported to the Shared Customer Database."""
+        condition = "pom_id IS NOT NULL AND NOT pom_reported"
+        return [
+            KnownPod(*row) for row in self._rows(f"SELECT {_POD} FROM pods WHERE {condition} ORDER BY pod_id")
+        ]
+
+    def mark_pom_reported(self, pod: KnownPod) -> None:
+        """Note that a PoM is reported, unless the PoD has changed since."""
+        self._rows(
+            "UPDATE pods SET pom_reported = 1 WHERE pod_id = ? AND pseudonym = ? AND pom_id = ?",
+            pod.pod_id,
+            pod.pseudonym,
+            pod.pom_id,
+        )
+
+    def add_activation(
+        self, pod: KnownPod, asked: ActivationService, sent: ActivationService, topic: str
+    ) -> None:
+        """Keep an activation, to be sent."""
+        points = sent.set_points
+        self._rows(
+            "INSERT INTO activations (pod_id, pseudonym, node_address, activation, aggregator, asked, sent, topic,"
+            " first_s, end_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            pod.pod_id,
+            pod.pseudonym,
+            pod.node_address,
+            sent.activation_id,
+            pod.aggregator,
+            dump(asked),
+            dump(sent),
+            topic,
+            points[0].quarter_hour,
+            points[-1].quarter_hour + SLOT_S,
+        )
+
+    def activation(self, pseudonym: bytes, activation: bytes) -> TrackedActivation | None:
+        """An activation by the PoD's pseudonym and its id."""
+        rows = self._rows(
+            f"SELECT {_TRACKED} FROM activations WHERE pseudonym = ? AND activation = ?",
+            pseudonym,
+            activation,
+        )
+        return _tracked(rows[0]) if rows else None
+
+    def activations(self, aggregator: str | None, from_s: int, to_s: int) -> list[TrackedActivation]:
+        """Activations that begin in [from_s, to_s), of one aggregator or all, in order of arrival."""
+        rows = self._rows(
+            f"SELECT {_TRACKED} FROM activations WHERE first_s >= ? AND first_s < ?"
+            " AND (aggregator = ? OR ? IS NULL) ORDER BY number",
+            from_s,
+            to_s,
+            aggregator,
+            aggregator,
+        )
+        return [_tracked(row) for row in rows]
+
+    def due(self, now_s: int, ack_grace_s: int, resend_after_s: int, most: int) -> list[TrackedActivation]:
+        """What must be sent: never sent, or missing and last sent long enough ago; nothing that is over."""
+        rows = self._rows(
+            f"SELECT {_TRACKED} FROM activations WHERE acknowledged_s IS NULL AND end_s > ?"
+            " AND (sent_s IS NULL OR (first_s + ? <= ? AND sent_s + ? <= ?)) ORDER BY first_s, number LIMIT ?",
+            now_s,
+            ack_grace_s,
+            now_s,
+            resend_after_s,
+            now_s,
+            most,
+        )
+        return [_tracked(row) for row in rows]
+
+    def mark_sent(self, activations: Sequence[TrackedActivation], now_s: int) -> None:
+        """Note that the broker has them."""
+        with self.transaction():
+            for tracked in activations:
+                self._rows(
+                    "UPDATE activations SET sent_s = ?, times_sent = times_sent + 1 WHERE number = ?",
+                    now_s,
+                    tracked.number,
+                )
+
+    def mark_acknowledged(self, tracked: TrackedActivation, payload: bytes, now_s: int) -> None:
+        """Keep the acknowledgement of an activation; the first one stays."""
+        self._rows(
+            "UPDATE activations SET acknowledged_s = ?, acknowledgement = ?"
+            " WHERE number = ? AND acknowledged_s IS NULL",
+            now_s,
+            payload,
+            tracked.number,
+        )
+
+    def refuse_acknowledgement(self, refused: RefusedAcknowledgement) -> None:
+        """Keep an acknowledgement that wasn't believed."""
+        self._rows(
+            "INSERT INTO refused_acknowledgements (payload, reason, received_s) VALUES (?, ?, ?)",
+            *astuple(refused),
+        )
+
+    def refused_acknowledgements(self) -> list[RefusedAcknowledgement]:
+        """Acknowledgements that weren't believed, oldest first."""
+        rows = self._rows("SELECT payload, reason, received_s FROM refused_acknowledgements ORDER BY number")
+        return [RefusedAcknowledgement(*row) for row in rows]
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+
+def _tracked(row: tuple[Any, ...]) -> TrackedActivation:
+    number, pod_id, aggregator, node_address, topic, asked, sent, *progress = row
+    documents = (parse(ActivationService, asked), parse(ActivationService, sent))
+    return TrackedActivation(number, pod_id, aggregator, node_address, topic, *documents, *progress)

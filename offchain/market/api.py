@@ -1,0 +1,103 @@
+"""The market's REST API. It only translates HTTP; `MarketService` does the work."""
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from offchain.market.service import DocumentKind, MarketService
+from offchain.protocol.cid import Cid
+from offchain.protocol.products import Side
+from offchain.protocol.signatures import checksum_address, parse_address
+from offchain.protocol.typed_data import Commitment
+from offchain.rest.app import Authenticator, Caller, new_app
+from offchain.rest.settings import ApiSettings, Role
+
+DOCUMENTS = "/documents"
+Bytes32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+Integer = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
+
+
+def commitments_path(session: int) -> str:
+    """Where commitments of a session are relayed."""
+    return f"/sessions/{session}/commitments"
+
+
+def reveal_path(session: int, commitment: int) -> str:
+    """Where the document of a commitment is revealed."""
+    return f"{commitments_path(session)}/{commitment}/document"
+
+
+class CommitmentBody(BaseModel):
+    """A signed commitment; amounts in µ€, times in Unix seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    player: str
+    side: Side
+    sealedHash: Bytes32
+    capUeur: Integer
+    nonce: Integer
+    deadline: Integer
+    signature: Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})+$")]
+
+
+class RelayedView(BaseModel):
+    """The commitment's id in its session, the transaction, and the relayer's signed receipt."""
+
+    commitment: int
+    transaction: str
+    receipt: str
+
+
+class StoredView(BaseModel):
+    """Under which content id a document is stored."""
+
+    cid: str
+
+
+def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
+    """The API: commitments relayed, documents revealed, brought and read."""
+    app = new_app("flexledger market platform")
+    authenticated = Annotated[Caller, Depends(Authenticator(settings))]
+
+    @app.post("/sessions/{session}/commitments")
+    def relay(caller: authenticated, session: int, body: CommitmentBody) -> RelayedView:
+        caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
+        commitment = Commitment(
+            session=session,
+            player=checksum_address(parse_address("player", body.player)),
+            side=int(body.side),
+            sealedHash=bytes.fromhex(body.sealedHash[2:]),
+            capUeur=body.capUeur,
+            nonce=body.nonce,
+            deadline=body.deadline,
+        )
+        relayed = service.relay(commitment, bytes.fromhex(body.signature[2:]))
+        return RelayedView(
+            commitment=relayed.commitment, transaction=relayed.transaction, receipt=relayed.receipt
+        )
+
+    @app.post("/sessions/{session}/commitments/{commitment}/document")
+    async def reveal(
+        caller: authenticated,
+        session: int,
+        commitment: int,
+        request: Request,
+        x_salt: Annotated[Bytes32, Header()],
+    ) -> StoredView:
+        caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
+        raw = await request.body()
+        return StoredView(cid=str(service.reveal(session, commitment, bytes.fromhex(x_salt[2:]), raw)))
+
+    @app.post(DOCUMENTS)
+    async def bring(caller: authenticated, kind: DocumentKind, request: Request) -> StoredView:
+        caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
+        return StoredView(cid=str(service.take_document(kind, await request.body())))
+
+    @app.get(DOCUMENTS + "/{cid}")
+    def document(caller: authenticated, cid: str) -> Response:
+        caller.require(Role.DSO, Role.MARKET)
+        return Response(service.document(Cid.parse(cid)), media_type="application/json")
+
+    return app

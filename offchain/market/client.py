@@ -1,0 +1,123 @@
+"""A player's client of the market: seals a document, commits to it, and reveals it once the gate has closed.
+
+What the chain already has is never sent again, and the salt follows from the player's key, so that a client killed
+between any two steps goes on where it was with nothing kept but the document.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from offchain.chain.client import ChainClient
+from offchain.chain.market_view import MarketView
+from offchain.market.api import DOCUMENTS, commitments_path, reveal_path
+from offchain.market.service import DocumentKind
+from offchain.protocol.book_rules import check_document, check_offers, most_ueur
+from offchain.protocol.cid import Cid
+from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import Side
+from offchain.protocol.signatures import address_of
+from offchain.protocol.typed_data import Commitment, sealed_hash
+from offchain.store.documents import DocumentStore
+
+
+class MarketRefused(FlexledgerError):
+    """The market refused what a player sent; the message is the market's."""
+
+
+@dataclass(frozen=True)
+class SealedDocument:
+    """A document that was committed to: all that its reveal needs, beside the player's key."""
+
+    session: int
+    commitment: int
+    salt: bytes
+    cid: Cid
+
+
+class MarketClient:
+    """Speaks for one player (DSO, TSO or aggregator), whose key signs and never leaves this process.
+
+    `chain` only reads. `drawer` keeps the sealed documents on the player's own machine until they are revealed.
+    """
+
+    def __init__(
+        self, url: str, token: str, private_key: bytes, chain: ChainClient, drawer: DocumentStore
+    ) -> None:
+        self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        self._key = private_key
+        self._chain = chain
+        self._view = MarketView(chain)
+        self._drawer = drawer
+        self.player = address_of(private_key)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def commit(self, document: ListDocument, side: Side, deadline_s: int) -> SealedDocument:
+        """Check, seal and commit to a document; the market relays it. InvalidInput names what is wrong with it."""
+        terms = self._view.terms(document.session)
+        cap_ueur = most_ueur(document, side, terms)
+        check_document(document, side, self.player, cap_ueur, terms)
+        if side is Side.OFFER:
+            check_offers(document, self.player, self._view.pods())
+        root = document.joint_tree.root
+        salt = keccak256(self._key + document.session.to_bytes(32, "big") + root)
+        sealed = sealed_hash(document.session, self.player, root, salt, document.leaf_count)
+        cid = self._drawer.put(document.to_bytes())
+        number = self._number_of(document.session, sealed)
+        if number is None:
+            commitment = Commitment(
+                session=document.session,
+                player=self.player,
+                side=int(side),
+                sealedHash=sealed,
+                capUeur=cap_ueur,
+                nonce=int(self._chain.call("CommitmentBook", "nonces", self.player)),
+                deadline=deadline_s,
+            )
+            signature = commitment.sign(self._chain.domain("CommitmentBook"), self._key)
+            body = {
+                "player": self.player,
+                "side": int(side),
+                "sealedHash": "0x" + sealed.hex(),
+                "capUeur": cap_ueur,
+                "nonce": commitment.nonce,
+                "deadline": deadline_s,
+                "signature": "0x" + signature.hex(),
+            }
+            number = int(self._post(commitments_path(document.session), json=body)["commitment"])
+        return SealedDocument(document.session, number, salt, cid)
+
+    def reveal(self, sealed: SealedDocument) -> Cid:
+        """Send the document to the market, which stores and reveals it."""
+        answer = self._post(
+            reveal_path(sealed.session, sealed.commitment),
+            content=self._drawer.get(sealed.cid),
+            headers={"X-Salt": "0x" + sealed.salt.hex(), "Content-Type": "application/json"},
+        )
+        return Cid.parse(str(answer["cid"]))
+
+    def bring(self, kind: DocumentKind, raw: bytes) -> Cid:
+        """Bring a document outside the book to the market's store."""
+        answer = self._post(DOCUMENTS, content=raw, params={"kind": kind.value})
+        return Cid.parse(str(answer["cid"]))
+
+    def _number_of(self, session: int, sealed: bytes) -> int | None:
+        for entry in self._view.commitments(session):
+            if entry.player == self.player and entry.sealed_hash == sealed:
+                return entry.commitment
+        return None
+
+    def _post(self, path: str, **arguments: Any) -> dict[str, Any]:
+        answer = self._http.post(path, **arguments)
+        if answer.is_error:
+            raise MarketRefused(f"{path}: {answer.status_code}: {answer.text}")
+        body = answer.json()
+        if not isinstance(body, dict):
+            raise MarketRefused(f"{path}: an answer that isn't an object")
+        return body

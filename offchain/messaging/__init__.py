@@ -1,0 +1,1 @@
+"""How the parts talk: MQTT topics, a client that journals before it acknowledges, and the broker."""

@@ -1,0 +1,139 @@
+"""Builders of the documents that players make: offers, requests and baselines, with positions and salts as they must be.
+
+`salt_of(pod, position)` gives a leaf's salt; `offchain.protocol.pods` makes it from the PoD's key, so that erasing the
+key erases the link. Leaves that name no PoD are salted by their author.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from offchain.protocol.leaves import BASELINE, EFFECTIVENESS, OFFER, REQUEST, Value
+from offchain.protocol.lists import LeafList, ListDocument
+from offchain.protocol.products import OfferOption, Product
+
+SaltOf = Callable[[bytes, int], bytes]
+
+
+@dataclass(frozen=True)
+class SingleOffer:
+    """A quantity of a product at a PoD (its pseudonym) in one slot. W or var; price in µ€ per kW (kvar) and slot."""
+
+    pod: bytes
+    slot: int
+    product: Product
+    power_w: int
+    price_ueur_per_kw: int
+    min_power_w: int = 0
+    real_time: bool = False
+
+
+@dataclass(frozen=True)
+class Relief:
+    """Relief that an area needs in a slot: W at effectiveness 1000, and the most it may cost per kW at that."""
+
+    slot: int
+    relief_w: int
+    price_cap_ueur_per_kw: int
+
+
+@dataclass(frozen=True)
+class Area:
+    """What loads one element of the grid: the relief it needs, and the PoDs that can give it, per mille of each W."""
+
+    element: bytes
+    product: Product
+    grid_model: bytes
+    reliefs: Sequence[Relief]
+    effectiveness: Sequence[tuple[bytes, int]]
+    reserve_permille: int = 0
+    availability_price_ueur_per_kw: int = 0
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class BaselineEntry:
+    """Net power (absorbed minus injected) that a PoD would have in a slot, W and var."""
+
+    pod: bytes
+    slot: int
+    power_w: int
+    reactive_var: int
+
+
+def offers_document(
+    session: int, author: str, offers: Sequence[SingleOffer], salt_of: SaltOf
+) -> ListDocument:
+    """An aggregator's offers, in the order given."""
+    rows: list[Sequence[Value]] = [
+        (
+            position,
+            len(offers),
+            offer.pod,
+            offer.slot,
+            offer.slot,
+            1,
+            int(offer.product),
+            offer.power_w,
+            offer.min_power_w,
+            offer.price_ueur_per_kw,
+            0,
+            0,
+            int(OfferOption.REAL_TIME) if offer.real_time else 0,
+            bytes(32),
+            salt_of(offer.pod, position),
+        )
+        for position, offer in enumerate(offers)
+    ]
+    return ListDocument(session, author, (LeafList.of_rows(OFFER, rows),))
+
+
+def request_document(session: int, author: str, areas: Sequence[Area], salt_of: SaltOf) -> ListDocument:
+    """An operator's requests: first the relief of every area and slot, then the PoDs of every area."""
+    needs = [(number, area, relief) for number, area in enumerate(areas) for relief in area.reliefs]
+    effects = [
+        (number, pod, permille) for number, area in enumerate(areas) for pod, permille in area.effectiveness
+    ]
+    length = len(needs) + len(effects)
+    request_rows: list[Sequence[Value]] = [
+        (
+            position,
+            length,
+            number,
+            relief.slot,
+            int(area.product),
+            relief.relief_w,
+            relief.price_cap_ueur_per_kw,
+            area.reserve_permille,
+            area.availability_price_ueur_per_kw,
+            area.element,
+            area.grid_model,
+            salt_of(area.element, position),
+        )
+        for position, (number, area, relief) in enumerate(needs)
+    ]
+    effect_rows: list[Sequence[Value]] = [
+        (position, length, number, pod, permille, salt_of(pod, position))
+        for position, (number, pod, permille) in enumerate(effects, start=len(needs))
+    ]
+    names: dict[str, object] = {"areas": [area.name for area in areas]} if any(a.name for a in areas) else {}
+    lists = (LeafList.of_rows(REQUEST, request_rows), LeafList.of_rows(EFFECTIVENESS, effect_rows))
+    return ListDocument(session, author, lists, names)
+
+
+def baseline_document(
+    session: int, author: str, entries: Sequence[BaselineEntry], salt_of: SaltOf
+) -> ListDocument:
+    """An aggregator's baselines for a session, a leaf per PoD and slot."""
+    rows: list[Sequence[Value]] = [
+        (
+            position,
+            len(entries),
+            entry.pod,
+            entry.slot,
+            entry.power_w,
+            entry.reactive_var,
+            salt_of(entry.pod, position),
+        )
+        for position, entry in enumerate(entries)
+    ]
+    return ListDocument(session, author, (LeafList.of_rows(BASELINE, rows),))

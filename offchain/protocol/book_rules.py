@@ -1,0 +1,105 @@
+"""What a document must be to stand in the book, and what it may cost at most.
+
+The player's client asks before it seals a document, the market before it takes one, and the clearing oracle when it
+assembles the book: the same rules for all three. What is wrong with a whole document voids it; what is wrong with one
+offer voids that offer.
+"""
+
+from collections.abc import Mapping
+
+from offchain.protocol.errors import InvalidInput
+from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
+from offchain.protocol.lists import ListDocument, Record
+from offchain.protocol.products import Product, Side
+from offchain.protocol.terms import PodFacts, SessionTerms
+
+
+def offer_penalty_ueur(power_w: int, terms: SessionTerms) -> int:
+    """Penalty for delivering nothing of an offer, rounded up: what collateral must cover."""
+    return -(-power_w * terms.penaltyUeurPerKw // 1000)
+
+
+def request_cost_ueur(relief_w: int, price_cap_ueur_per_kw: int, reserve_permille: int) -> int:
+    """Most that a request can cost, reserve included, rounded up: what escrow must cover.
+
+    The cap is a price at effectiveness 1000, so a PoD that relieves less is paid less per kW and the sum holds.
+    """
+    return -(-relief_w * (1000 + reserve_permille) * price_cap_ueur_per_kw // 1_000_000)
+
+
+def most_ueur(document: ListDocument, side: Side, terms: SessionTerms) -> int:
+    """Sum over a document's offers of their penalties, or over its requests of their costs, in µ€: its least cap."""
+    if side is Side.OFFER:
+        return sum(
+            offer_penalty_ueur(power_w, terms) for power_w in document.list_of(OFFER).integers("powerW")
+        )
+    return sum(
+        request_cost_ueur(
+            record.integer("reliefW"), record.integer("priceCapUeurPerKw"), record.integer("reservePermille")
+        )
+        for record in document.list_of(REQUEST).records()
+    )
+
+
+def check_document(
+    document: ListDocument, side: Side, player: str, cap_ueur: int, terms: SessionTerms
+) -> None:
+    """Refuse a document that can't stand in the session's book for this player, side and cap.
+
+    Raises InvalidInput: lists of the wrong kind, another session or author, a slot or product that the session
+    doesn't have, more money than the cap.
+    """
+    kinds = (OFFER,) if side is Side.OFFER else (REQUEST, EFFECTIVENESS)
+    names = [leaves.kind.name for leaves in document.lists]
+    if tuple(leaves.kind for leaves in document.lists) != kinds:
+        raise InvalidInput("lists", names, f"must be exactly {', '.join(kind.name for kind in kinds)}")
+    if document.session != terms.session:
+        raise InvalidInput("session", document.session, f"must be the commitment's, {terms.session}")
+    if document.author.lower() != player.lower():
+        raise InvalidInput("author", document.author, f"must be the commitment's player, {player}")
+    leaves = document.lists[0]
+    for index, record in enumerate(leaves.records()):
+        slot, product = record.integer("slot"), record.integer("product")
+        if slot >= terms.slots:
+            rule = f"the session has slots 0 to {terms.slots - 1}"
+            raise InvalidInput(f"{leaves.kind.name}[{index}].slot", slot, rule)
+        if product > max(Product):
+            raise InvalidInput(
+                f"{leaves.kind.name}[{index}].product", product, f"must be at most {max(Product)}"
+            )
+    most = most_ueur(document, side, terms)
+    if most > cap_ueur:
+        raise InvalidInput("capUeur", cap_ueur, f"the document may cost {most} µ€")
+
+
+def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> None:
+    """Refuse an offer that its player may not make, or that price priority doesn't know.
+
+    Raises InvalidInput: an unknown or another aggregator's PoD, no power or more than the PoD's limit, a minimum
+    above the power; blocks, groups and links, which other clearing methods take.
+    """
+    pod, power_w = record.word("pod"), record.integer("powerW")
+    facts = pods.get(pod)
+    if facts is None:
+        raise InvalidInput("pod", "0x" + pod.hex(), "isn't in the PoD registry")
+    if facts.aggregator.lower() != player.lower():
+        raise InvalidInput("pod", "0x" + pod.hex(), f"is offered by its aggregator only, {facts.aggregator}")
+    limit_w = facts.limit_w(Product(record.integer("product")))
+    if not 0 < power_w <= limit_w:
+        raise InvalidInput("powerW", power_w, f"must be above 0 and within the PoD's limit of {limit_w}")
+    if record.integer("minPowerW") > power_w:
+        raise InvalidInput("minPowerW", record.integer("minPowerW"), f"must be at most powerW, {power_w}")
+    single = {"durationSlots": 1, "lastSlot": record.integer("slot"), "exclusiveGroup": 0, "linkedTo": 0}
+    for name, value in single.items():
+        if record.integer(name) != value:
+            rule = f"must be {value}: price priority takes single offers"
+            raise InvalidInput(name, record.integer(name), rule)
+
+
+def check_offers(document: ListDocument, player: str, pods: Mapping[bytes, PodFacts]) -> None:
+    """Refuse a document with an offer that would be void; the error names the first one's position."""
+    for index, record in enumerate(document.list_of(OFFER).records()):
+        try:
+            check_offer(record, player, pods)
+        except InvalidInput as refusal:
+            raise InvalidInput(f"OfferLeaf[{index}].{refusal.field}", refusal.value, refusal.rule) from None

@@ -1,0 +1,242 @@
+"""Documents made of lists of leaves: what players commit to, oracles post and anchors stand for.
+
+A document is canonical JSON (RFC 8785):
+
+    {"author": "0x...", "lists": [{"kind": "OfferLeaf", "leaves": [[0, 2, "0x...", ...], ...]}], "session": 1, "version": 1}
+
+Each leaf is an array in the order of its kind's fields: integers as numbers, bytes32 and addresses as 0x-hex. A
+request document holds two lists (RequestLeaf, EffectivenessLeaf) that share one tree, positions running on; an
+outcome's lists each have a tree of their own. Every leaf's `position` and `length` must say what the list is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from offchain.protocol import canonical_json
+from offchain.protocol.errors import InvalidInput
+from offchain.protocol.leaves import KINDS, Columns, LeafKind, Value
+from offchain.protocol.merkle import MerkleTree, leaf_hashes
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One leaf, its values by name of field."""
+
+    values: Mapping[str, Value]
+
+    def integer(self, name: str) -> int:
+        """An integer field."""
+        value = self.values[name]
+        if not isinstance(value, int):
+            raise InvalidInput(name, value, "is not an integer field")
+        return value
+
+    def word(self, name: str) -> bytes:
+        """A bytes32 or address field."""
+        value = self.values[name]
+        if not isinstance(value, bytes):
+            raise InvalidInput(name, value, "is not a field of bytes")
+        return value
+
+
+@dataclass(frozen=True)
+class LeafList:
+    """A list of leaves of one kind, as columns."""
+
+    kind: LeafKind
+    columns: Columns
+
+    @classmethod
+    def of_rows(cls, kind: LeafKind, rows: Sequence[Sequence[Value]]) -> "LeafList":
+        """A list from rows in the order of the kind's fields; InvalidInput where a value doesn't fit."""
+        return cls(kind, kind.columns(rows))
+
+    def __len__(self) -> int:
+        return self.kind.count(self.columns)
+
+    def row(self, index: int) -> tuple[Value, ...]:
+        """Values of the leaf at an index of this list."""
+        return self.kind.row(self.columns, index)
+
+    def records(self) -> list[Record]:
+        """All leaves in order."""
+        names = [leaf_field.name for leaf_field in self.kind.fields]
+        return [Record(dict(zip(names, self.row(index), strict=True))) for index in range(len(self))]
+
+    def integers(self, name: str) -> list[int]:
+        """A column of integers as Python's."""
+        return [int(value) for value in self.columns[name]]
+
+    def words(self, name: str) -> list[bytes]:
+        """A column of bytes32 or addresses as bytes."""
+        column = self.columns[name]
+        raw, width = column.tobytes(), column.shape[1] if len(column) else 0
+        return [raw[index * width : (index + 1) * width] for index in range(len(column))]
+
+    @property
+    def leaf_hashes(self) -> npt.NDArray[np.uint8]:
+        """Hash of every leaf: shape (n, 32)."""
+        return leaf_hashes(self.kind.encode(self.columns))
+
+    @property
+    def tree(self) -> MerkleTree:
+        """The list's own Merkle tree."""
+        return MerkleTree(self.leaf_hashes)
+
+    @property
+    def root(self) -> bytes:
+        """Root of the list's own tree."""
+        return self.tree.root
+
+
+@dataclass(frozen=True)
+class ListDocument:
+    """A document of one or more lists, by an author for a session (0: for none)."""
+
+    session: int
+    author: str
+    lists: tuple[LeafList, ...]
+    notes: Mapping[str, object] = field(default_factory=dict)
+    """What the reader should know beside the leaves (JSON of integers, strings, lists); part of the bytes, of no root."""
+
+    def list_of(self, kind: LeafKind) -> LeafList:
+        """The document's list of a kind; InvalidInput if it has none."""
+        for leaves in self.lists:
+            if leaves.kind is kind:
+                return leaves
+        raise InvalidInput(
+            "lists", [leaves.kind.name for leaves in self.lists], f"must hold a list of {kind.name}"
+        )
+
+    @property
+    def leaf_count(self) -> int:
+        """Leaves of all lists together."""
+        return sum(len(leaves) for leaves in self.lists)
+
+    @property
+    def joint_tree(self) -> MerkleTree:
+        """One tree over all lists, one after the other: the tree of a document of the book."""
+        return MerkleTree(np.concatenate([leaves.leaf_hashes for leaves in self.lists]))
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        content: dict[str, object] = {
+            "version": VERSION,
+            "session": self.session,
+            "author": self.author.lower(),
+            "lists": [
+                {
+                    "kind": leaves.kind.name,
+                    "leaves": [
+                        [_shown(value) for value in leaves.row(index)] for index in range(len(leaves))
+                    ],
+                }
+                for leaves in self.lists
+            ],
+        }
+        if self.notes:
+            content["notes"] = dict(self.notes)
+        return canonical_json.dumps(content)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, *, joint: bool) -> "ListDocument":
+        """Read and check a document.
+
+        `joint`: positions run on over all lists (documents of the book); else each list counts its own. Raises
+        InvalidInput naming field, value and rule for anything that isn't exactly such a document.
+        """
+        content = _object(canonical_json.loads(raw), "document")
+        unknown = set(content) - {"version", "session", "author", "lists", "notes"}
+        if unknown:
+            raise InvalidInput("document", sorted(unknown), "has fields that no document has")
+        if content.get("version") != VERSION:
+            raise InvalidInput("version", content.get("version"), f"must be {VERSION}")
+        session, author = content.get("session"), content.get("author")
+        if isinstance(session, bool) or not isinstance(session, int) or session < 0:
+            raise InvalidInput("session", session, "must be a session's number, or 0")
+        if not isinstance(author, str) or not _is_hex(author, 20):
+            raise InvalidInput("author", author, "must be a lower-case 0x address")
+        raw_lists = content.get("lists")
+        if not isinstance(raw_lists, list):
+            raise InvalidInput("lists", raw_lists, "must be an array")
+        lists = tuple(_read_list(entry, index) for index, entry in enumerate(raw_lists))
+        document = cls(session, author, lists, _object(content.get("notes", {}), "notes"))
+        document._check_positions(joint)
+        return document
+
+    def _check_positions(self, joint: bool) -> None:
+        first = 0
+        for leaves in self.lists:
+            length = self.leaf_count if joint else len(leaves)
+            if not joint:
+                first = 0
+            positions, lengths = leaves.integers("position"), leaves.integers("length")
+            for index in range(len(leaves)):
+                where = f"{leaves.kind.name}[{index}]"
+                if positions[index] != first + index:
+                    raise InvalidInput(f"{where}.position", positions[index], f"must be {first + index}")
+                if lengths[index] != length:
+                    raise InvalidInput(
+                        f"{where}.length", lengths[index], f"must be the list's length, {length}"
+                    )
+            first += len(leaves)
+
+
+def next_positions(keys: Sequence[object]) -> list[int]:
+    """For each entry of a list, position + 1 of the next entry with the same key, 0 for the last: a leaf's `next...`."""
+    following: dict[object, int] = {}
+    out = [0] * len(keys)
+    for position in range(len(keys) - 1, -1, -1):
+        out[position] = following.get(keys[position], 0)
+        following[keys[position]] = position + 1
+    return out
+
+
+def _shown(value: Value) -> int | str:
+    return value if isinstance(value, int) else "0x" + value.hex()
+
+
+def _is_hex(value: str, width: int) -> bool:
+    digits = value[2:]
+    return (
+        value.startswith("0x") and len(digits) == 2 * width and all(c in "0123456789abcdef" for c in digits)
+    )
+
+
+def _object(value: object, where: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidInput(where, value, "must be an object")
+    return value
+
+
+def _read_list(entry: object, index: int) -> LeafList:
+    content = _object(entry, f"lists[{index}]")
+    kind = KINDS.get(str(content.get("kind")))
+    if kind is None:
+        raise InvalidInput(f"lists[{index}].kind", content.get("kind"), f"must be one of {', '.join(KINDS)}")
+    leaves = content.get("leaves")
+    if set(content) != {"kind", "leaves"} or not isinstance(leaves, list):
+        raise InvalidInput(
+            f"lists[{index}]", sorted(content), "must hold exactly kind and an array of leaves"
+        )
+    return LeafList.of_rows(kind, [_read_leaf(kind, leaf, position) for position, leaf in enumerate(leaves)])
+
+
+def _read_leaf(kind: LeafKind, leaf: object, index: int) -> list[Value]:
+    if not isinstance(leaf, list) or len(leaf) != len(kind.fields):
+        raise InvalidInput(f"{kind.name}[{index}]", leaf, f"must be an array of {len(kind.fields)} values")
+    values: list[Value] = []
+    for leaf_field, value in zip(kind.fields, leaf, strict=True):
+        if leaf_field.is_integer:
+            values.append(value)
+        elif isinstance(value, str) and _is_hex(value, leaf_field.width_bytes):
+            values.append(bytes.fromhex(value[2:]))
+        else:
+            rule = f"must be {leaf_field.width_bytes} bytes as lower-case 0x-hex"
+            raise InvalidInput(f"{kind.name}[{index}].{leaf_field.name}", value, rule)
+    return values

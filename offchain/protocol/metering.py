@@ -1,0 +1,79 @@
+"""What baseline and reading leaves say: net power of a PoD in a slot, absorbed minus injected."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from offchain.protocol.leaves import BASELINE, READING
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import Product
+from offchain.protocol.terms import SLOT_S, SessionTerms
+
+SLOTS_PER_HOUR = 3600 // SLOT_S
+
+
+@dataclass(frozen=True)
+class Net:
+    """Net power of a PoD over a slot, absorbed minus injected: W and var."""
+
+    power_w: int
+    reactive_var: int
+
+    def of(self, product: Product) -> int:
+        """The part that a product moves."""
+        return self.power_w if product.is_active else self.reactive_var
+
+
+PodSlot = tuple[bytes, int]
+Baselines = Mapping[PodSlot, Net]
+Readings = Mapping[PodSlot, tuple[Net, ...]]
+
+
+def baselines_of(documents: Iterable[ListDocument]) -> dict[PodSlot, Net]:
+    """Baselines by PoD and slot of the anchored documents; the first one stands where two say something."""
+    out: dict[PodSlot, Net] = {}
+    for document in documents:
+        leaves = document.list_of(BASELINE)
+        rows = zip(
+            leaves.words("pod"),
+            leaves.integers("slot"),
+            leaves.integers("powerW"),
+            leaves.integers("reactiveVar"),
+            strict=True,
+        )
+        for pod, slot, power_w, reactive_var in rows:
+            out.setdefault((pod, slot), Net(power_w, reactive_var))
+    return out
+
+
+def readings_of(documents: Iterable[ListDocument], terms: SessionTerms) -> dict[PodSlot, tuple[Net, ...]]:
+    """Readings by PoD and slot of the anchored batches, those of the session's quarter-hours only.
+
+    Net W of a slot is 4 times its net Wh. Reactive: inductive absorbed and capacitive injected count as absorbed.
+    """
+    out: dict[PodSlot, tuple[Net, ...]] = {}
+    for document in documents:
+        leaves = document.list_of(READING)
+        rows = zip(
+            leaves.words("pod"),
+            leaves.integers("startTime"),
+            leaves.integers("periodS"),
+            leaves.integers("absorbedActiveWh"),
+            leaves.integers("injectedActiveWh"),
+            leaves.integers("absorbedInductiveVarh"),
+            leaves.integers("injectedInductiveVarh"),
+            leaves.integers("absorbedCapacitiveVarh"),
+            leaves.integers("injectedCapacitiveVarh"),
+            strict=True,
+        )
+        for pod, start_s, period_s, absorbed, injected, ind_in, ind_out, cap_in, cap_out in rows:
+            slot, rest = divmod(start_s - terms.deliveryStart, SLOT_S)
+            if rest or period_s != SLOT_S or not 0 <= slot < terms.slots:
+                continue
+            net = Net(
+                SLOTS_PER_HOUR * (absorbed - injected),
+                SLOTS_PER_HOUR * (ind_in - ind_out - cap_in + cap_out),
+            )
+            known = out.get((pod, slot), ())
+            if net not in known:
+                out[pod, slot] = (*known, net)
+    return out

@@ -1,0 +1,79 @@
+"""The small enumerations that leaves, contracts and documents share. Numbers are part of the format."""
+
+from enum import IntEnum
+
+
+class Product(IntEnum):
+    """What a quantity of flexibility is: active or reactive power, up or down.
+
+    Up is more generation or less demand (reactive: more var injected); down the reverse.
+    The four are kept and summed apart, never netted.
+    """
+
+    ACTIVE_UP = 0
+    ACTIVE_DOWN = 1
+    REACTIVE_UP = 2
+    REACTIVE_DOWN = 3
+
+    @property
+    def is_active(self) -> bool:
+        """Active power (W), else reactive (var)."""
+        return self in (Product.ACTIVE_UP, Product.ACTIVE_DOWN)
+
+    @property
+    def sign(self) -> int:
+        """+1 for up, -1 for down."""
+        return 1 if self in (Product.ACTIVE_UP, Product.REACTIVE_UP) else -1
+
+
+class Side(IntEnum):
+    """Which side of the book a commitment is on."""
+
+    OFFER = 0
+    DSO_REQUEST = 1
+    TSO_REQUEST = 2
+
+
+class OfferOption(IntEnum):
+    """Bits of an offer leaf's `options`."""
+
+    REAL_TIME = 1
+    FLEXIBLE_BLOCK = 2
+
+
+class OfferStatus(IntEnum):
+    """What became of an offer, with the reason: the `status` of its leaf in the outcome by offer."""
+
+    ACCEPTED = 0
+    PARTLY_ACCEPTED = 1
+    COM_DEARER = 2
+    """Refused commercially: dearer than the last one accepted for the requests it could have served."""
+    COM_NOT_NEEDED = 3
+    """No request for this PoD, slot and product, or the request was served, or its price cap is lower."""
+    COM_MINIMUM = 4
+    """What was still needed was less than the offer's minimum acceptance."""
+    COM_EXCLUDED = 5
+    """Another offer of its exclusive group was taken, or the offer that it is linked to was not."""
+    TEC = 6
+    """Refused by the DSO: a refusal leaf names the element."""
+    VOID = 7
+    """The PoD is unknown, another aggregator's, or the leaf breaks the PoD's limits or the session's slots."""
+    UNCOVERED = 8
+    """The aggregator's free collateral doesn't cover the penalty for delivering none of it."""
+
+
+class DeliveryStatus(IntEnum):
+    """What a settlement leaf was judged by."""
+
+    MEASURED = 0
+    NO_READING = 1
+    """No reading was anchored by the deadline: not paid, penalised."""
+    EXCUSED = 2
+    """No reading, and an anchored anomaly of broker, access layer or DSO covers the slot: not paid, not penalised."""
+
+
+class MarginUnit(IntEnum):
+    """Unit of a refusal's `margin`: how far the limit would have been passed."""
+
+    LOADING_MILLIPERCENT = 0
+    VOLTAGE_MICRO_PU = 1

@@ -1,0 +1,1 @@
+"""Where documents are kept: by content id, in a folder or in IPFS."""

@@ -1,0 +1,1 @@
+"""The TSO simulator: requests of a transmission system operator at its connection points."""

@@ -1,0 +1,1 @@
+"""Daemons that watch the chain, compute off chain and post back with proofs."""

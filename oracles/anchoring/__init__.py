@@ -1,0 +1,1 @@
+"""The anchoring oracle: holds Light Node packets to their signatures, anchors them in batches, forwards them."""

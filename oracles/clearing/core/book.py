@@ -1,0 +1,224 @@
+"""The book of a session: the revealed documents in order of their commitments, as offers and requests with positions.
+
+A position of the book counts over the documents of one side: commitments in order of id, then the leaf's position
+in its document. A document that breaks its cap, or doesn't hold what its side holds, is void at its player's cost:
+its positions stay, its leaves count for nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from offchain.protocol.book_rules import check_document, check_offer, offer_penalty_ueur, request_cost_ueur
+from offchain.protocol.errors import InvalidInput
+from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
+from offchain.protocol.lists import LeafList, ListDocument, Record
+from offchain.protocol.products import OfferStatus, Product, Side
+from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An offer of the book. `counted_w`: as far as PoD limits and collateral let it count."""
+
+    position: int
+    commitment: int
+    offer_position: int
+    player: str
+    pod: bytes
+    slot: int
+    product: Product
+    power_w: int
+    min_power_w: int
+    price_ueur_per_kw: int
+    salt: bytes
+    leaf_hash: bytes
+    counted_w: int
+    void: OfferStatus | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the book. `counted_w`: relief in W at effectiveness 1000, as far as escrow covers it."""
+
+    position: int
+    player: str
+    side: Side
+    slot: int
+    product: Product
+    relief_w: int
+    price_cap_ueur_per_kw: int
+    element: bytes
+    grid_model: bytes
+    counted_w: int
+    effectiveness: Mapping[bytes, tuple[int, int]] = field(repr=False)
+    """By PoD: per mille, and the position of the leaf that says so."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """All offers by position, and the requests by position (leaves of effectiveness have positions, too)."""
+
+    offers: tuple[Offer, ...]
+    requests: tuple[Request, ...]
+    void_documents: Mapping[int, str]
+    """Commitments whose document is void, and why."""
+
+
+def assemble(
+    documents: Iterable[tuple[Reveal, ListDocument | None]],
+    pods: Mapping[bytes, PodFacts],
+    terms: SessionTerms,
+) -> Book:
+    """The book of the revealed documents.
+
+    `documents` in any order, None where a revealed document can't be read; `pods` is the registry at the gate.
+    No document is an error for the others.
+    """
+    offers: list[Offer] = []
+    requests: list[Request] = []
+    void: dict[int, str] = {}
+    first_request = 0
+    for reveal, document in sorted(documents, key=lambda entry: entry[0].commitment):
+        problem = _problem(document, reveal, terms)
+        if problem is not None:
+            void[reveal.commitment] = problem
+        if reveal.side is Side.OFFER:
+            if document is None or problem is not None:
+                offers.extend(_void_offers(reveal, len(offers)))
+            else:
+                offers.extend(_offers(reveal, document.list_of(OFFER), len(offers), pods, terms))
+            continue
+        if document is not None and problem is None:
+            requests.extend(_requests(reveal, document, first_request))
+        first_request += reveal.leaf_count
+    return Book(tuple(offers), tuple(requests), void)
+
+
+def _void_offers(reveal: Reveal, first: int) -> list[Offer]:
+    return [
+        Offer(
+            position=first + index,
+            commitment=reveal.commitment,
+            offer_position=index,
+            player=reveal.player,
+            pod=bytes(32),
+            slot=0,
+            product=Product.ACTIVE_UP,
+            power_w=0,
+            min_power_w=0,
+            price_ueur_per_kw=0,
+            salt=bytes(32),
+            leaf_hash=bytes(32),
+            counted_w=0,
+            void=OfferStatus.VOID,
+        )
+        for index in range(reveal.leaf_count)
+    ]
+
+
+def _offers(
+    reveal: Reveal,
+    leaves: LeafList,
+    first: int,
+    pods: Mapping[bytes, PodFacts],
+    terms: SessionTerms,
+) -> list[Offer]:
+    hashes = leaves.leaf_hashes
+    left_ueur = reveal.coverage_ueur
+    out = []
+    for index, row in enumerate(leaves.records()):
+        void = OfferStatus.VOID if _is_void(row, reveal.player, pods) else None
+        power_w = row.integer("powerW")
+        counted_w = 0
+        if void is None:
+            penalty_ueur = offer_penalty_ueur(power_w, terms)
+            counted_w = power_w
+            if penalty_ueur > left_ueur:
+                counted_w = left_ueur * 1000 // terms.penaltyUeurPerKw
+                penalty_ueur = left_ueur
+            left_ueur -= penalty_ueur
+            if counted_w < max(1, row.integer("minPowerW")):
+                counted_w, void = 0, OfferStatus.UNCOVERED
+        out.append(
+            Offer(
+                position=first + index,
+                commitment=reveal.commitment,
+                offer_position=index,
+                player=reveal.player,
+                pod=row.word("pod"),
+                slot=row.integer("slot"),
+                product=Product(row.integer("product")),
+                power_w=power_w,
+                min_power_w=row.integer("minPowerW"),
+                price_ueur_per_kw=row.integer("priceUeurPerKw"),
+                salt=row.word("salt"),
+                leaf_hash=hashes[index].tobytes(),
+                counted_w=counted_w,
+                void=void,
+            )
+        )
+    return out
+
+
+def _is_void(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> bool:
+    try:
+        check_offer(record, player, pods)
+    except InvalidInput:
+        return True
+    return False
+
+
+def _problem(document: ListDocument | None, reveal: Reveal, terms: SessionTerms) -> str | None:
+    if document is None:
+        return "its bytes aren't a document with the revealed root"
+    if document.leaf_count != reveal.leaf_count:
+        return f"has {document.leaf_count} leaves, not the {reveal.leaf_count} revealed"
+    try:
+        check_document(document, reveal.side, reveal.player, reveal.cap_ueur, terms)
+    except InvalidInput as refusal:
+        return str(refusal)
+    return None
+
+
+def _requests(reveal: Reveal, document: ListDocument, first: int) -> list[Request]:
+    needs, effects = document.list_of(REQUEST), document.list_of(EFFECTIVENESS)
+    by_area: dict[int, dict[bytes, tuple[int, int]]] = {}
+    columns = zip(
+        effects.integers("area"),
+        effects.words("pod"),
+        effects.integers("effectivenessPermille"),
+        effects.integers("position"),
+        strict=True,
+    )
+    for area, pod, permille, position in columns:
+        if permille > 0:
+            by_area.setdefault(area, {}).setdefault(pod, (permille, first + position))
+    left_ueur = reveal.coverage_ueur
+    out = []
+    for row in needs.records():
+        relief_w, cap = row.integer("reliefW"), row.integer("priceCapUeurPerKw")
+        reserve = row.integer("reservePermille")
+        counted_w = _covered_relief_w(relief_w, cap, reserve, left_ueur)
+        left_ueur -= request_cost_ueur(counted_w, cap, reserve)
+        out.append(
+            Request(
+                position=first + row.integer("position"),
+                player=reveal.player,
+                side=reveal.side,
+                slot=row.integer("slot"),
+                product=Product(row.integer("product")),
+                relief_w=relief_w,
+                price_cap_ueur_per_kw=cap,
+                element=row.word("element"),
+                grid_model=row.word("gridModel"),
+                counted_w=counted_w,
+                effectiveness=by_area.get(row.integer("area"), {}),
+            )
+        )
+    return out
+
+
+def _covered_relief_w(relief_w: int, cap: int, reserve_permille: int, left_ueur: int) -> int:
+    if request_cost_ueur(relief_w, cap, reserve_permille) <= left_ueur:
+        return relief_w
+    return left_ueur * 1_000_000 // (cap * (1000 + reserve_permille))

@@ -1,0 +1,75 @@
+"""The clearing oracle's daemon: watches sessions, posts their market and validated outcomes, each once."""
+
+import logging
+
+from offchain.protocol.typed_data import Outcome
+
+from offchain.chain.client import ChainClient
+from offchain.chain.market_view import MarketView
+from offchain.protocol.cid import Cid
+from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.terms import SessionTerms
+from offchain.store.documents import DocumentStore
+from oracles.clearing.core.outcome import posted_outcome
+from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
+from oracles.session_facts import book_documents, fetch_list_document
+
+logger = logging.getLogger(__name__)
+
+
+class ClearingDaemon:
+    """Posts outcomes with the chain's account, which must be a registered clearing oracle.
+
+    `step` may be called at any time and killed at any instant: what is on chain isn't posted again.
+    """
+
+    def __init__(self, chain: ChainClient, documents: DocumentStore) -> None:
+        self._chain = chain
+        self._view = MarketView(chain)
+        self._documents = documents
+
+    def step(self) -> None:
+        """One look at every session: post what is due."""
+        for session in self._view.session_ids():
+            terms, now_s = self._view.terms(session), self._chain.now_s()
+            if terms.documentsDeadline <= now_s < terms.marketOutcomeDeadline:
+                self._post_market_outcome(terms)
+            if terms.documentsDeadline <= now_s < terms.validatedOutcomeDeadline:
+                self._post_validated_outcome(terms)
+
+    def _post_market_outcome(self, terms: SessionTerms) -> None:
+        if self._view.market_outcome(terms.session) is not None:
+            return
+        document = self._clear(terms).market
+        seed = self._view.seed(terms.session)
+        self._chain.send("OutcomeBoard", "postMarketOutcome", self._store(document, basis=seed))
+        logger.info("session %d: market outcome posted", terms.session)
+
+    def _post_validated_outcome(self, terms: SessionTerms) -> None:
+        technical = self._view.technical_outcome(terms.session)
+        market = self._view.market_outcome(terms.session)
+        if technical is None or market is None or self._view.validated_outcome(terms.session) is not None:
+            return
+        cleared = self._clear(terms)
+        if cleared.market.list_of(OUTCOME_BY_REQUEST).root != market.byRequestRoot:
+            raise FlexledgerError(
+                f"session {terms.session}: the posted market outcome isn't what the book gives"
+            )
+        cid = Cid(technical.cidCodec, technical.cidDigest)
+        roots = {REFUSAL: technical.refusalRoot}
+        refusals = fetch_list_document(self._documents, "technical outcome", cid, roots)
+        document = validate_session(cleared, refusals, self._chain.address)
+        self._chain.send(
+            "OutcomeBoard", "postValidatedOutcome", self._store(document, basis=technical.hash())
+        )
+        logger.info("session %d: validated outcome posted", terms.session)
+
+    def _clear(self, terms: SessionTerms) -> ClearedSession:
+        documents = book_documents(self._view, self._documents, terms.session)
+        seed = self._view.seed(terms.session)
+        return clear_session(documents, self._view.pods_at_gate(terms), seed, terms, self._chain.address)
+
+    def _store(self, document: ListDocument, basis: bytes) -> Outcome:
+        return posted_outcome(document, self._documents.put(document.to_bytes()), basis)

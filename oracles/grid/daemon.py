@@ -1,0 +1,184 @@
+"""The grid oracle's daemon, at the DSO: anchors grid model and forecast, requests flexibility, assesses outcomes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
+
+from offchain.chain.client import ChainClient
+from offchain.chain.market_view import MarketView
+from offchain.protocol.book_documents import Area, Relief
+from offchain.protocol.cid import Cid
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.metering import Baselines, baselines_of
+from offchain.protocol.products import Product
+from offchain.protocol.terms import PodFacts, SessionTerms
+from offchain.store.documents import DocumentStore
+from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
+from oracles.grid.core.network import Document, Integers
+from oracles.grid.core.request import Area as SizedArea
+from oracles.grid.core.request import FlexiblePod, size_request
+from oracles.grid.facts import anchored_grid, assess_from_chain
+from oracles.session_facts import baseline_documents, fetch_list_document
+
+logger = logging.getLogger(__name__)
+
+
+class Network(Protocol):
+    """The DSO's network: its model, where PoDs are, and what everybody outside the market is expected to absorb."""
+
+    def document(self) -> Document:
+        """The grid model's document."""
+
+    def node_of(self, pod: bytes) -> int:
+        """Node to which a PoD of the market is connected, by its pseudonym."""
+
+    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
+        """Net W and var absorbed at each node (slots, nodes) by everybody who isn't in the market."""
+
+
+class RequestDesk(Protocol):
+    """The DSO's player: commits to a request and reveals it."""
+
+    def submit(self, terms: SessionTerms, areas: Sequence[Area]) -> None:
+        """Commit to a request for these areas, unless that is done."""
+
+
+@dataclass(frozen=True)
+class GridDaemonSettings:
+    """What the DSO pays at most per kW (at effectiveness 1000) and quarter-hour."""
+
+    price_cap_ueur_per_kw: int
+
+
+class GridDaemon:
+    """Posts with the chain's account, which must be a registered grid oracle. `step` may be killed at any instant."""
+
+    def __init__(
+        self,
+        chain: ChainClient,
+        documents: DocumentStore,
+        network: Network,
+        desk: RequestDesk,
+        settings: GridDaemonSettings,
+    ) -> None:
+        self._chain = chain
+        self._view = MarketView(chain)
+        self._documents = documents
+        self._network = network
+        self._desk = desk
+        self._settings = settings
+
+    def step(self) -> None:
+        """One look at every session: do what is due."""
+        for session in self._view.session_ids():
+            terms, now_s = self._view.terms(session), self._chain.now_s()
+            if terms.baselineGate <= now_s < terms.gateOpening:
+                self._anchor(terms)
+            if terms.gateOpening <= now_s < terms.gateClosure:
+                self._request(terms)
+            if terms.documentsDeadline <= now_s < terms.validatedOutcomeDeadline:
+                self._assess(terms)
+
+    def _anchor(self, terms: SessionTerms) -> None:
+        model_raw = grid_model_bytes(self._network.document())
+        forecast = self._forecast(terms, document_hash(model_raw))
+        for kind, raw in (
+            (NoticeKind.GRID_MODEL, model_raw),
+            (NoticeKind.FORECAST, forecast_bytes(forecast)),
+        ):
+            if self._chain.call(
+                "DataNotary", "notarisedAt", kind, terms.session, self._chain.address, document_hash(raw)
+            ):
+                continue
+            cid = self._documents.put(raw)
+            arguments = (kind, terms.session, document_hash(raw), cid.digest, cid.codec)
+            self._chain.send("DataNotary", "notarise", *arguments)
+            logger.info("session %d: %s anchored", terms.session, kind.name)
+
+    def _forecast(self, terms: SessionTerms, model_hash: bytes) -> Forecast:
+        """Baselines of the market's PoDs on top of what the others are expected to absorb."""
+        p_w, q_var = (array.copy() for array in self._network.background(terms))
+        pods = self._view.pods()
+        node_of_pod = {pod: self._network.node_of(pod) for pod in pods}
+        for (pod, slot), net in self._baselines(terms, pods).items():
+            p_w[slot, node_of_pod[pod]] += net.power_w
+            q_var[slot, node_of_pod[pod]] += net.reactive_var
+        return Forecast(terms.session, model_hash, p_w, q_var, node_of_pod)
+
+    def _baselines(self, terms: SessionTerms, pods: dict[bytes, PodFacts]) -> Baselines:
+        return baselines_of(baseline_documents(self._view, self._documents, terms, pods))
+
+    def _request(self, terms: SessionTerms) -> None:
+        grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
+        pods = self._view.pods()
+        baselines = self._baselines(terms, pods)
+        flexible = []
+        for pod, facts in sorted(pods.items()):
+            nets = [
+                baselines[pod, slot].power_w if (pod, slot) in baselines else 0 for slot in range(terms.slots)
+            ]
+            up_w, down_w = zip(*(available_w(facts, net_w) for net_w in nets), strict=True)
+            node = grid.forecast.node_of_pod[pod]
+            flexible.append(
+                FlexiblePod(pod, node, np.array(up_w, dtype=np.int64), np.array(down_w, dtype=np.int64))
+            )
+        request = size_request(grid.model, grid.forecast.p_w, grid.forecast.q_var, flexible)
+        if request.areas:
+            self._desk.submit(terms, [self._area(area, grid.model_hash) for area in request.areas])
+            logger.info("session %d: request for %d areas", terms.session, len(request.areas))
+
+    def _area(self, area: SizedArea, model_hash: bytes) -> Area:
+        cap = self._settings.price_cap_ueur_per_kw
+        return Area(
+            element=keccak256(area.element.key.encode()),
+            product=Product(area.product),
+            grid_model=model_hash,
+            reliefs=[Relief(slot, relief_w, cap) for slot, relief_w in enumerate(area.relief_w) if relief_w],
+            effectiveness=[(member.pod, member.effectiveness_permille) for member in area.members],
+            name=area.element.key,
+        )
+
+    def _assess(self, terms: SessionTerms) -> None:
+        market = self._view.market_outcome(terms.session)
+        if market is None or self._view.technical_outcome(terms.session) is not None:
+            return
+        document = assess_from_chain(
+            self._view, self._documents, terms, self._market_document(market), self._chain.address
+        )
+        cid = self._documents.put(document.to_bytes())
+        refusals = document.list_of(REFUSAL)
+        outcome = TechnicalOutcome(
+            session=terms.session,
+            marketOutcomeHash=market.hash(),
+            refusalRoot=refusals.root,
+            refusalLength=len(refusals),
+            gridModel=anchored_grid(self._view, self._documents, terms, self._chain.address).model_hash,
+            cidDigest=cid.digest,
+            cidCodec=cid.codec,
+            refusedWSlots=sum(refusals.integers("refusedW")),
+        )
+        self._chain.send("OutcomeBoard", "postTechnicalOutcome", outcome)
+        logger.info("session %d: technical outcome with %d refusals", terms.session, len(refusals))
+
+    def _market_document(self, market: Outcome) -> ListDocument:
+        cid = Cid(market.cidCodec, market.cidDigest)
+        return fetch_list_document(
+            self._documents, "market outcome", cid, {OUTCOME_BY_REQUEST: market.byRequestRoot}
+        )
+
+
+def available_w(facts: PodFacts, net_w: int) -> tuple[int, int]:
+    """Up and down (W) that a PoD is expected to be able to give, from its baseline and registered limits.
+
+    Who injects can inject less (down); who absorbs can absorb less (up) or more (down). What else a PoD could do its
+    aggregator may offer, but the DSO doesn't count on it.
+    """
+    if net_w < 0:
+        return 0, min(facts.max_down_w, -net_w)
+    return min(facts.max_up_w, net_w), facts.max_down_w

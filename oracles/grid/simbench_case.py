@@ -1,0 +1,162 @@
+"""A SimBench grid on one market day: the real loads, generators and storages with their own quarter-hour profiles.
+
+Needs the `simbench` package, which carries grids and profiles. The profiles cover 2016 in Central European Time without
+daylight saving (their PV peaks at noon in June and December alike); a market day takes the values of the same instants'
+month, day and hour.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import simbench
+
+from offchain.protocol.errors import InvalidInput
+from oracles.grid.core.from_pandapower import LimitSettings, model_document
+from oracles.grid.core.network import Document, GridModel, Integers, grid_model_from_document
+
+MARKET_ZONE = ZoneInfo("Europe/Rome")
+PROFILE_ZONE = timezone(timedelta(hours=1))
+PROFILE_YEAR = 2016
+SLOT = timedelta(minutes=15)
+SLOTS_PER_PROFILE_DAY = 96
+
+_LOAD_LABELS = (
+    ("HLS", "ev"),
+    ("APLS", "ev"),
+    ("Soil", "heat_pump"),
+    ("Air", "heat_pump"),
+    ("H0", "household"),
+    ("G", "commerce"),
+    ("BL", "commerce"),
+    ("WB", "commerce"),
+    ("L", "farm"),
+)
+_GENERATOR_LABELS = (("PV", "pv"), ("WP", "wind"), ("BM", "biomass"), ("Hydro", "hydro"))
+
+
+@dataclass(frozen=True)
+class CasePod:
+    """A PoD of the case. `bus` is the pandapower index, `node` the grid model's. `rated_va`: of the unit behind it.
+
+    `label`: household, commerce, farm, ev, heat_pump, pv, wind, biomass, hydro, storage, or low_voltage_grid (a whole
+    low-voltage grid seen from the medium-voltage one).
+    """
+
+    name: str
+    label: str
+    bus: int
+    node: int
+    rated_va: int
+
+
+@dataclass(frozen=True, eq=False)
+class SimbenchCase:
+    """A grid, a market day and every PoD's net power (absorbed minus injected): `p_w`, `q_var` (slots, pods)."""
+
+    code: str
+    day: date
+    document: Document
+    model: GridModel
+    slot_starts_s: tuple[int, ...]
+    pods: tuple[CasePod, ...]
+    p_w: Integers
+    q_var: Integers
+
+    @property
+    def slots(self) -> int:
+        """Quarter-hours of the day: 92, 96 or 100."""
+        return len(self.slot_starts_s)
+
+    def at_nodes(self, by_pod: Integers) -> Integers:
+        """Sum of PoD values (slots, pods) at each node: (slots, nodes)."""
+        totals = np.zeros((len(by_pod), self.model.nodes), dtype=np.int64)
+        for column, pod in enumerate(self.pods):
+            totals[:, pod.node] += by_pod[:, column]
+        return totals
+
+
+def load_simbench_case(code: str, day: date, limits: LimitSettings = LimitSettings()) -> SimbenchCase:
+    """Load a SimBench code for the local market day `day` (Europe/Rome).
+
+    Limits are those of SimBench's data (buses and branches have their own) unless `limits` sets others.
+    Sets the transformers' tap changer type, which SimBench leaves empty and without which pandapower ignores taps.
+    Raises InvalidInput on an unknown code, UnsupportedGrid on a grid that the power flow doesn't model.
+    """
+    net = load_simbench_net(code)
+    starts = market_day_slots(day)
+    document = model_document(net, limits)
+    model = grid_model_from_document(document)
+    instants = [profile_position(start) for start in starts]
+    p_mw, q_mvar, rows = _values(net, instants)
+    pods = tuple(
+        CasePod(
+            name=str(row.name),
+            label=_label(table, str(row.profile)),
+            bus=int(row.bus),
+            node=model.node_of_bus[int(row.bus)],
+            rated_va=round(abs(row.sn_mva) * 1e6),
+        )
+        for table, row in rows
+    )
+    return SimbenchCase(
+        code=code,
+        day=day,
+        document=document,
+        model=model,
+        slot_starts_s=tuple(int(start.timestamp()) for start in starts),
+        pods=pods,
+        p_w=np.rint(p_mw * 1e6).astype(np.int64),
+        q_var=np.rint(q_mvar * 1e6).astype(np.int64),
+    )
+
+
+def load_simbench_net(code: str) -> Any:
+    """The pandapower net of a SimBench code, with its taps counted. Raises InvalidInput on an unknown code."""
+    if code not in simbench.collect_all_simbench_codes():
+        raise InvalidInput("grid", code, "must be a SimBench code, such as '1-LV-rural1--2-no_sw'")
+    net = simbench.get_simbench_net(code)
+    net.trafo["tap_changer_type"] = "Ratio"
+    return net
+
+
+def market_day_slots(day: date) -> tuple[datetime, ...]:
+    """Starts (UTC) of the quarter-hours of a local market day: 96, or 92 and 100 when the clock changes."""
+    start = datetime(day.year, day.month, day.day, tzinfo=MARKET_ZONE).astimezone(UTC)
+    following = day + timedelta(days=1)
+    end = datetime(following.year, following.month, following.day, tzinfo=MARKET_ZONE).astimezone(UTC)
+    return tuple(start + index * SLOT for index in range((end - start) // SLOT))
+
+
+def profile_position(start: datetime) -> int:
+    """Row of the profiles for an instant: same month, day and hour in the profile year (a leap year)."""
+    local = start.astimezone(PROFILE_ZONE)
+    day_of_year = date(PROFILE_YEAR, local.month, local.day).timetuple().tm_yday - 1
+    return day_of_year * SLOTS_PER_PROFILE_DAY + (local.hour * 60 + local.minute) // 15
+
+
+def _values(net: Any, positions: list[int]) -> tuple[Any, Any, list[tuple[str, Any]]]:
+    """Net power of every element in service: MW and Mvar of shape (slots, elements), and the elements' rows."""
+    for table in net.profiles:
+        net.profiles[table] = net.profiles[table].iloc[positions].reset_index(drop=True)
+    absolute = simbench.get_absolute_values(net, profiles_instead_of_study_cases=True)
+    columns_p, columns_q, rows = [], [], []
+    for table, sign in (("load", 1), ("sgen", -1), ("storage", 1)):
+        for row in net[table][net[table].in_service.astype(bool)].itertuples():
+            constant_q = np.full(len(positions), row.q_mvar)
+            q_mvar = absolute[table, "q_mvar"][row.Index].to_numpy() if table == "load" else constant_q
+            columns_p.append(sign * row.scaling * absolute[table, "p_mw"][row.Index].to_numpy())
+            columns_q.append(sign * row.scaling * q_mvar)
+            rows.append((table, row))
+    return np.column_stack(columns_p), np.column_stack(columns_q), rows
+
+
+def _label(table: str, profile: str) -> str:
+    if table == "storage":
+        return "storage"
+    if profile.startswith(("lv_", "mv_")):
+        return "low_voltage_grid" if profile.startswith("lv_") else "medium_voltage_grid"
+    labels = _LOAD_LABELS if table == "load" else _GENERATOR_LABELS
+    return next((label for prefix, label in labels if profile.startswith(prefix)), "other")

@@ -1,0 +1,87 @@
+"""What every oracle, and `verify`, needs of a session: its documents, fetched from the store and held to the chain."""
+
+from offchain.protocol.typed_data import NoticeKind
+
+from offchain.store.documents import DocumentMissing, DocumentStore
+
+logger = logging.getLogger(__name__)
+
+import logging
+
+from offchain.chain.market_view import MarketView, Notice
+from offchain.protocol.cid import Cid
+from offchain.protocol.errors import FlexledgerError, InvalidInput
+from offchain.protocol.leaves import BASELINE, LeafKind
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
+
+
+class RootMismatch(FlexledgerError):
+    """A stored document's leaves don't give the root that the chain holds for it."""
+
+    def __init__(self, what: str, cid: Cid, expected: bytes, found: bytes) -> None:
+        super().__init__(
+            f"{what} {cid}: its leaves give root 0x{found.hex()}, the chain has 0x{expected.hex()}"
+        )
+
+
+def fetch_book_document(store: DocumentStore, cid: Cid, root: bytes) -> ListDocument | None:
+    """A revealed document, or None where its bytes aren't a document with that root: void at its player's cost.
+
+    Raises DocumentCorrupt or DocumentMissing where the store fails: that is the store's fault, not the player's.
+    """
+    raw = store.get(cid)
+    try:
+        document = ListDocument.from_bytes(raw, joint=True)
+    except InvalidInput:
+        return None
+    return document if document.joint_tree.root == root else None
+
+
+def fetch_list_document(
+    store: DocumentStore, what: str, cid: Cid, roots: dict[LeafKind, bytes]
+) -> ListDocument:
+    """A document of lists with a tree each, held to the roots that the chain has for them."""
+    document = ListDocument.from_bytes(store.get(cid), joint=False)
+    for kind, expected in roots.items():
+        found = document.list_of(kind).root
+        if found != expected:
+            raise RootMismatch(what, cid, expected, found)
+    return document
+
+
+def book_documents(
+    view: MarketView, store: DocumentStore, session: int
+) -> list[tuple[Reveal, ListDocument | None]]:
+    """The session's reveals with their documents, in order of the commitments."""
+    return [
+        (entry.reveal, fetch_book_document(store, entry.cid, entry.root)) for entry in view.reveals(session)
+    ]
+
+
+def baseline_documents(
+    view: MarketView, store: DocumentStore, terms: SessionTerms, pods: dict[bytes, PodFacts]
+) -> list[ListDocument]:
+    """Baselines anchored before the session's baseline gate, each by the aggregator of the PoDs it names.
+
+    One whose bytes were never brought, or aren't what was anchored, counts for nothing: a bad document of one player
+    stops nobody else. Raises DocumentCorrupt where the store's bytes have been changed.
+    """
+    out = []
+    for notice in view.notices(NoticeKind.BASELINE, terms.session):
+        if notice.at_s >= terms.baselineGate:
+            continue
+        try:
+            document = fetch_list_document(store, "baseline", notice.cid, {BASELINE: notice.hash})
+        except (DocumentMissing, RootMismatch, InvalidInput) as problem:
+            logger.warning("session %d: baseline of %s ignored: %s", terms.session, notice.author, problem)
+            continue
+        if _speaks_for_its_pods(document, notice, pods):
+            out.append(document)
+    return out
+
+
+def _speaks_for_its_pods(document: ListDocument, notice: Notice, pods: dict[bytes, PodFacts]) -> bool:
+    author = notice.author.lower()
+    named = set(document.list_of(BASELINE).words("pod"))
+    return all(pod in pods and pods[pod].aggregator.lower() == author for pod in named)

@@ -1,0 +1,1 @@
+"""Settlement as pure functions from documents to documents: what the daemon posts and `verify` replays."""

@@ -1,0 +1,1 @@
+"""brownie scripts (deploy, console helpers) and the demo day."""

@@ -1,0 +1,49 @@
+"""What contract tests need of the chain: its clock, and refusals matched exactly."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from brownie import web3
+from brownie.exceptions import VirtualMachineError
+
+
+def now_s() -> int:
+    """Time of the newest block."""
+    return int(web3.eth.get_block("latest").timestamp)
+
+
+def next_block_at(instant_s: int) -> None:
+    """The next transaction is mined at exactly this instant."""
+    _rpc("evm_setNextBlockTimestamp", instant_s)
+
+
+def travel_to(instant_s: int) -> None:
+    """Mine an empty block at exactly this instant: views then see it."""
+    next_block_at(instant_s)
+    _rpc("anvil_mine")
+
+
+@contextmanager
+def refused(error: str, *arguments: object) -> Iterator[None]:
+    """What runs inside must revert with this custom error and exactly these arguments."""
+    expected = f"{error}: {', '.join(map(_shown, arguments))}"
+    try:
+        yield
+    except VirtualMachineError as refusal:
+        assert refusal.revert_msg is not None, f"reverted without a reason, not with {expected}"
+        assert refusal.revert_msg.strip() == expected.strip()
+    else:
+        raise AssertionError(f"wasn't refused with {expected}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    text = str(getattr(value, "address", value))
+    return text.lower() if text.startswith("0x") else text
+
+
+def _rpc(method: str, *parameters: Any) -> None:
+    answer = web3.provider.make_request(method, list(parameters))
+    assert "error" not in answer, answer

@@ -1,0 +1,130 @@
+"""A market deployed by the project's own script, and its participants, one fixture a role."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from brownie import accounts
+
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.terms import SessionTerms
+from scripts.deploy import Deployment, deploy_market
+from tests.contracts.play import EURO, as_struct, fund, session_terms
+
+ROLES = {
+    "dso": 0,
+    "tso": 1,
+    "aggregator": 2,
+    "other_aggregator": 2,
+    "clearing_oracle": 3,
+    "grid_oracle": 4,
+    "settlement_oracle": 5,
+    "anchoring_oracle": 6,
+    "operator": 9,
+}
+BALANCE_UEUR = 1000 * EURO
+
+
+def account_of(name: str) -> Any:
+    """An account with a key of its own, made from a name."""
+    return accounts.add("0x" + keccak256(name.encode()).hex())
+
+
+@pytest.fixture(autouse=True)
+def isolation(fn_isolation: None) -> None:
+    """Every test starts from the chain as its module's fixtures left it."""
+
+
+@pytest.fixture(scope="module")
+def admin(module_isolation: None) -> Any:
+    return account_of("admin")
+
+
+@pytest.fixture(scope="module")
+def deployed(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The contracts by name, with every role registered and nobody's money."""
+    path = tmp_path_factory.mktemp("deployment") / "manifest.json"
+    deployment = Deployment(path, admin)
+    contracts = deploy_market(deployment, admin)
+    market = SimpleNamespace(**contracts, Euro=deployment.deploy("Euro", code="TestEuro"), manifest=path)
+    for name, role in ROLES.items():
+        market.ParticipantRegistry.register(account_of(name), 1 << role, name, {"from": admin})
+    return market
+
+
+@pytest.fixture(scope="module")
+def market(deployed: Any) -> Any:
+    """The contracts by name, with every participant's balance in the vault."""
+    for name in ROLES:
+        fund(deployed, account_of(name), BALANCE_UEUR)
+    return deployed
+
+
+@pytest.fixture
+def terms(market: Any, operator: Any) -> SessionTerms:
+    """A session that was just created."""
+    terms = session_terms()
+    market.MarketSessions.create(as_struct(terms), {"from": operator})
+    return replace(terms, session=market.MarketSessions.count())
+
+
+@pytest.fixture
+def dso(market: Any) -> Any:
+    return account_of("dso")
+
+
+@pytest.fixture
+def tso(market: Any) -> Any:
+    return account_of("tso")
+
+
+@pytest.fixture
+def aggregator(market: Any) -> Any:
+    return account_of("aggregator")
+
+
+@pytest.fixture
+def other_aggregator(market: Any) -> Any:
+    return account_of("other_aggregator")
+
+
+@pytest.fixture
+def clearing_oracle(market: Any) -> Any:
+    return account_of("clearing_oracle")
+
+
+@pytest.fixture
+def grid_oracle(market: Any) -> Any:
+    return account_of("grid_oracle")
+
+
+@pytest.fixture
+def settlement_oracle(market: Any) -> Any:
+    return account_of("settlement_oracle")
+
+
+@pytest.fixture
+def anchoring_oracle(market: Any) -> Any:
+    return account_of("anchoring_oracle")
+
+
+@pytest.fixture
+def operator(market: Any) -> Any:
+    return account_of("operator")
+
+
+@pytest.fixture
+def customer(market: Any) -> Any:
+    return account_of("customer")
+
+
+@pytest.fixture
+def node(market: Any) -> Any:
+    return account_of("light node")
+
+
+@pytest.fixture
+def stranger(market: Any) -> Any:
+    """Somebody without any role."""
+    return account_of("stranger")
