@@ -20,7 +20,6 @@ help: ## list the targets
 setup: ## install what is missing into the project's folder
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is missing: install it (Debian: apt-get install python3 python3-venv; macOS: brew install python@3.12)"; exit 1; fi
 	@$(PYTHON) scripts/setup/install.py
-	@mkdir -p .tools/home
 
 compile: setup $(COMPILED) ## compile the contracts that have changed
 

@@ -7,7 +7,7 @@ pragma solidity ^0.8.24;
 interface ISettlementMechanismFactory {
     event MechanismCreated(address indexed mechanism, address indexed aggregator, string kind, string label);
 
-    error SettlementMechanismFactoryShareAbove100Percent(uint256 dayOfWeek, uint256 interval, uint32 basisPoints);
+    error SettlementMechanismFactoryValueAboveMost(uint256 dayOfWeek, uint256 interval, uint256 value, uint256 most);
 
     /// @notice A mechanism that pays a fixed price whatever the flexibility price is. By an AGGREGATOR.
     /// @param pricesUeurPerKw 10^-6 euro per kW (or kvar) and quarter-hour, by day and quarter-hour

@@ -109,6 +109,8 @@ class NodeConfig(_Settings):
     journal: str
     late_reading_s: Annotated[int, Field(ge=0, le=300)] = 60
     """How long after a quarter-hour's end the meter may still be read for it."""
+    journal_survives_power_cut: bool = True
+    """Flush the disk at every change; false only where many nodes are simulated on one machine."""
     chain: ChainSettings
     broker: BrokerSettings
     meter: MeterSettings

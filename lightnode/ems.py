@@ -60,7 +60,9 @@ class ModbusEms:
         self._device.write(self._first, words)
         answer = self.response()
         if answer != EmsResponse(FOLLOW, active_w, reactive_var):
-            raise SetPointRefused(f"told to follow {active_w} W, {reactive_var} var, the EMS answered {answer}")
+            raise SetPointRefused(
+                f"told to follow {active_w} W, {reactive_var} var, the EMS answered {answer}"
+            )
 
     def release(self) -> None:
         """Clear the control register and check the answer. Raises DeviceUnreachable or SetPointRefused."""

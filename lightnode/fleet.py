@@ -26,6 +26,10 @@ class Fleet:
         """One step of every node; returns when all are done. A node that fails doesn't keep the others from theirs."""
         self._for_all(RunningNode.step)
 
+    def count_activations(self) -> int:
+        """How many activations the nodes have received so far, all together: messages may still be on their way."""
+        return sum(node.count_activations() for node in self._nodes)
+
     def stop(self) -> None:
         """Disconnect every node."""
         self._for_all(RunningNode.stop)

@@ -84,13 +84,14 @@ class Arrival(Enum):
 class Journal:
     """The node's memory. Changes are made in `transaction`; safe to use from the step's and the MQTT client's thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, survives_power_cut: bool = True) -> None:
+        """`survives_power_cut`: flush the disk at every change. Without, only the process may die, not the device."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
-        # FULL: after a power cut no sequence number may be given out a second time.
-        self._db.execute("PRAGMA synchronous = FULL")
+        # Unflushed changes lost in a power cut would let a sequence number be given out a second time.
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_cut else 'NORMAL'}")
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
@@ -125,7 +126,9 @@ class Journal:
 
     def take_sequence(self) -> int:
         """The next sequence number, given out once; call it inside a transaction."""
-        (sequence,) = self._row("UPDATE node SET next_sequence = next_sequence + 1 RETURNING next_sequence - 1")
+        (sequence,) = self._row(
+            "UPDATE node SET next_sequence = next_sequence + 1 RETURNING next_sequence - 1"
+        )
         return int(sequence)
 
     def queue(self, message: Message) -> None:
@@ -164,6 +167,10 @@ class Journal:
             activation,
         )
         return Activation(*row)
+
+    def count_activations(self) -> int:
+        """How many activations are known."""
+        return int(self._row("SELECT count(*) FROM activations")[0])
 
     def set_point(self, slot_s: int) -> SetPoint | None:
         """The set point of the slot that starts then: the one the DSO sent last, if there are several."""

@@ -86,9 +86,13 @@ class PacketSigner:
         digest = typed.digest(self._chain_id, self._reading_anchor)
         return self._signed(Packet[ActivationData], data, digest)
 
-    def anomaly(self, code: AnomalyCode, what: str, start_s: int | None = None, end_s: int | None = None) -> bytes:
+    def anomaly(
+        self, code: AnomalyCode, what: str, start_s: int | None = None, end_s: int | None = None
+    ) -> bytes:
         """The packet of an anomaly, with its time where that is known."""
-        times = {name: at_s for name, at_s in (("start_time", start_s), ("end_time", end_s)) if at_s is not None}
+        times = {
+            name: at_s for name, at_s in (("start_time", start_s), ("end_time", end_s)) if at_s is not None
+        }
         data = build(AnomalyData, code=code, description=what[:LONGEST_DESCRIPTION], **times)
         return self._signed(Packet[AnomalyData], data, anomaly_hash(self.pod, data))
 

@@ -34,7 +34,7 @@ class RunningNode:
             _device(config.meter), config.meter.function, config.meter.registers, config.meter.width_bits
         )
         self._ems = ModbusEms(_device(config.ems), config.ems.first_register)
-        self._journal = Journal(Path(config.journal))
+        self._journal = Journal(Path(config.journal), config.journal_survives_power_cut)
         self._client = MqttClient(
             BrokerAddress(config.broker.host, config.broker.port, user, password),
             f"lightnode-{user}",
@@ -59,6 +59,10 @@ class RunningNode:
     def step(self) -> None:
         """Do what is due."""
         self._node.step()
+
+    def count_activations(self) -> int:
+        """How many activations the node has received so far."""
+        return self._journal.count_activations()
 
     def stop(self) -> None:
         """Disconnect from everything."""

@@ -1,11 +1,5 @@
 """What every oracle, and `verify`, needs of a session: its documents, fetched from the store and held to the chain."""
 
-from offchain.protocol.typed_data import NoticeKind
-
-from offchain.store.documents import DocumentMissing, DocumentStore
-
-logger = logging.getLogger(__name__)
-
 import logging
 
 from offchain.chain.market_view import MarketView, Notice
@@ -14,6 +8,10 @@ from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.leaves import BASELINE, LeafKind
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
+from offchain.protocol.typed_data import NoticeKind
+from offchain.store.documents import DocumentMissing, DocumentStore
+
+logger = logging.getLogger(__name__)
 
 
 class RootMismatch(FlexledgerError):

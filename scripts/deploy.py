@@ -1,7 +1,7 @@
 """Deploys the market to the connected network: `brownie run deploy --network <network>`.
 
-May be run again at any time, and killed at any instant: what the manifest names and the chain has is kept, what
-is missing is deployed, what isn't wired is wired. Settings come from the environment:
+May be run again at any time, and killed at any instant: what the manifest names and the chain has is kept,
+what is missing is deployed, what isn't wired is wired. Settings come from the environment:
 
 FLEXLEDGER_MANIFEST      where the manifest is kept; build/manifest/<chain id>.json if not set
 FLEXLEDGER_DEPLOYER_KEY  key of the deployer, who administers the market; on a local chain its first account
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from brownie import accounts, project, web3
+from brownie import accounts, web3
+from brownie.project.main import get_loaded_projects
 
 from offchain.protocol.errors import FlexledgerError
 
@@ -25,7 +26,7 @@ INTERFACES = ("ISettlementMechanism", "ITableMechanism")
 """ABIs of contracts that others make: the manifest has them without an address."""
 
 
-class DeploymentFailed(FlexledgerError):
+class DeploymentError(FlexledgerError):
     """The network or the settings don't allow to deploy."""
 
 
@@ -35,9 +36,10 @@ class Deployment:
     def __init__(self, path: Path, deployer: Any) -> None:
         self._path = path
         self._deployer = deployer
-        self._project = project.get_loaded_projects()[0]
+        self._project: Any = get_loaded_projects()[0]
         self._manifest: dict[str, Any] = {
             "chainId": web3.chain_id,
+            "genesis": web3.eth.get_block(0)["hash"].hex(),
             "deployer": deployer.address,
             "contracts": {},
             "interfaces": {name: self._interface(name) for name in INTERFACES},
@@ -45,8 +47,10 @@ class Deployment:
         if path.exists():
             known = json.loads(path.read_text())
             if known["chainId"] != web3.chain_id:
-                raise DeploymentFailed(f"{path} is of chain {known['chainId']}, this is {web3.chain_id}")
-            self._manifest["contracts"] = known["contracts"]
+                raise DeploymentError(f"{path} is of chain {known['chainId']}, this is {web3.chain_id}")
+            # A local chain started anew has the same id, and other contracts at the same addresses.
+            if known["genesis"] == self._manifest["genesis"]:
+                self._manifest["contracts"] = known["contracts"]
 
     def deploy(self, name: str, *arguments: object, code: str | None = None) -> Any:
         """The contract of a name: the one in the manifest if the chain has it, else a new one.
@@ -55,7 +59,7 @@ class Deployment:
         """
         container = self._project.dict()[code or name]
         known = self._manifest["contracts"].get(name)
-        if known is not None and web3.eth.get_code(known["address"]):
+        if known is not None and _has_code(known["address"]):
             contract = container.at(known["address"])
             block = known["block"]
         else:
@@ -66,8 +70,8 @@ class Deployment:
 
     def adopt(self, name: str, address: str, abi: Sequence[object]) -> None:
         """Record a contract that stands already."""
-        if not web3.eth.get_code(address):
-            raise DeploymentFailed(f"{name} = {address}: there is no contract at this address")
+        if not _has_code(address):
+            raise DeploymentError(f"{name} = {address}: there is no contract at this address")
         known = self._manifest["contracts"].get(name, {})
         block = known["block"] if known.get("address") == address else web3.eth.block_number
         self._record(name, address, block, abi)
@@ -121,9 +125,8 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
         vault.setControllers([book, board, ledger], {"from": deployer})
     if token.minter() == NO_ACCOUNT:
         token.setMinter(ledger, {"from": deployer})
-    contracts = (administration, participants, pods, sessions, notary, anchor)
-    contracts += (mechanisms, vault, book, board, token, ledger)
-    return {contract._name: contract for contract in contracts}
+    basis = (administration, participants, pods, sessions, notary, anchor, mechanisms)
+    return {contract._name: contract for contract in (*basis, vault, book, board, token, ledger)}
 
 
 def _deployer() -> Any:
@@ -131,7 +134,7 @@ def _deployer() -> Any:
     if key:
         return accounts.add(key)
     if not _is_local():
-        raise DeploymentFailed(f"FLEXLEDGER_DEPLOYER_KEY isn't set, and chain {web3.chain_id} isn't local")
+        raise DeploymentError(f"FLEXLEDGER_DEPLOYER_KEY isn't set, and chain {web3.chain_id} isn't local")
     return accounts.at(web3.eth.accounts[0], force=True)
 
 
@@ -143,8 +146,12 @@ def _euro(deployment: Deployment) -> str:
         deployment.adopt("Euro", address, abi)
         return address
     if not _is_local():
-        raise DeploymentFailed(f"FLEXLEDGER_EURO isn't set, and chain {web3.chain_id} isn't local")
+        raise DeploymentError(f"FLEXLEDGER_EURO isn't set, and chain {web3.chain_id} isn't local")
     return str(deployment.deploy("Euro", code="TestEuro").address)
+
+
+def _has_code(address: str) -> bool:
+    return bool(web3.eth.get_code(web3.to_checksum_address(address)))
 
 
 def _is_local() -> bool:

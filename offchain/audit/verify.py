@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from oracles.anchoring.core.batch import check_signatures
-
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView, PostedPair
+from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import (
@@ -25,6 +23,7 @@ from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome, TechnicalOutcome, seed_share
 from offchain.store.documents import DocumentStore
+from oracles.anchoring.core.replay import check_signatures
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.grid.facts import assess_from_chain
@@ -168,8 +167,7 @@ class SessionReplay:
         )
         result = settle_from_chain(self._chain, self._documents, terms, validated, document.author)
         _same_lists("settlement", document, result.document)
-        replayed_pairs = [PostedPair(p.payer, p.payee, p.payment_ueur, p.penalty_ueur) for p in result.pairs]
-        _same("settlement: pairs", _lower(pairs), _lower(replayed_pairs))
+        _same("settlement: pairs", pairs, list(result.pairs))
         _same_fields("settlement", posted, posted_settlement(result, cid, validated.hash()))
         paid = sum(pair.paymentUeur for pair in pairs)
         return Check("settlement", f"{paid} µ€ paid, {posted.rewardsUeur} token units to customers")
@@ -181,10 +179,6 @@ class SessionReplay:
             OUTCOME_RESERVE: posted.reserveRoot,
         }
         return fetch_list_document(self._documents, what, Cid(posted.cidCodec, posted.cidDigest), roots)
-
-
-def _lower(pairs: list[PostedPair]) -> list[tuple[str, str, int, int]]:
-    return [(p.payer.lower(), p.payee.lower(), p.paymentUeur, p.penaltyUeur) for p in pairs]
 
 
 def _same(where: str, posted: object, replayed: object) -> None:

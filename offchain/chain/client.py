@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 from eth_abi.abi import decode
@@ -15,7 +15,7 @@ from web3.exceptions import ContractCustomError, ContractLogicError, Transaction
 
 from offchain.chain.manifest import Manifest
 from offchain.protocol.errors import FlexledgerError
-from offchain.protocol.signatures import domain_separator
+from offchain.protocol.typed_data import contract_domain
 
 MOST_GAS = 16_000_000
 """No transaction above this: consortium chains refuse them (see design.md)."""
@@ -142,9 +142,7 @@ class ChainClient:
 
     def domain(self, contract: str) -> bytes:
         """EIP-712 domain separator of a contract of the deployment."""
-        return domain_separator(
-            f"flexledger {contract}", "1", self.manifest.chainId, self.address_of(contract)
-        )
+        return contract_domain(contract, self.manifest.chainId, self.address_of(contract))
 
     def send(self, contract: str, function: str, *args: object) -> Receipt:
         """Send a transaction and wait until it is mined. ChainRefused where it would revert: nothing is sent then."""
@@ -265,7 +263,7 @@ def _errors_by_selector(manifest: Manifest) -> dict[bytes, tuple[str, list[str]]
 def _plain(value: object) -> object:
     """A dataclass as the tuple that a struct is, lists of them alike."""
     if is_dataclass(value) and not isinstance(value, type):
-        return tuple(_plain(getattr(value, name)) for name in value.__dataclass_fields__)
+        return tuple(_plain(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(entry) for entry in value]
     return value

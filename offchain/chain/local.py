@@ -41,8 +41,10 @@ def find_anvil() -> str:
 class LocalChain:
     """Anvil with its state in `folder`; base fee and gas price are 0, so that accounts need no ether."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, genesis_s: int | None = None) -> None:
+        """`genesis_s`: the clock's start where the chain is new; the machine's time if not given."""
         self._folder = folder.resolve()
+        self._genesis_s = genesis_s
         self._pid = 0
         self._port = 0
 
@@ -62,6 +64,11 @@ class LocalChain:
         if self._attach():
             return
         self._port = _free_port()
+        start = (
+            []
+            if self._genesis_s is None or self.state_file.exists()
+            else ["--timestamp", str(self._genesis_s)]
+        )
         with (self._folder / "anvil.log").open("ab") as log:
             process = subprocess.Popen(
                 [
@@ -69,6 +76,7 @@ class LocalChain:
                     *("--host", HOST, "--port", str(self._port), "--chain-id", str(CHAIN_ID)),
                     *("--base-fee", "0", "--gas-price", "0", "--gas-limit", "30000000", "--silent"),
                     *("--state", str(self.state_file), "--state-interval", str(STATE_INTERVAL_S)),
+                    *start,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -113,6 +121,10 @@ class LocalChain:
         if instant_s > self.now_s():
             self._rpc("evm_setNextBlockTimestamp", [instant_s])
             self._rpc("anvil_mine", [])
+
+    def fund(self, address: str) -> None:
+        """Give an account a thousand ether: brownie's scripts price their gas, whatever the chain asks."""
+        self._rpc("anvil_setBalance", [address, hex(1000 * 10**18)])
 
     def _web3(self) -> Web3:
         return Web3(HTTPProvider(self.url, request_kwargs={"timeout": 30}))

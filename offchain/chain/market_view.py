@@ -7,7 +7,7 @@ from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
 from offchain.protocol.products import Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Outcome, Settlement, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Outcome, Pair, Settlement, TechnicalOutcome
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,6 @@ class Notice:
     cid: Cid
     at_s: int
     transaction: bytes
-
-
-@dataclass(frozen=True)
-class PostedPair:
-    """What the settlement posted that a payer owes a payee, and the penalty the other way, in µ€."""
-
-    payer: str
-    payee: str
-    paymentUeur: int
-    penaltyUeur: int
 
 
 class MarketView:
@@ -154,12 +144,12 @@ class MarketView:
         """The validated outcome posted, if any."""
         return _outcome(self._first("OutcomeBoard", "ValidatedOutcomePosted", session))
 
-    def settlement(self, session: int) -> tuple[Settlement, list[PostedPair]] | None:
+    def settlement(self, session: int) -> tuple[Settlement, list[Pair]] | None:
         """The settlement posted, with what each payer owes each payee, if any."""
         event = self._first("SettlementLedger", "SettlementPosted", session)
         if event is None:
             return None
-        pairs = [PostedPair(**_named(pair)) for pair in event.args["pairs"]]
+        pairs = [Pair(**_named(pair)) for pair in event.args["pairs"]]
         return Settlement(**_named(event.args["settlement"])), pairs
 
     def notices(self, kind: NoticeKind, session: int) -> list[Notice]:

@@ -175,15 +175,15 @@ class CustomerStore:
         return int(added), [(row[0], row[1]) for row in contradicting]
 
     def readings(self, pseudonyms: Sequence[bytes], from_s: int, to_s: int) -> list[Reading]:
-        """Readings that start in [from_s, to_s), in order of PoD and time."""
+        """Readings that start in [from_s, to_s), in order of time."""
         return self._of_pods(Reading, pseudonyms, from_s, to_s)
 
     def baselines(self, pseudonyms: Sequence[bytes], from_s: int, to_s: int) -> list[Baseline]:
-        """Baselines that start in [from_s, to_s), in order of PoD and time."""
+        """Baselines that start in [from_s, to_s), in order of time."""
         return self._of_pods(Baseline, pseudonyms, from_s, to_s)
 
     def set_points(self, pseudonyms: Sequence[bytes], from_s: int, to_s: int) -> list[SetPoint]:
-        """Set points that start in [from_s, to_s), in order of PoD and time; the one that holds is the latest."""
+        """Set points that start in [from_s, to_s), in order of time; the one that holds is the latest."""
         return self._of_pods(SetPoint, pseudonyms, from_s, to_s)
 
     def activation(self, pseudonym: bytes, activation: bytes) -> list[SetPoint]:
@@ -229,7 +229,7 @@ class CustomerStore:
         return self._select(
             kind,
             "start_s >= $1 AND start_s < $2 AND pseudonym IN (SELECT unnest($3::BLOB[]))"
-            f" ORDER BY pseudonym, start_s, {order}",
+            f" ORDER BY start_s, pseudonym, {order}",
             from_s,
             to_s,
             list(pseudonyms),

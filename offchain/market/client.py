@@ -67,8 +67,8 @@ class MarketClient:
             check_offers(document, self.player, self._view.pods())
         root = document.joint_tree.root
         salt = keccak256(self._key + document.session.to_bytes(32, "big") + root)
-        sealed = sealed_hash(document.session, self.player, root, salt, document.leaf_count)
         cid = self._drawer.put(document.to_bytes())
+        sealed = sealed_hash(document.session, self.player, root, salt, document.leaf_count, cid)
         number = self._number_of(document.session, sealed)
         if number is None:
             commitment = Commitment(

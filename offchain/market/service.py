@@ -6,7 +6,7 @@ from enum import StrEnum
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.protocol.book_rules import check_document, check_offers
-from offchain.protocol.cid import Cid
+from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
@@ -67,13 +67,13 @@ class MarketService:
         if made is None:
             raise InvalidInput("commitment", commitment, f"isn't in the book of session {session}")
         document = ListDocument.from_bytes(raw, joint=True)
-        root = document.joint_tree.root
-        if sealed_hash(session, made.player, root, salt, document.leaf_count) != made.sealed_hash:
-            raise InvalidInput("document", "0x" + root.hex(), "isn't what was committed, with this salt")
+        root, cid = document.joint_tree.root, cid_of(raw)
+        if sealed_hash(session, made.player, root, salt, document.leaf_count, cid) != made.sealed_hash:
+            raise InvalidInput("document", str(cid), "isn't what was committed, with this salt")
         check_document(document, made.side, made.player, made.cap_ueur, self._view.terms(session))
         if made.side is Side.OFFER:
             check_offers(document, made.player, self._view.pods())
-        cid = self._documents.put(raw)
+        self._documents.put(raw)
         if not any(entry.reveal.commitment == commitment for entry in self._view.reveals(session)):
             arguments = (session, commitment, root, salt, document.leaf_count, cid.digest, cid.codec)
             self._chain.send("CommitmentBook", "reveal", *arguments)

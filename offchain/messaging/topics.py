@@ -38,6 +38,15 @@ class NodeTopic(StrEnum):
 CERTIFIED_PACKETS = "scd/packets"
 """Where the access layer forwards certified packets to the Shared Customer Database."""
 
+DSO_OUTCOME = "market/DSOOutcome"
+TSO_OUTCOME = "market/TSOOutcome"
+"""The DSO's and the TSO's part of each validated outcome (D2.3, Table 28)."""
+
+
+def aggregator_outcome(user: str) -> str:
+    """An aggregator's part of each validated outcome (D2.3, Table 28: AggOutcome(id))."""
+    return f"market/AggOutcome/{check_user(user)}"
+
 
 def set_points(user: str) -> str:
     """The topic on which one Light Node receives its set points from the DSO."""
@@ -61,7 +70,14 @@ class Grant:
 
 PLATFORM_GRANTS: Mapping[str, Grant] = {
     "access_layer": Grant(read=[kind.of_all for kind in NodeTopic], write=[CERTIFIED_PACKETS]),
-    "dso": Grant(read=[NodeTopic.SET_POINT_ACKS.of_all], write=["dso/setpoints/+"]),
+    "market": Grant(write=[DSO_OUTCOME, TSO_OUTCOME, "market/AggOutcome/+"]),
+    "tso": Grant(read=[TSO_OUTCOME]),
+    "dso": Grant(read=[NodeTopic.SET_POINT_ACKS.of_all, DSO_OUTCOME], write=["dso/setpoints/+"]),
     "customer_database": Grant(read=[CERTIFIED_PACKETS]),
 }
 """The platforms that use the broker, by user name. A Light Node's own rights follow from its user: see broker.py."""
+
+
+def aggregator_grant(user: str) -> Grant:
+    """What an aggregator's user may: read its own outcomes."""
+    return Grant(read=[aggregator_outcome(user)])

@@ -145,7 +145,10 @@ class PacketStore:
         ]
 
     def judge(
-        self, readings: Sequence[VerifiedReading], others: Sequence[VerifiedOther], refusals: Sequence[Refusal]
+        self,
+        readings: Sequence[VerifiedReading],
+        others: Sequence[VerifiedOther],
+        refusals: Sequence[Refusal],
     ) -> list[Refusal]:
         """Note what became of received packets; gives all refusals.
 

@@ -6,7 +6,8 @@ from functools import cache
 
 from offchain.messaging.mqtt import Message, MessagingUnavailable
 from offchain.messaging.topics import CERTIFIED_PACKETS, NodeTopic
-from offchain.protocol.documents.light_node import ReadingData
+from offchain.protocol.documents.base import parse
+from offchain.protocol.documents.light_node import Packet, ReadingData
 from offchain.protocol.errors import FlexledgerError
 from offchain.store.documents import DocumentStore
 from offchain.store.packets import (
@@ -18,7 +19,7 @@ from offchain.store.packets import (
     VerifiedReading,
 )
 from oracles.anchoring.core.batch import certified_reading, identified_packet, make_batch
-from oracles.anchoring.core.verify import PacketBytes, PacketKind, read_reading, verify_packets
+from oracles.anchoring.core.verify import PacketBytes, PacketKind, verify_packets
 from oracles.anchoring.ports import AnchorChain, Publisher
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class AnchoringDaemon:
             logger.warning("packet %d refused: %s", refusal.number, refusal.reason)
 
     def _open_batch(self, stored: Sequence[StoredPacket]) -> None:
-        batch = make_batch([read_reading(packet.payload) for packet in stored], self._chain.address)
+        batch = make_batch([_verified(packet) for packet in stored], self._chain.address)
         cid = self._documents.put(batch.document.to_bytes())
         self._store.open_batch(batch.root, cid, [stored[index].number for index in batch.order])
 
@@ -88,10 +89,12 @@ class AnchoringDaemon:
         self._note_anchored(opened, transaction)
 
     def _note_anchored(self, opened: StoredBatch, transaction: bytes) -> None:
-        packets = [read_reading(packet.payload) for packet in self._store.packets_of(opened)]
+        packets = [_verified(packet) for packet in self._store.packets_of(opened)]
         batch = make_batch(packets, self._chain.address)
         if batch.root != opened.root:
-            raise FlexledgerError(f"batch {opened.number}: its packets don't give its root 0x{opened.root.hex()}")
+            raise FlexledgerError(
+                f"batch {opened.number}: its packets don't give its root 0x{opened.root.hex()}"
+            )
         certified = [
             certified_reading(packets[index], transaction, batch, position)
             for position, index in enumerate(batch.order)
@@ -106,3 +109,8 @@ class AnchoringDaemon:
                 logger.warning("%d certified packets wait for the broker: %s", len(waiting), problem)
                 return
             self._store.forwarded(waiting[-1][0])
+
+
+def _verified(packet: StoredPacket) -> Packet[ReadingData]:
+    """A reading that the store has as verified."""
+    return parse(Packet[ReadingData], packet.payload)

@@ -2,8 +2,6 @@
 
 import logging
 
-from offchain.protocol.typed_data import Outcome
-
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
@@ -11,6 +9,7 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
@@ -18,6 +17,7 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.metering import Baselines, baselines_of
 from offchain.protocol.products import Product
 from offchain.protocol.terms import PodFacts, SessionTerms
+from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.network import Document, Integers

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from offchain.protocol.typed_data import NoticeKind
-
 from offchain.chain.market_view import MarketView, Notice
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
 from oracles.grid.core.documents import (
     Forecast,

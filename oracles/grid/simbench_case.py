@@ -5,6 +5,7 @@ daylight saving (their PV peaks at noon in June and December alike); a market da
 month, day and hour.
 """
 
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -117,7 +118,10 @@ def load_simbench_net(code: str) -> Any:
     """The pandapower net of a SimBench code, with its taps counted. Raises InvalidInput on an unknown code."""
     if code not in simbench.collect_all_simbench_codes():
         raise InvalidInput("grid", code, "must be a SimBench code, such as '1-LV-rural1--2-no_sw'")
-    net = simbench.get_simbench_net(code)
+    with warnings.catch_warnings():
+        # simbench 1.6 joins empty tables in a way that pandas will change.
+        warnings.simplefilter("ignore", FutureWarning)
+        net = simbench.get_simbench_net(code)
     net.trafo["tap_changer_type"] = "Ratio"
     return net
 

@@ -3,7 +3,7 @@
 import logging
 
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView, PostedPair
+from offchain.chain.market_view import MarketView
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.terms import SessionTerms
 from offchain.store.documents import DocumentStore
@@ -49,10 +49,7 @@ class SettlementDaemon:
         if validated is None:
             raise FlexledgerError(f"session {terms.session}: its validated outcome is gone")
         settlement = posted_settlement(result, cid, validated.hash())
-        pairs = [
-            PostedPair(pair.payer, pair.payee, pair.payment_ueur, pair.penalty_ueur) for pair in result.pairs
-        ]
-        self._chain.send("SettlementLedger", "postSettlement", settlement, pairs)
+        self._chain.send("SettlementLedger", "postSettlement", settlement, result.pairs)
         logger.info("session %d: settlement posted", terms.session)
 
     def _claim(self, terms: SessionTerms) -> None:

@@ -2,8 +2,6 @@
 
 from functools import cache
 
-from offchain.protocol.typed_data import Outcome
-
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
@@ -12,6 +10,7 @@ from offchain.protocol.market_time import day_of_week, wall_clock_interval
 from offchain.protocol.metering import baselines_of, readings_of
 from offchain.protocol.products import Side
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
 from oracles.session_facts import baseline_documents, fetch_list_document
 from oracles.settlement.core.settle import CustomerPrice, SettlementResult, settle

@@ -28,13 +28,24 @@ class SetupFailed(Exception):
 def main() -> int:
     """Do every step that is due; 1 with the reason where one fails."""
     if sys.version_info < LEAST_PYTHON:
-        print(f"Python {'.'.join(map(str, LEAST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
+        print(
+            f"Python {'.'.join(map(str, LEAST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}."
+        )
         return 1
     steps: list[tuple[str, Sequence[Path], Callable[[], None]]] = [
-        ("Python packages", [PROJECT / "requirements/bootstrap.txt", PROJECT / "requirements/lock.txt"], python_packages),
+        (
+            "Python packages",
+            [PROJECT / "requirements/bootstrap.txt", PROJECT / "requirements/lock.txt"],
+            python_packages,
+        ),
         ("the project itself", [PROJECT / "pyproject.toml"], project_itself),
         ("Node packages", [PROJECT / "package-lock.json", PROJECT / ".npmrc"], node_packages),
-        ("Solidity compiler", [PROJECT / "package-lock.json", PROJECT / "scripts/setup/solc.cjs"], solidity_compiler),
+        (
+            "Solidity compiler",
+            [PROJECT / "package-lock.json", PROJECT / "scripts/setup/solc.cjs"],
+            solidity_compiler,
+        ),
+        ("brownie's networks", [], brownie_networks),
         ("mosquitto", [], mosquitto),
     ]
     try:
@@ -68,7 +79,16 @@ def python_packages() -> None:
     except subprocess.CalledProcessError:
         hint = "Python comes without pip here: install it (Debian: apt-get install python3-venv)"
         raise SetupFailed(hint) from None
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", PROJECT / "requirements/bootstrap.txt")
+    run(
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        PROJECT / "requirements/bootstrap.txt",
+    )
     # brownie's compiled wheel has bugs that its pure-Python build has not (see docs/architecture.md).
     run(
         *(VENV / "bin/uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes"),
@@ -101,7 +121,11 @@ def solidity_compiler() -> None:
     target.unlink(missing_ok=True)
     fetch = f"import solcx; solcx.install_solc('{SOLC_VERSION}', solcx_binary_path='{folder}')"
     fetched = subprocess.run(
-        [PYTHON, "-c", fetch], capture_output=True, timeout=300, check=False, env=environment(without="SOLCX_BINARY_PATH")
+        [PYTHON, "-c", fetch],
+        capture_output=True,
+        timeout=300,
+        check=False,
+        env=environment(without="SOLCX_BINARY_PATH"),
     )
     if fetched.returncode == 0 and target.exists():
         return
@@ -112,6 +136,18 @@ def solidity_compiler() -> None:
         f'exec "{VENV}/bin/node" "{PROJECT}/scripts/setup/solc.cjs" "$@"\n'
     )
     target.chmod(0o755)
+
+
+def brownie_networks() -> None:
+    """brownie's settings in a home of the project's own, with a network that any JSON-RPC can stand behind.
+
+    `FLEXLEDGER_RPC` names the node's address when a script runs with `--network flexledger`.
+    """
+    home = TOOLS / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    network = ("networks", "add", "flexledger", "flexledger", "host=$FLEXLEDGER_RPC", "chainid=31337")
+    run(VENV / "bin/brownie", *network, extra={"HOME": str(home)})
 
 
 def mosquitto() -> None:
@@ -142,7 +178,17 @@ def mosquitto() -> None:
 def unpack_without_root(folder: Path) -> None:
     """Download mosquitto and the libraries that it needs beyond the base system, and unpack them."""
     folder.mkdir(parents=True, exist_ok=True)
-    run("apt-get", "download", "mosquitto", "libwebsockets17", "libdlt2", "libev4", "libcjson1", "libuv1", folder=folder)
+    run(
+        "apt-get",
+        "download",
+        "mosquitto",
+        "libwebsockets17",
+        "libdlt2",
+        "libev4",
+        "libcjson1",
+        "libuv1",
+        folder=folder,
+    )
     for package in sorted(folder.glob("*.deb")):
         run("dpkg", "-x", package, folder)
 
@@ -155,7 +201,10 @@ def run(*command: str | Path, folder: Path = PROJECT, extra: dict[str, str] | No
 def environment(without: str = "") -> dict[str, str]:
     """This process's environment with the project's tools first on the path."""
     kept = {name: value for name, value in os.environ.items() if name != without}
-    return kept | {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return kept | {
+        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
 
 
 if __name__ == "__main__":

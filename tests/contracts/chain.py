@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from brownie import web3
 from brownie.exceptions import VirtualMachineError
 
@@ -27,19 +28,15 @@ def travel_to(instant_s: int) -> None:
 @contextmanager
 def refused(error: str, *arguments: object) -> Iterator[None]:
     """What runs inside must revert with this custom error and exactly these arguments."""
-    expected = f"{error}: {', '.join(map(_shown, arguments))}"
-    try:
+    with pytest.raises(VirtualMachineError) as refusal:
         yield
-    except VirtualMachineError as refusal:
-        assert refusal.revert_msg is not None, f"reverted without a reason, not with {expected}"
-        assert refusal.revert_msg.strip() == expected.strip()
-    else:
-        raise AssertionError(f"wasn't refused with {expected}")
+    assert refusal.value.revert_msg is not None, "reverted without a reason"
+    assert refusal.value.revert_msg.strip() == f"{error}: {', '.join(map(_shown, arguments))}".strip()
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bytes):
-        return "0x" + value.hex()
+        return repr(value)
     text = str(getattr(value, "address", value))
     return text.lower() if text.startswith("0x") else text
 

@@ -15,8 +15,9 @@ from offchain.customer_database.store import CustomerStore
 from offchain.protocol.signatures import address_of
 from offchain.rest.client import PlatformRefused, PlatformUnavailable
 from offchain.rest.registry import PseudonymousEntry, RegistryEntry
+from offchain.rest.server import serve
 from offchain.rest.settings import Role
-from tests.rest.serving import client_of, serve, settings_of
+from tests.rest.callers import client_of, settings_of
 
 NOW_S = 1_790_000_000
 PARTICIPANTS = {"acme": Role.AGGREGATOR, "bolt": Role.AGGREGATOR, "dso": Role.DSO, "market": Role.MARKET}

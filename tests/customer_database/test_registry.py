@@ -65,7 +65,9 @@ def test_registration_without_a_token_or_with_a_wrong_one_is_refused(api: Api) -
         ({"colour": "red"}, "[0].pod.colour", "is no field"),
     ],
 )
-def test_bad_field_is_named_with_value_and_rule(api: Api, change: dict[str, object], field: str, rule: str) -> None:
+def test_bad_field_is_named_with_value_and_rule(
+    api: Api, change: dict[str, object], field: str, rule: str
+) -> None:
     told = refusal(api["acme"].post("/pods", json=[registration(1, **change)]), 422)
     assert told["field"] == field
     assert rule in told["rule"]
@@ -73,7 +75,9 @@ def test_bad_field_is_named_with_value_and_rule(api: Api, change: dict[str, obje
     assert api.scd.service.pods(None) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"pod": 1}', b"[1]", b"\xff", b'[{"pod": NaN}]', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b'{"pod": 1}', b"[1]", b"\xff", b'[{"pod": NaN}]', b"[" * 100_000]
+)
 def test_body_that_is_no_array_of_objects_is_refused(api: Api, body: bytes) -> None:
     refusal(api["acme"].post("/pods", content=body), 422)
 
@@ -172,7 +176,9 @@ def test_listeners_are_told_after_saving_also_when_they_were_away(scd: Scd, api:
     scd.service.associate(pod_id(1), "POM-1")
     scd.service.remove("acme", pod_id(2))
     scd.service.step()
-    assert [(entry.pod.pod_id, entry.pod.action_type) for entry in scd.dso.told[2:]] == [(pod_id(2), "delete")]
+    assert [(entry.pod.pod_id, entry.pod.action_type) for entry in scd.dso.told[2:]] == [
+        (pod_id(2), "delete")
+    ]
     assert [(entry.pod.po_m_id, entry.pod.action_type) for entry in scd.market.told[2:]] == [
         ("POM-1", "modify"),
         (None, "delete"),

@@ -40,7 +40,9 @@ def test_ring_fed_from_one_point_is_fine() -> None:
         ([*BRANCHES, ("LV1", "LV2")], r"branches\[4\] = 'LV2': must end at a bus"),
     ],
 )
-def test_grid_without_one_point_for_every_bus_is_refused(branches: list[tuple[str, str]], message: str) -> None:
+def test_grid_without_one_point_for_every_bus_is_refused(
+    branches: list[tuple[str, str]], message: str
+) -> None:
     with pytest.raises(InvalidInput, match=message):
         fed_buses(POINTS, branches, BUSES)
 

@@ -74,7 +74,9 @@ def test_quadrants(tmp_path: Path) -> None:
 def test_power_follows_the_set_point_as_the_customer_behaves(
     tmp_path: Path, behaviour: Behaviour, least_wh: int, most_wh: int
 ) -> None:
-    with Field(tmp_path / "state", [FieldPod("a", [4_000] * 3, [0] * 3, behaviour)], START_S, seed=1) as field:
+    with Field(
+        tmp_path / "state", [FieldPod("a", [4_000] * 3, [0] * 3, behaviour)], START_S, seed=1
+    ) as field:
         follow(field, "a", 2_000, 0)
         field.advance(START_S + SLOT_S)
         first = read(field, "a")

@@ -20,7 +20,9 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def add(journal: Journal, activation: bytes, sent_s: int, points: list[SetPoint], payload: bytes = b"x") -> Arrival:
+def add(
+    journal: Journal, activation: bytes, sent_s: int, points: list[SetPoint], payload: bytes = b"x"
+) -> Arrival:
     with journal.transaction():
         return journal.add_activation(Activation(activation, payload, sent_s, sent_s + 1), points)
 

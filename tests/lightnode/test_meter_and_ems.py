@@ -47,7 +47,12 @@ def registers() -> Iterator[tuple[int, list[int]]]:
 def test_words_are_high_first() -> None:
     assert unsigned([0x0001, 0x0002, 0x0003, 0x0004]) == 0x0001000200030004
     assert signed_words(-2) == [0xFFFF, 0xFFFE]
-    assert [signed(signed_words(value)) for value in (-(2**31), -1, 0, 2**31 - 1)] == [-(2**31), -1, 0, 2**31 - 1]
+    assert [signed(signed_words(value)) for value in (-(2**31), -1, 0, 2**31 - 1)] == [
+        -(2**31),
+        -1,
+        0,
+        2**31 - 1,
+    ]
 
 
 @pytest.mark.parametrize("function", ["holding", "input"])

@@ -89,7 +89,10 @@ def node(site: Site) -> Iterator[RunningNode]:
 
 
 def activation(
-    points: Sequence[tuple[int, int]], user: str = "node-a", activation_id: bytes = ACTIVATION, sent_s: int = START_S
+    points: Sequence[tuple[int, int]],
+    user: str = "node-a",
+    activation_id: bytes = ACTIVATION,
+    sent_s: int = START_S,
 ) -> bytes:
     """Set points (W) for slots counted from START_S."""
     return dump(
@@ -217,7 +220,9 @@ def test_bad_set_point_message_is_refused(
 
 def test_97_slots_are_refused(site: Site, node: RunningNode, listener: Listener, dso: MqttClient) -> None:
     one = parse(ActivationService, activation([(1, 2_000)]))
-    many = [one.set_points[0].model_copy(update={"quarter_hour": START_S + slot * SLOT_S}) for slot in range(97)]
+    many = [
+        one.set_points[0].model_copy(update={"quarter_hour": START_S + slot * SLOT_S}) for slot in range(97)
+    ]
     node.step()
     deliver(node, dso, dump(one.model_copy(update={"set_points": tuple(many)})))
     play(site, node, range(2))
@@ -304,7 +309,10 @@ def test_missed_boundaries_are_reported_not_invented(
     site.pass_to(START_S + 4 * SLOT_S)
     node.step()
     play(site, node, range(4, 5))
-    assert [reading.start_time for reading in listener.readings("node-a", 2)] == [START_S, START_S + 4 * SLOT_S]
+    assert [reading.start_time for reading in listener.readings("node-a", 2)] == [
+        START_S,
+        START_S + 4 * SLOT_S,
+    ]
     (anomaly,) = listener.anomalies("node-a", 1)
     assert anomaly.code is AnomalyCode.SLOTS_MISSED
     assert (anomaly.start_time, anomaly.end_time) == (START_S + SLOT_S, START_S + 4 * SLOT_S)

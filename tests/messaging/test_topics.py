@@ -19,7 +19,9 @@ def test_user_that_would_change_the_topic_is_refused(user: str) -> None:
         set_points(user)
 
 
-@pytest.mark.parametrize("topic", ["lightnode/a", "lightnode/a/other", "dso/a/readings", "lightnode/a/readings/b"])
+@pytest.mark.parametrize(
+    "topic", ["lightnode/a", "lightnode/a/other", "dso/a/readings", "lightnode/a/readings/b"]
+)
 def test_other_topic_is_refused(topic: str) -> None:
     with pytest.raises(InvalidInput, match="topic"):
         NodeTopic.parse(topic)

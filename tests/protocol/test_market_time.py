@@ -1,6 +1,7 @@
 """Market days of Europe/Rome, those of the clock changes above all."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_real_time_windows(day: date, first: int) -> None:
 def test_real_time_windows_cover_the_day(day: date) -> None:
     windows = real_time_windows(day)
     assert windows[0].start_s == day_start_s(day)
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in pairwise(windows):
         assert before.end_s == after.start_s
     assert windows[-1].end_s == day_start_s(day + timedelta(days=1))
     assert [wall_clock_interval(window.start_s) for window in windows] == [0, 16, 32, 48, 64, 80]

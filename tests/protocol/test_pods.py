@@ -1,5 +1,7 @@
 """Pseudonyms and salts: against eth_abi, and the columns against the single ones."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from eth_abi.abi import encode
@@ -77,9 +79,9 @@ def test_pod_ids(pod_id: str) -> None:
     ],
 )
 def test_bad_pod_ids(pod_id: str) -> None:
-    with pytest.raises(InvalidInput, match="^pod = .*must be a PoD id"):
+    with pytest.raises(InvalidInput, match=r"^pod = .*must be a PoD id"):
         check_pod_id("pod", pod_id)
-    with pytest.raises(InvalidInput, match="^pod_id = "):
+    with pytest.raises(InvalidInput, match=r"^pod_id = "):
         pod_pseudonym(pod_id, SECRET)
 
 
@@ -93,13 +95,14 @@ def test_documents_name_pods_by_id_or_pseudonym() -> None:
 
 
 def test_short_secrets_are_refused_and_not_shown() -> None:
-    for act in (
+    refused: list[Callable[[], bytes]] = [
         lambda: pod_pseudonym(POD, b"secret"),
         lambda: document_key(b"secret", SECRET),
         lambda: document_key(SECRET, b"secret"),
         lambda: leaf_salt(b"secret", 0),
         lambda: outcome_salt(b"secret", 1, 0),
-    ):
+    ]
+    for act in refused:
         with pytest.raises(InvalidInput, match="'6 bytes': must be 32 bytes") as refusal:
             act()
         assert "secret'" not in str(refusal.value)
@@ -116,7 +119,7 @@ def test_bad_columns_are_refused() -> None:
     with pytest.raises(InvalidInput, match="keys = "):
         leaf_salts(keys, np.zeros(3, dtype=np.int64))
     with pytest.raises(InvalidInput, match="offer_salts = "):
-        outcome_salts(keys.astype(np.int64), 1, np.zeros(2, dtype=np.int64))  # type: ignore[arg-type]  # refused
+        outcome_salts(keys[:, :31], 1, np.zeros(2, dtype=np.int64))
     with pytest.raises(InvalidInput, match="positions = -1"):
         leaf_salts(keys, np.array([0, -1]))
     with pytest.raises(InvalidInput, match="positions = "):

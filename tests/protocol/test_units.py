@@ -55,7 +55,7 @@ def test_bounds(to_integer: ToInteger, from_integer: FromInteger, low: int, high
     assert to_integer("field", from_integer(high)) == high
     assert to_integer("field", from_integer(low)) == low
     for beyond in (low - 1, high + 1):
-        with pytest.raises(InvalidInput, match="field = .*: must "):
+        with pytest.raises(InvalidInput, match=r"field = .*: must "):
             to_integer("field", from_integer(beyond))
 
 
@@ -74,7 +74,7 @@ def test_bounds(to_integer: ToInteger, from_integer: FromInteger, low: int, high
     ["NaN", "sNaN", "Infinity", "-Infinity", "0.0000001", "1e-999999", "1e999999", "0." + "1" * 100],
 )
 def test_refusals(convert: ToInteger, value: str) -> None:
-    with pytest.raises(InvalidInput, match="^power = Decimal"):
+    with pytest.raises(InvalidInput, match=r"^power = Decimal"):
         convert("power", Decimal(value))
 
 
@@ -169,7 +169,7 @@ def test_dates(text: str, unix_s: int) -> None:
     ],
 )
 def test_bad_dates(text: str) -> None:
-    with pytest.raises(InvalidInput, match="^start = "):
+    with pytest.raises(InvalidInput, match=r"^start = "):
         units.iso_to_unix_s("start", text)
 
 

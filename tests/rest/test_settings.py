@@ -29,10 +29,14 @@ def test_toml_and_json_give_the_same_settings(tmp_path: Path) -> None:
     assert TOKEN not in repr(settings)
 
 
-@pytest.mark.parametrize("token", ["", "changeme", "s3cret", "a" * 64, TOKEN[:31], TOKEN + " x", TOKEN + "\u20ac"])
+@pytest.mark.parametrize(
+    "token", ["", "changeme", "s3cret", "a" * 64, TOKEN[:31], TOKEN + " x", TOKEN + "\u20ac"]
+)
 def test_token_that_could_be_guessed_or_sent_wrongly_is_refused_unseen(tmp_path: Path, token: str) -> None:
     path = _write(tmp_path, {"name": "acme", "role": "aggregator", "token": token})
-    with pytest.raises(InvalidInput, match=r"settings\.participants\.0\.token = .*settings\.json.*must be") as caught:
+    with pytest.raises(
+        InvalidInput, match=r"settings\.participants\.0\.token = .*settings\.json.*must be"
+    ) as caught:
         ApiSettings.load(path)
     assert not token or token not in str(caught.value)
 
@@ -51,7 +55,9 @@ def test_token_that_could_be_guessed_or_sent_wrongly_is_refused_unseen(tmp_path:
         ([{"name": "a", "role": "dso", "token": TOKEN, "admin": "yes"}], "not permitted"),
     ],
 )
-def test_unclear_participants_are_refused(tmp_path: Path, participants: list[dict[str, str]], rule: str) -> None:
+def test_unclear_participants_are_refused(
+    tmp_path: Path, participants: list[dict[str, str]], rule: str
+) -> None:
     with pytest.raises(InvalidInput, match=rule) as caught:
         ApiSettings.load(_write(tmp_path, *participants))
     assert TOKEN not in str(caught.value)

@@ -35,7 +35,10 @@ def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         configure("config", f"Addresses.{service}", "/ip4/127.0.0.1/tcp/0")
     configure("config", "Addresses.API", f"/ip4/127.0.0.1/tcp/{port}")
     node = subprocess.Popen(
-        ["jsipfs", "daemon", "--offline"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["jsipfs", "daemon", "--offline"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from offchain.protocol.documents.base import (
     Document,
@@ -56,6 +56,17 @@ class FlexibilityLimits:
     max_down_w: int
     max_up_var: int
     max_down_var: int
+
+
+def _only(wanted: int) -> AfterValidator:
+    """A curve is of a typical day, in the market's intervals."""
+
+    def check(value: int) -> int:
+        if value != wanted:
+            raise broken_rule("", value, f"must be {wanted}")
+        return value
+
+    return AfterValidator(check)
 
 
 class CurvePoint(Document):
@@ -112,8 +123,8 @@ class Pod(Document):
     flexibility_type: FlexibilityType | None = None
     action_type: ActionType | None = None
     smart_contract_id: Identifier | None = None
-    power_curves_duration: Annotated[Whole, Literal[24]] = DAY_HOURS
-    power_curve_interval: Annotated[Whole, Literal[15]] = QUARTER_HOUR_MINUTES
+    power_curves_duration: Annotated[Whole, _only(DAY_HOURS)] = DAY_HOURS
+    power_curve_interval: Annotated[Whole, _only(QUARTER_HOUR_MINUTES)] = QUARTER_HOUR_MINUTES
     power_baseline_curves: PowerBaselineCurves | None = None
     max_flexibility: MaxFlexibility | None = None
 

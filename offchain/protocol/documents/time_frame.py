@@ -155,13 +155,16 @@ class Quantity(Protocol):
     """A row of integers: something of one product at a PoD in a slot."""
 
     @property
-    def pod(self) -> str: ...
+    def pod(self) -> str:
+        """Id or pseudonym."""
 
     @property
-    def slot(self) -> int: ...
+    def slot(self) -> int:
+        """Index in the time frame."""
 
     @property
-    def product(self) -> Product: ...
+    def product(self) -> Product:
+        """Of what."""
 
 
 QuantityT = TypeVar("QuantityT", bound=Quantity)

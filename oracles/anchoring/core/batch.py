@@ -51,9 +51,7 @@ def make_batch(packets: Sequence[Packet[ReadingData]], author: str) -> Batch:
     return Batch(ListDocument(NO_SESSION, author, (leaves,)), order, leaves.tree)
 
 
-def certified_reading(
-    packet: Packet[ReadingData], transaction: bytes, batch: Batch, position: int
-) -> bytes:
+def certified_reading(packet: Packet[ReadingData], transaction: bytes, batch: Batch, position: int) -> bytes:
     """A reading's packet with its proof (D3.3 Table 23); its unique id is its Hash."""
     tree = batch.tree
     leaf = tree.nodes[len(tree.nodes) - 1 - position].tobytes()

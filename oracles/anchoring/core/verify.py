@@ -100,19 +100,14 @@ def read_packet(packet: PacketBytes) -> AnyPacket:
     parsed: AnyPacket
     match packet.kind:
         case PacketKind.READING:
-            return read_reading(packet.payload)
+            parsed = parse(Packet[ReadingData], packet.payload)
         case PacketKind.ACTIVATION:
             parsed = parse(Packet[ActivationData], packet.payload)
         case PacketKind.ANOMALY:
             parsed = parse(Packet[AnomalyData], packet.payload)
-    _require_canonical(parsed, packet.payload)
-    return parsed
-
-
-def read_reading(payload: bytes) -> Packet[ReadingData]:
-    """A reading's packet, unverified. Raises InvalidInput as read_packet does."""
-    parsed = parse(Packet[ReadingData], payload)
-    _require_canonical(parsed, payload)
+    if dump(parsed) != packet.payload:
+        # Else one packet could be sent again and again, spelled differently each time.
+        raise InvalidInput("packet", packet.payload, "must be canonical JSON (RFC 8785)")
     return parsed
 
 
@@ -164,12 +159,6 @@ def _digest(packet: AnyPacket, domain: Domain) -> bytes:
             return typed.digest(domain.chain_id, domain.reading_anchor)
         case AnomalyData():
             return anomaly_hash(packet.pod, data)
-
-
-def _require_canonical(packet: AnyPacket, payload: bytes) -> None:
-    # Else one packet could be sent again and again, spelled differently each time.
-    if dump(packet) != payload:
-        raise InvalidInput("packet", payload, "must be canonical JSON (RFC 8785)")
 
 
 def _claimed(packet: AnyPacket) -> str:

@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from offchain.protocol.typed_data import Outcome
-
 from offchain.protocol.cid import Cid
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, Value
 from offchain.protocol.lists import LeafList, ListDocument, next_positions
 from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import OfferStatus
+from offchain.protocol.typed_data import Outcome
 from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import Acceptance, Clearing
 

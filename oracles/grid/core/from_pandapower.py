@@ -3,6 +3,7 @@
 Takes the net as data (its tables), so that nothing here needs pandapower to be installed.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,12 +255,10 @@ def _tap(row: Any, name: str) -> tuple[float, float]:
 
 def _unique_names(kind: str, pairs: list[tuple[int, Any]]) -> dict[int, str]:
     """A name per index: the net's own, with the index added where it is missing or not unique."""
-    given = {int(index): name if isinstance(name, str) and name else kind for index, name in pairs}
-    counts: dict[str, int] = {}
-    for name in given.values():
-        counts[name] = counts.get(name, 0) + 1
+    given = {int(index): name if isinstance(name, str) else "" for index, name in pairs}
+    counts = Counter(given.values())
     return {
-        index: name if counts[name] == 1 and name != kind else f"{name} #{index}"
+        index: name if name and counts[name] == 1 else f"{name or kind} #{index}"
         for index, name in given.items()
     }
 

@@ -1,5 +1,6 @@
 """A small linear program, solved with HiGHS."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import highspy
@@ -43,7 +44,8 @@ def minimise_cost(
     program.a_matrix_.start_ = np.concatenate(([0], np.cumsum(filled.sum(axis=1)))).astype(np.int32)
     program.a_matrix_.index_ = np.nonzero(filled)[1].astype(np.int32)
     program.a_matrix_.value_ = full[filled]
-    solver = highspy.Highs()
+    make_solver: Callable[[], highspy.Highs] = highspy.Highs
+    solver = make_solver()
     solver.silent()
     solver.setOptionValue("threads", 1)
     solver.passModel(program)

@@ -155,7 +155,7 @@ def _build(document: Mapping[str, Any]) -> GridModel:
         from_from, from_to, to_from, to_to = _line_admittance(line, vn_kv[at], document["frequency_hz"])
         admittance[at, at] += from_from - from_to * to_from / to_to
     loads = np.array([node for node in range(n) if node != slack], dtype=np.int64)
-    impedance: Complexes = np.linalg.inv(admittance[np.ix_(loads, loads)])
+    impedance = np.asarray(np.linalg.inv(admittance[np.ix_(loads, loads)]), dtype=np.complex128)
     return GridModel(
         name=document["name"],
         node_names=tuple(node["name"] for node in nodes),

@@ -396,7 +396,9 @@ class _Sizing:
             taken = up if candidate.up else down
             missing = reliefs[:, column] * FULL_PERMILLE
             members = [index for index in range(len(self.pods)) if permille[index]]
-            for pod in sorted(members, key=lambda index: (rank(float(price[index]), int(permille[index])), index)):
+            for pod in sorted(
+                members, key=lambda index: (rank(float(price[index]), int(permille[index])), index)
+            ):
                 accepted = np.minimum(cap[:, pod] - taken[:, pod], -(-missing // permille[pod]))
                 taken[:, pod] += accepted
                 missing = np.maximum(missing - accepted * permille[pod], 0)

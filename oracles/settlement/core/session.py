@@ -1,10 +1,11 @@
 """A whole settlement: from the validated outcome and the anchored facts to what the ledger posts."""
 
-from offchain.protocol.typed_data import Settlement
+import numpy as np
 
 from offchain.protocol.cid import Cid
 from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES, SETTLEMENT
 from offchain.protocol.merkle import MerkleTree, standard_leaf_hash
+from offchain.protocol.typed_data import Settlement
 from oracles.settlement.core.settle import Claim, SettlementResult
 
 
@@ -17,7 +18,7 @@ def claim_tree(claims: tuple[Claim, ...]) -> MerkleTree:
         )
         for position, claim in enumerate(claims)
     ]
-    return MerkleTree.of_hashes(hashes)
+    return MerkleTree(np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(len(hashes), 32))
 
 
 def posted_settlement(result: SettlementResult, cid: Cid, validated_outcome_hash: bytes) -> Settlement:

@@ -10,6 +10,7 @@ from offchain.protocol.metering import Baselines, Readings
 from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import DeliveryStatus, Product
 from offchain.protocol.terms import PodFacts, SessionTerms
+from offchain.protocol.typed_data import Pair
 from offchain.protocol.units import payment_ueur
 from oracles.settlement.core.delivery import delivery
 
@@ -29,16 +30,6 @@ class Judgement:
     penalty_ueur: int
     reward_ueur: int
     reward_penalty_ueur: int
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What a payer (DSO, TSO) owes a payee (aggregator), and the penalty the other way, in µ€."""
-
-    payer: str
-    payee: str
-    payment_ueur: int
-    penalty_ueur: int
 
 
 @dataclass(frozen=True)

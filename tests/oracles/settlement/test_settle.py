@@ -91,7 +91,7 @@ def test_who_delivers_what_was_accepted_is_paid_and_rewarded() -> None:
     assert (row["acceptedW"], row["deliveredW"], row["status"]) == (4000, 4000, DeliveryStatus.MEASURED)
     assert (row["paymentUeur"], row["penaltyUeur"]) == (40_000, 0)
     assert (row["rewardUeur"], row["rewardPenaltyUeur"]) == (32_000, 0)
-    assert [(p.payer, p.payee, p.payment_ueur, p.penalty_ueur) for p in result.pairs] == [
+    assert [(p.payer, p.payee, p.paymentUeur, p.penaltyUeur) for p in result.pairs] == [
         (DSO, AGGREGATORS[0], 40_000, 0)
     ]
     assert result.claims[0].wallets == (PODS[pod(0)].customer,)
@@ -159,8 +159,8 @@ def test_pair_sums_end_in_what_is_posted() -> None:
     )
     last = rows_of(result)[-1]
     assert (last["pairPaymentUeur"], last["pairPenaltyUeur"]) == (
-        result.pairs[0].payment_ueur,
-        result.pairs[0].penalty_ueur,
+        result.pairs[0].paymentUeur,
+        result.pairs[0].penaltyUeur,
     )
 
 

@@ -97,7 +97,7 @@ def test_refusals_name_field_value_and_rule(raw: bytes, field: str, value: objec
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"{'a':1}", b"[" * 100_000, b"1" * 10_000])
 def test_what_is_no_json_is_refused(raw: bytes) -> None:
-    with pytest.raises(InvalidInput, match="document = .*must be JSON"):
+    with pytest.raises(InvalidInput, match=r"document = .*must be JSON"):
         read_json(raw)
 
 

@@ -1,0 +1,141 @@
+"""The demo's case: which PoDs of a SimBench grid are in the market, what they can give, at what price, and how they behave."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from offchain.protocol.book_documents import BaselineEntry, SingleOffer
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.products import Product
+from offchain.protocol.terms import SessionTerms
+from oracles.grid.core.network import Document, Integers
+from oracles.grid.simbench_case import CasePod, SimbenchCase, load_simbench_case
+from scripts.demo.cast import AGGREGATOR_NAMES
+from scripts.demo.field import Behaviour
+
+FLEXIBLE_PERMILLE = 600
+"""Share of its power in a slot that a PoD offers."""
+LEAST_OFFER_W = 100
+CHEAPEST_UEUR, PRICE_STEP_UEUR, PRICE_STEPS = 20_000, 1_000, 30
+WEAK_EVERY, WEAK_AT, DEAD_AT = 8, 3, 5
+DSO_CAP_UEUR, TSO_CAP_UEUR = 200_000, 120_000
+TSO_SLOTS = range(72, 80)
+TSO_RELIEF_PERMILLE = 50
+"""What the TSO asks for in each of its slots: this share of what the PoDs absorb then."""
+
+
+@dataclass(frozen=True, eq=False)
+class MarketPod:
+    """A PoD in the market: its place in the case, its official id, its aggregator and its customer's plant."""
+
+    index: int
+    pod_id: str
+    aggregator: str
+    behaviour: Behaviour
+    price_ueur_per_kw: int
+    power_w: list[int]
+    reactive_var: list[int]
+    unit: CasePod
+
+    @property
+    def node_user(self) -> str:
+        """Its Light Node's user at the broker."""
+        return f"ln-{self.pod_id}"
+
+    @property
+    def max_up_w(self) -> int:
+        """Registered limit up: the flexible share of the most that it absorbs."""
+        return FLEXIBLE_PERMILLE * max(0, *self.power_w) // 1000
+
+    @property
+    def max_down_w(self) -> int:
+        """Registered limit down: the flexible share of the most that it injects."""
+        return FLEXIBLE_PERMILLE * max(0, *(-power for power in self.power_w)) // 1000
+
+
+class DemoCase:
+    """A grid and a day, with the PoDs of most power as the market's, turn about with either aggregator."""
+
+    def __init__(self, grid: str, day: date, count: int) -> None:
+        self.case: SimbenchCase = load_simbench_case(grid, day)
+        peak_w = np.abs(self.case.p_w).max(axis=0)
+        order = sorted(range(len(self.case.pods)), key=lambda index: (-int(peak_w[index]), index))
+        chosen = [index for index in order if peak_w[index] >= LEAST_OFFER_W][:count]
+        self.pods = [self._pod(place, index) for place, index in enumerate(chosen)]
+
+    def _pod(self, place: int, index: int) -> MarketPod:
+        behaviour, step = Behaviour.GOOD, keccak256(b"price %d" % index)[0] % PRICE_STEPS
+        if place == DEAD_AT:
+            behaviour, step = Behaviour.DEAD, 0
+        elif place % WEAK_EVERY == WEAK_AT:
+            behaviour, step = Behaviour.WEAK, 1
+        return MarketPod(
+            index=index,
+            pod_id=f"IT001E{index:08d}",
+            aggregator=AGGREGATOR_NAMES[place % len(AGGREGATOR_NAMES)],
+            behaviour=behaviour,
+            price_ueur_per_kw=CHEAPEST_UEUR + PRICE_STEP_UEUR * step,
+            power_w=self.case.p_w[:, index].tolist(),
+            reactive_var=self.case.q_var[:, index].tolist(),
+            unit=self.case.pods[index],
+        )
+
+    def baseline(self, pods: Sequence[MarketPod], pseudonym_of: Mapping[str, bytes]) -> list[BaselineEntry]:
+        """Baselines of some PoDs: their SimBench profiles."""
+        return [
+            BaselineEntry(pseudonym_of[pod.pod_id], slot, pod.power_w[slot], pod.reactive_var[slot])
+            for pod in pods
+            for slot in range(self.case.slots)
+        ]
+
+    def offers(self, pods: Sequence[MarketPod], pseudonym_of: Mapping[str, bytes]) -> list[SingleOffer]:
+        """What some PoDs offer: less demand where they absorb, less generation where they inject."""
+        out = []
+        for pod in pods:
+            for slot, power_w in enumerate(pod.power_w):
+                amount_w = FLEXIBLE_PERMILLE * abs(power_w) // 1000
+                if amount_w >= LEAST_OFFER_W:
+                    product = Product.ACTIVE_UP if power_w > 0 else Product.ACTIVE_DOWN
+                    pseudonym = pseudonym_of[pod.pod_id]
+                    out.append(
+                        SingleOffer(pseudonym, slot, product, amount_w, pod.price_ueur_per_kw, real_time=True)
+                    )
+        return out
+
+    def tso_request(self) -> tuple[list[int], int]:
+        """Slots and relief (W, up) that the TSO asks for at the grid's connection point."""
+        slots = [slot for slot in TSO_SLOTS if slot < self.case.slots]
+        absorbed = [sum(max(0, pod.power_w[slot]) for pod in self.pods) for slot in slots]
+        return slots, max(1000, TSO_RELIEF_PERMILLE * min(absorbed) // 1000)
+
+    def measured_at_nodes(self, net: Mapping[str, tuple[list[int], list[int]]]) -> tuple[Integers, Integers]:
+        """Net W and var at each node (slots, nodes), with the market's PoDs as `net` (by PoD id) says."""
+        p_w, q_var = self.case.p_w.copy(), self.case.q_var.copy()
+        for pod in self.pods:
+            p_w[:, pod.index], q_var[:, pod.index] = net[pod.pod_id]
+        return self.case.at_nodes(p_w), self.case.at_nodes(q_var)
+
+
+class CaseNetwork:
+    """The case as the DSO's network: what `oracles.grid.daemon` asks of one."""
+
+    def __init__(self, case: DemoCase, pseudonym_of: Mapping[str, bytes]) -> None:
+        self._case = case
+        self._node_of = {pseudonym_of[pod.pod_id]: pod.unit.node for pod in case.pods}
+
+    def document(self) -> Document:
+        """The grid model's document."""
+        return self._case.case.document
+
+    def node_of(self, pod: bytes) -> int:
+        """Node of a PoD by its pseudonym."""
+        return self._node_of[pod]
+
+    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
+        """Net W and var at each node (slots, nodes) of all who aren't in the market."""
+        p_w, q_var = self._case.case.p_w.copy(), self._case.case.q_var.copy()
+        mine = [pod.index for pod in self._case.pods]
+        p_w[:, mine], q_var[:, mine] = 0, 0
+        return self._case.case.at_nodes(p_w)[: terms.slots], self._case.case.at_nodes(q_var)[: terms.slots]

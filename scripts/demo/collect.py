@@ -1,0 +1,298 @@
+"""Reads the day back: chain, documents, readings and power flow give the figures; nothing is remembered from playing."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from offchain.chain.market_view import MarketView
+from offchain.kpi.indicators import flexibility_availability, flexibility_effectiveness, market_liquidity
+from offchain.protocol.cid import Cid
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, READING, REQUEST, SETTLEMENT
+from offchain.protocol.lists import ListDocument, Record
+from offchain.protocol.metering import Readings, readings_of
+from offchain.protocol.products import DeliveryStatus, OfferStatus, Product, Side
+from offchain.protocol.terms import Reveal, SessionTerms
+from offchain.protocol.typed_data import Pair
+from oracles.grid.core.network import GridModel, Integers
+from oracles.grid.core.power_flow import run_power_flow
+from oracles.grid.core.violations import Violation, find_violations
+from oracles.grid.facts import anchored_grid
+from scripts.demo.case import DemoCase
+from scripts.demo.field import Behaviour
+from scripts.demo.figures import (
+    WH_PER_W_SLOT,
+    DayFigures,
+    GridDay,
+    MoneyFigure,
+    OfferFigure,
+    PodFigure,
+    by_slot,
+)
+from scripts.demo.stage import Stage
+
+SIDES = {Side.DSO_REQUEST: "DSO", Side.TSO_REQUEST: "TSO"}
+TOLERATED_PERMILLE = 300
+
+Book = Sequence[tuple[Reveal, ListDocument]]
+
+
+def collect(
+    stage: Stage, terms: SessionTerms, pseudonym_of: dict[str, bytes], seconds: dict[str, float]
+) -> DayFigures:
+    """All figures of a finished day."""
+    view, case = MarketView(stage.operator), stage.case
+    validated, found = view.validated_outcome(terms.session), view.settlement(terms.session)
+    if validated is None or found is None:
+        raise LookupError("the day isn't finished")
+    settlement, pairs = found
+    outcome = _document(stage, validated.cidDigest, validated.cidCodec)
+    settled = _document(stage, settlement.cidDigest, settlement.cidCodec).list_of(SETTLEMENT).records()
+    book = [
+        (entry.reveal, ListDocument.from_bytes(stage.documents.get(entry.cid), joint=True))
+        for entry in view.reveals(terms.session)
+    ]
+    offers = [
+        record for reveal, d in book if reveal.side is Side.OFFER for record in d.list_of(OFFER).records()
+    ]
+    results = outcome.list_of(OUTCOME_BY_OFFER).records()
+    accepted = outcome.list_of(OUTCOME_BY_REQUEST).records()
+    side_of = _sides(book)
+    batches = [
+        ListDocument.from_bytes(stage.documents.get(cid), joint=False)
+        for _, cid in view.anchored_batches(terms.readings_deadline_s)
+    ]
+    readings = readings_of(batches, terms)
+    grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
+    before, before_summary = _grid_day(grid.model, grid.forecast.p_w, grid.forecast.q_var)
+    after, after_summary = _grid_day(
+        grid.model, *case.measured_at_nodes(_measured(case, pseudonym_of, readings))
+    )
+    requested: dict[str, int] = defaultdict(int)
+    needed: dict[int, int] = defaultdict(int)
+    for reveal, document in book:
+        if reveal.side is not Side.OFFER:
+            for record in document.list_of(REQUEST).records():
+                requested[SIDES[reveal.side]] += record.integer("reliefW")
+                needed[record.integer("slot")] += record.integer("reliefW")
+    taken: dict[str, int] = defaultdict(int)
+    for record in accepted:
+        taken[SIDES[side_of(record.integer("requestPosition"))]] += record.integer("acceptedW")
+    busiest = max(needed, key=lambda slot: needed[slot]) if needed else 0
+    names = {person.address: person.name for person in stage.cast.aggregators}
+    aggregator_of = {pseudonym_of[pod.pod_id]: pod.aggregator for pod in case.pods}
+    gas: dict[str, list[int]] = defaultdict(list)
+    for contract, function, used in stage.operator.transactions():
+        gas[f"{contract}.{function}"].append(used)
+    return DayFigures(
+        grid=case.case.code,
+        day=case.case.day.isoformat(),
+        session=terms.session,
+        pods=len(case.pods),
+        limits={
+            "loading_percent": float(grid.model.max_loading_percent.max()),
+            "vm_min_pu": float(grid.model.min_vm_pu.max()),
+            "vm_max_pu": float(grid.model.max_vm_pu.min()),
+        },
+        before=before,
+        after=after,
+        before_summary=before_summary,
+        after_summary=after_summary,
+        requested_wh=_as_wh(requested),
+        offered_wh=sum(record.integer("powerW") for record in offers) // WH_PER_W_SLOT,
+        accepted_wh=_as_wh(taken),
+        statuses=Counter(OfferStatus(record.integer("status")) for record in results),
+        delivered_wh=sum(record.integer("deliveredW") for record in settled) // WH_PER_W_SLOT,
+        money=_money(stage, terms, names, pairs, case, pseudonym_of),
+        deliveries=Counter(_delivery(record) for record in settled),
+        readings=sum(len(batch.list_of(READING)) for batch in batches),
+        anchored_batches=len(batches),
+        gas=dict(sorted(gas.items())),
+        seconds=dict(seconds),
+        kpis=_kpis(offers, accepted, settled, book, terms, case, pseudonym_of),
+        merit_order=[
+            OfferFigure(
+                record.integer("priceUeurPerKw"),
+                record.integer("powerW"),
+                results[position].integer("acceptedW"),
+                aggregator_of[record.word("pod")],
+            )
+            for position, record in enumerate(offers)
+            if record.integer("slot") == busiest and record.integer("product") in _products_of(book, busiest)
+        ],
+        merit_order_slot=busiest,
+        merit_order_needed_w=needed[busiest],
+        shown_pods=_shown(case, pseudonym_of, readings, accepted),
+    )
+
+
+def _document(stage: Stage, digest: bytes, codec: int) -> ListDocument:
+    return ListDocument.from_bytes(stage.documents.get(Cid(codec, digest)), joint=False)
+
+
+def _as_wh(power_w: dict[str, int]) -> dict[str, int]:
+    return {name: total // WH_PER_W_SLOT for name, total in sorted(power_w.items())}
+
+
+def _sides(book: Book) -> Callable[[int], Side]:
+    spans, first = [], 0
+    for reveal, _ in book:
+        if reveal.side is not Side.OFFER:
+            spans.append((first, first + reveal.leaf_count, reveal.side))
+            first += reveal.leaf_count
+    return lambda position: next(side for start, end, side in spans if start <= position < end)
+
+
+def _products_of(book: Book, slot: int) -> set[int]:
+    """Products requested in a slot."""
+    return {
+        record.integer("product")
+        for reveal, document in book
+        if reveal.side is not Side.OFFER
+        for record in document.list_of(REQUEST).records()
+        if record.integer("slot") == slot
+    }
+
+
+def _grid_day(model: GridModel, p_w: Integers, q_var: Integers) -> tuple[GridDay, list[str]]:
+    flow = run_power_flow(model, p_w, q_var)
+    violations = find_violations(flow)
+    per_slot = [0] * len(p_w)
+    for violation in violations:
+        per_slot[violation.slot] += 1
+    day = GridDay(
+        loading_percent=flow.loading_percent.max(axis=1),
+        vm_max_pu=flow.vm_pu.max(axis=1),
+        vm_min_pu=flow.vm_pu.min(axis=1),
+        violated=np.array(per_slot, dtype=np.int64),
+    )
+    return day, _summary(violations)
+
+
+def _summary(violations: tuple[Violation, ...]) -> list[str]:
+    by_kind: dict[tuple[str, str], list[Violation]] = defaultdict(list)
+    for violation in violations:
+        by_kind[violation.element.kind, str(violation.element.side)].append(violation)
+    out = []
+    for (kind, side), some in sorted(by_kind.items()):
+        worst = max(some, key=lambda violation: violation.excess)
+        value = f"{worst.value / 1e6:.4f} pu" if kind == "bus" else f"{worst.value / 1e3:.1f} %"
+        slots, elements = len({v.slot for v in some}), len({v.element.name for v in some})
+        out.append(
+            f"{kind} {side} its limit: {elements} elements in {slots} slots, worst {value} at {worst.element.name}"
+        )
+    return out
+
+
+def _measured(
+    case: DemoCase, pseudonym_of: dict[str, bytes], readings: Readings
+) -> dict[str, tuple[list[int], list[int]]]:
+    """Measured net W and var of every PoD; its profile where no reading came."""
+    out = {}
+    for pod in case.pods:
+        power_w, reactive_var = list(pod.power_w), list(pod.reactive_var)
+        for slot in range(case.case.slots):
+            nets = readings.get((pseudonym_of[pod.pod_id], slot))
+            if nets:
+                power_w[slot], reactive_var[slot] = nets[0].power_w, nets[0].reactive_var
+        out[pod.pod_id] = (power_w, reactive_var)
+    return out
+
+
+def _money(
+    stage: Stage,
+    terms: SessionTerms,
+    names: dict[str, str],
+    pairs: Sequence[Pair],
+    case: DemoCase,
+    pseudonym_of: dict[str, bytes],
+) -> dict[str, MoneyFigure]:
+    tokens: Counter[str] = Counter()
+    for pod in case.pods:
+        wallet = stage.cast.person(f"customer {pod.pod_id}").address
+        tokens[pod.aggregator] += int(stage.operator.call("FlexToken", "balanceOf", wallet))
+    paid: Counter[str] = Counter()
+    penalised: Counter[str] = Counter()
+    for event in stage.operator.events("SettlementLedger", "Paid", session=terms.session):
+        paid[names[event.args["payee"]]] += int(event.args["amountUeur"])
+    for event in stage.operator.events("SettlementLedger", "Penalised", session=terms.session):
+        penalised[names[event.args["payee"]]] += int(event.args["amountUeur"])
+    return {name: MoneyFigure(paid[name], penalised[name], tokens[name]) for name in sorted(names.values())}
+
+
+def _delivery(record: Record) -> str:
+    if record.integer("status") != DeliveryStatus.MEASURED:
+        return "without a reading"
+    accepted_w, delivered_w = record.integer("acceptedW"), record.integer("deliveredW")
+    if delivered_w == 0:
+        return "delivered nothing"
+    within = abs(delivered_w - accepted_w) * 1000 <= TOLERATED_PERMILLE * accepted_w
+    return "within tolerance" if within else "beyond tolerance"
+
+
+def _kpis(
+    offers: list[Record],
+    accepted: list[Record],
+    settled: list[Record],
+    book: Book,
+    terms: SessionTerms,
+    case: DemoCase,
+    pseudonym_of: dict[str, bytes],
+) -> dict[str, float | None]:
+    baseline = {
+        (pseudonym_of[pod.pod_id], slot): power_w
+        for pod in case.pods
+        for slot, power_w in enumerate(pod.power_w)
+    }
+    ordered: Counter[tuple[bytes, int]] = Counter()
+    provided: Counter[tuple[bytes, int]] = Counter()
+    for record in settled:
+        place = (record.word("pod"), record.integer("slot"))
+        ordered[place] += record.integer("acceptedW")
+        provided[place] += record.integer("deliveredW")
+    requests = [
+        (record.integer("slot"), Product(record.integer("product")), record.integer("reliefW"))
+        for reveal, document in book
+        if reveal.side is not Side.OFFER
+        for record in document.list_of(REQUEST).records()
+    ]
+    offered = [(r.integer("slot"), Product(r.integer("product")), r.integer("powerW")) for r in offers]
+    out: dict[str, float | None] = {}
+    for direction, up in (("up", True), ("down", False)):
+        available: Counter[tuple[bytes, int]] = Counter()
+        for record in offers:
+            if (Product(record.integer("product")).sign > 0) == up:
+                available[record.word("pod"), record.integer("slot")] += record.integer("powerW")
+        out[f"KPI_PR_03 flexibility availability, {direction}"] = flexibility_availability(
+            available, baseline, terms.slots
+        )
+        out[f"KPI_IT_01 market liquidity, {direction}"] = market_liquidity(
+            by_slot(offered, up), by_slot(requests, up)
+        )
+    out["KPI_PR_04 flexibility effectiveness"] = flexibility_effectiveness(provided, ordered)
+    return out
+
+
+def _shown(
+    case: DemoCase, pseudonym_of: dict[str, bytes], readings: Readings, accepted: list[Record]
+) -> list[PodFigure]:
+    """The PoD of each behaviour that was asked for most."""
+    asked: dict[bytes, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for record in accepted:
+        sign = Product(record.integer("product")).sign
+        asked[record.word("pod")][record.integer("slot")] += sign * record.integer("acceptedW")
+    measured = _measured(case, pseudonym_of, readings)
+    out = []
+    for behaviour in Behaviour:
+        mine = [
+            pod for pod in case.pods if pod.behaviour is behaviour and asked.get(pseudonym_of[pod.pod_id])
+        ]
+        if not mine:
+            continue
+        pod = max(mine, key=lambda entry: sum(map(abs, asked[pseudonym_of[entry.pod_id]].values())))
+        moved = asked[pseudonym_of[pod.pod_id]]
+        set_points = [
+            pod.power_w[slot] - moved[slot] if slot in moved else None for slot in range(case.case.slots)
+        ]
+        out.append(PodFigure(pod.pod_id, behaviour, pod.power_w, measured[pod.pod_id][0], set_points))
+    return out

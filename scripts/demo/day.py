@@ -1,0 +1,542 @@
+"""The demo day, step by step: each step does what the chain doesn't show as done, so that a killed day goes on."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+
+from offchain.aggregator.platform import AggregatorPlatform
+from offchain.chain.client import ChainRefused
+from offchain.customer_database.documents import BaselineNomination, NominatedPower
+from offchain.market.client import MarketClient, SealedDocument
+from offchain.market.service import DocumentKind
+from offchain.protocol.book_documents import Area, baseline_document, offers_document, request_document
+from offchain.protocol.documents.base import Document, build
+from offchain.protocol.documents.pod import ActionType, FlexibilityLimits, Pod, max_flexibility_of
+from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.market_time import day_start_s, slots_of_day
+from offchain.protocol.pods import document_key, leaf_salt
+from offchain.protocol.products import Product, Side
+from offchain.protocol.signatures import address_of
+from offchain.protocol.terms import SLOT_S, SessionTerms
+from offchain.protocol.typed_data import NoticeKind, Registration
+from offchain.protocol.units import eur_per_kwh_to_ueur_per_kw, w_to_kw
+from offchain.rest.client import PlatformClient
+from offchain.rest.registry import PodRegistration
+from offchain.tso.simulator import connection_point_request
+from oracles.grid.daemon import GridDaemon, GridDaemonSettings
+from scripts.demo.case import DSO_CAP_UEUR, TSO_CAP_UEUR, CaseNetwork, DemoCase, MarketPod
+from scripts.demo.cast import Cast, Person
+from scripts.demo.collect import collect
+from scripts.demo.figures import DayFigures
+from scripts.demo.report import console_table, write_report
+from scripts.demo.stage import POM, Stage, aggregator_platform, field_and_nodes, forget, set_stage
+
+HOUR_S = 3600
+FUNDS_UEUR = 5_000_000 * 10**6
+FIXED_PRICE_EUR_PER_KWH = Decimal("0.08")
+SHARE_BASIS_POINTS = 8_000
+ANCHOR_EVERY_SLOTS = 4
+
+
+class DemoStuck(FlexledgerError):
+    """Something that the day needs next didn't come about."""
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What is played, and where it is kept."""
+
+    folder: Path
+    grid: str = "1-MV-semiurb--2-no_sw"
+    day: date = date(2026, 7, 25)
+    pods: int = 60
+    seed: str = "flexledger demo"
+
+
+@dataclass
+class Progress:
+    """Says what is done and how long it took; seconds are kept, so that a day killed half-way counts in full."""
+
+    console: Console
+    path: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.path.exists():
+            self.seconds = json.loads(self.path.read_text())
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A named step of the day."""
+        self.console.print(f"[bold]{name}[/bold]")
+        started = time.monotonic()
+        yield
+        spent = time.monotonic() - started
+        self.seconds[name] = self.seconds.get(name, 0.0) + spent
+        self.path.write_text(json.dumps(self.seconds))
+        self.console.print(f"  [dim]{spent:.1f} s[/dim]")
+
+    def say(self, text: str) -> None:
+        """A line of what has been done."""
+        self.console.print(f"  {text}")
+
+
+def play(settings: DemoSettings, console: Console) -> None:
+    """Play the day, or what is left of it; then write report and summary, and leave chain and documents behind."""
+    _begin(settings)
+    progress = Progress(console, settings.folder / "seconds.json")
+    with progress.step("Load the grid"):
+        case = DemoCase(settings.grid, settings.day, settings.pods)
+        progress.say(
+            f"{settings.grid}: {case.case.model.nodes} nodes, {len(case.case.pods)} PoDs, {len(case.pods)} in the market"
+        )
+    cast = Cast(settings.seed)
+    start_s = day_start_s(settings.day)
+    genesis_s = start_s - 18 * HOUR_S
+    with set_stage(settings.folder, cast, case, genesis_s, progress.say) as stage:
+        day = Day(stage, progress, terms_of(settings.day))
+        figures = day.play()
+        figures_path = settings.folder / "summary.json"
+        write_report(figures, settings.folder / "report.html")
+        figures_path.write_text(json.dumps(figures.summary(), indent=1))
+        stage.chain.stop()
+    console.print(console_table(figures))
+    console.print(f"Report: {settings.folder / 'report.html'}   Summary: {figures_path}")
+    console.print(f"Replay it: .venv/bin/flexledger verify {figures.session}")
+
+
+def _begin(settings: DemoSettings) -> None:
+    """Start afresh unless an unfinished day of the same settings, whose chain still runs, is there to go on with."""
+    wanted = json.dumps([settings.grid, settings.day.isoformat(), settings.pods, settings.seed])
+    record = settings.folder / "settings.json"
+    unfinished = (
+        record.exists() and record.read_text() == wanted and not (settings.folder / "summary.json").exists()
+    )
+    if not (unfinished and (settings.folder / "chain" / "running.json").exists()):
+        forget(settings.folder)
+        settings.folder.mkdir(parents=True)
+        record.write_text(wanted)
+
+
+def terms_of(day: date) -> SessionTerms:
+    """The demo's day-ahead session: baselines by 10 in the morning before, the gate open for four hours from 11."""
+    start_s, slots = day_start_s(day), slots_of_day(day)
+    return SessionTerms(
+        session=1,
+        marketType=0,
+        deliveryStart=start_s,
+        slots=slots,
+        baselineGate=start_s - 14 * HOUR_S,
+        gateOpening=start_s - 13 * HOUR_S,
+        gateClosure=start_s - 9 * HOUR_S,
+        revealDeadline=start_s - 8 * HOUR_S,
+        documentsDeadline=start_s - 7 * HOUR_S,
+        marketOutcomeDeadline=start_s - 6 * HOUR_S,
+        validatedOutcomeDeadline=start_s - 4 * HOUR_S,
+        settlementDeadline=start_s + slots * SLOT_S + 48 * HOUR_S,
+        challengeWindowS=6 * HOUR_S,
+        penaltyUeurPerKw=30_000,
+        tolerancePermille=300,
+        bondPermille=20,
+        bondFloorUeur=1_000_000,
+        outcomeBondUeur=10_000_000,
+    )
+
+
+class SealedRequests:
+    """The DSO's or TSO's player: one request document a session, committed once."""
+
+    def __init__(self, stage: Stage, person: Person, side: Side) -> None:
+        self._stage = stage
+        self._person = person
+        self._side = side
+        self.client: MarketClient = stage.market_as(person)
+        self.sealed: SealedDocument | None = None
+
+    def submit(self, terms: SessionTerms, areas: Sequence[Area]) -> None:
+        """Commit to a request for these areas."""
+        key = self._stage.cast.secret("request-salt", self._person.name)
+        document = request_document(
+            terms.session, self._person.address, areas, lambda _, position: leaf_salt(key, position)
+        )
+        self.sealed = self.client.commit(document, self._side, terms.gateClosure)
+
+
+class Day:
+    """Plays the day on a stage."""
+
+    def __init__(self, stage: Stage, progress: Progress, terms: SessionTerms) -> None:
+        self._stage = stage
+        self._cast = stage.cast
+        self._case = stage.case
+        self._progress = progress
+        self._terms = terms
+        self._pseudonym_of: dict[str, bytes] = {}
+        self._offers: list[tuple[MarketClient, SealedDocument]] = []
+
+    def play(self) -> DayFigures:
+        """The whole day."""
+        step = self._progress.step
+        with step("Register participants and fund their accounts"):
+            self._register_participants()
+        with step("Register PoDs with their customers' consent"):
+            self._register_pods()
+        with step("Create the session and anchor baselines"):
+            self._create_session()
+            self._anchor_baselines()
+        network = CaseNetwork(self._case, self._pseudonym_of)
+        dso = SealedRequests(self._stage, self._cast.dso, Side.DSO_REQUEST)
+        tso = SealedRequests(self._stage, self._cast.tso, Side.TSO_REQUEST)
+        grid = GridDaemon(
+            self._stage.chain_as(self._cast.oracles["grid"]),
+            self._stage.documents,
+            network,
+            dso,
+            GridDaemonSettings(price_cap_ueur_per_kw=DSO_CAP_UEUR),
+        )
+        with step("Forecast the grid and anchor model and forecast"):
+            self._until(self._terms.baselineGate)
+            grid.step()
+        with step("Gate open: sealed requests and offers"):
+            self._until(self._terms.gateOpening)
+            grid.step()
+            self._tso_request(tso)
+            self._seal_offers()
+        with step("Gate closed: reveal"):
+            self._until(self._terms.gateClosure)
+            self._reveal([dso, tso])
+        with step("Clear"):
+            self._until(self._terms.documentsDeadline)
+            self._stage.clearing.step()
+        with step("Assess against the grid, and validate"):
+            grid.step()
+            self._stage.clearing.step()
+            self._require(
+                "validated outcome",
+                self._stage.operator.call("OutcomeBoard", "outcomeHash", 1, 2) != bytes(32),
+            )
+        aggregators = [self._aggregator(person) for person in self._cast.aggregators]
+        with step("Publish outcomes to each participant's topic"):
+            self._publish(aggregators)
+        with step("Deliver: set points out, readings in, anchored"):
+            self._deliver(aggregators)
+        with step("Settle, pay and reward"):
+            self._settle()
+        with step("Read the day back"):
+            return collect(self._stage, self._terms, self._pseudonym_of, self._progress.seconds)
+
+    # Before the gate
+
+    def _register_participants(self) -> None:
+        cast, operator = self._cast, self._stage.operator
+        role_bits = {
+            "dso": 0,
+            "tso": 1,
+            "clearing": 3,
+            "grid": 4,
+            "settlement": 5,
+            "anchoring": 6,
+            "operator": 9,
+        }
+        people = [(cast.dso, "dso"), (cast.tso, "tso"), (cast.operator, "operator")]
+        people += [(person, kind) for kind, person in cast.oracles.items()]
+        wanted = [(person, 1 << role_bits[kind]) for person, kind in people]
+        wanted += [(person, 1 << 2) for person in cast.aggregators]
+        known = {
+            event.args["account"] for event in operator.events("ParticipantRegistry", "ParticipantRegistered")
+        }
+        for person, roles in wanted:
+            if person.address not in known:
+                operator.send("ParticipantRegistry", "register", person.address, roles, person.name)
+        for person in (cast.dso, cast.tso, *cast.aggregators, *cast.oracles.values()):
+            chain = self._stage.chain_as(person)
+            if not operator.events("Vault", "Deposited", account=person.address):
+                operator.send("Euro", "mint", person.address, FUNDS_UEUR)
+                chain.send("Euro", "approve", chain.address_of("Vault"), FUNDS_UEUR)
+                chain.send("Vault", "deposit", FUNDS_UEUR)
+        self._progress.say(f"{len(wanted)} participants")
+
+    def _register_pods(self) -> None:
+        mechanisms = {person.name: self._mechanism(person) for person in self._cast.aggregators}
+        for person in self._cast.aggregators:
+            self._register_with_customer_database(person)
+        for known in self._stage.customer_database.pods(None):
+            self._pseudonym_of[known.pod_id] = known.pseudonym
+        for person in self._cast.aggregators:
+            for pod in self._pods_of(person):
+                self._register_on_chain(person, pod, mechanisms[person.name])
+        self._stage.customer_database.step()
+        self._stage.dso.step()
+        dso, pom = self._stage.chain_as(self._cast.dso), keccak256(POM.encode())
+        placed = {bytes(event.args["pod"]) for event in dso.events("PodRegistry", "PomSet")}
+        for pod_id, pseudonym in self._pseudonym_of.items():
+            if pseudonym not in placed:
+                dso.send("PodRegistry", "setPom", pseudonym, pom)
+        poms = {pod.pod_id: pod.pom_id for pod in self._stage.customer_database.pods(None)}
+        self._require("PoM of every PoD", all(pom_id == POM for pom_id in poms.values()))
+        self._progress.say(
+            f"{len(poms)} PoDs of {len(mechanisms)} aggregators, each with its PoM and settlement contract"
+        )
+
+    def _mechanism(self, person: Person) -> str:
+        """The aggregator's settlement contract: a fixed price of the first, a share of the price of the second."""
+        chain = self._stage.chain_as(person)
+        made = chain.events("SettlementMechanismFactory", "MechanismCreated", aggregator=person.address)
+        if not made:
+            if person == self._cast.aggregators[0]:
+                price = eur_per_kwh_to_ueur_per_kw("price", FIXED_PRICE_EUR_PER_KWH)
+                chain.send(
+                    "SettlementMechanismFactory", "createFixedPrice", [[price] * 96] * 7, "fixed price"
+                )
+            else:
+                shares = [[SHARE_BASIS_POINTS] * 96] * 7
+                chain.send("SettlementMechanismFactory", "createPercentage", shares, "share of the price")
+            made = chain.events("SettlementMechanismFactory", "MechanismCreated", aggregator=person.address)
+        return str(made[0].args["mechanism"])
+
+    def _register_with_customer_database(self, person: Person) -> None:
+        registrations = [
+            build(
+                PodRegistration,
+                pod=build(
+                    Pod,
+                    pod_id=pod.pod_id,
+                    aggregator_id=person.name,
+                    action_type=ActionType.ACTIVATE,
+                    max_flexibility=max_flexibility_of(FlexibilityLimits(pod.max_up_w, pod.max_down_w, 0, 0)),
+                ),
+                customer_wallet=self._cast.person(f"customer {pod.pod_id}").address,
+                node_address=self._node(pod).address,
+                node_user=pod.node_user,
+            )
+            for pod in self._pods_of(person)
+        ]
+        if {pod.pod_id for pod in self._stage.customer_database.pods(person.name)}:
+            return
+        self._post(person, "/pods", registrations)
+
+    def _register_on_chain(self, person: Person, pod: MarketPod, mechanism: str) -> None:
+        chain, customer = self._stage.chain_as(person), self._cast.person(f"customer {pod.pod_id}")
+        pseudonym = self._pseudonym_of[pod.pod_id]
+        if chain.events("PodRegistry", "PodRegistered", pod=pseudonym):
+            return
+        consent = Registration(
+            pod=pseudonym,
+            aggregator=person.address,
+            customer=customer.address,
+            node=self._node(pod).address,
+            mechanism=mechanism,
+            maxUpW=pod.max_up_w,
+            maxDownW=pod.max_down_w,
+            maxUpVar=0,
+            maxDownVar=0,
+            nonce=0,
+            deadline=self._terms.baselineGate,
+        )
+        chain.send(
+            "PodRegistry", "register", consent, consent.sign(chain.domain("PodRegistry"), customer.key)
+        )
+
+    def _create_session(self) -> None:
+        operator, terms = self._stage.operator, self._terms
+        if not operator.call("MarketSessions", "sessionAt", terms.marketType, terms.deliveryStart):
+            values = [getattr(terms, name) for name in SessionTerms.__dataclass_fields__ if name != "session"]
+            operator.send("MarketSessions", "create", tuple(values))
+        self._progress.say(f"session {terms.session}: {terms.slots} quarter-hours")
+
+    def _anchor_baselines(self) -> None:
+        for person in self._cast.aggregators:
+            pods = self._pods_of(person)
+            nominations = [
+                build(
+                    BaselineNomination,
+                    pod_id=pod.pod_id,
+                    day=self._case.case.day.isoformat(),
+                    curve=tuple(
+                        build(NominatedPower, index=slot, p=w_to_kw(p), q=w_to_kw(q))
+                        for slot, (p, q) in enumerate(zip(pod.power_w, pod.reactive_var, strict=True))
+                    ),
+                )
+                for pod in pods
+            ]
+            self._post(person, "/baselines", nominations)
+            document = baseline_document(
+                self._terms.session,
+                person.address,
+                self._case.baseline(pods, self._pseudonym_of),
+                self._salt_of("baseline"),
+            )
+            chain, root = self._stage.chain_as(person), document.lists[0].root
+            if not chain.call(
+                "DataNotary", "notarisedAt", NoticeKind.BASELINE, self._terms.session, person.address, root
+            ):
+                cid = self._stage.market_as(person).bring(DocumentKind.BASELINE, document.to_bytes())
+                arguments = (NoticeKind.BASELINE, self._terms.session, root, cid.digest, cid.codec)
+                chain.send("DataNotary", "notarise", *arguments)
+            self._progress.say(f"{person.name}: {document.leaf_count} baseline leaves anchored")
+
+    # The book
+
+    def _tso_request(self, tso: SealedRequests) -> None:
+        slots, relief_w = self._case.tso_request()
+        pods = list(self._pseudonym_of.values())
+        area = connection_point_request(POM, Product.ACTIVE_UP, pods, slots, relief_w, TSO_CAP_UEUR)
+        tso.submit(self._terms, [area])
+
+    def _seal_offers(self) -> None:
+        for person in self._cast.aggregators:
+            offers = self._case.offers(self._pods_of(person), self._pseudonym_of)
+            document = offers_document(self._terms.session, person.address, offers, self._salt_of("offers"))
+            client = self._stage.market_as(person)
+            self._offers.append((client, client.commit(document, Side.OFFER, self._terms.gateClosure)))
+            self._progress.say(f"{person.name}: {len(offers)} offers sealed")
+
+    def _reveal(self, operators: Sequence[SealedRequests]) -> None:
+        entries = [(desk.client, desk.sealed) for desk in operators if desk.sealed is not None]
+        for client, sealed in [*entries, *self._offers]:
+            client.reveal(sealed)
+        self._progress.say(f"{len(entries)} request and {len(self._offers)} offer documents revealed")
+
+    # Delivery
+
+    def _aggregator(self, person: Person) -> AggregatorPlatform:
+        baseline = {
+            ("0x" + self._pseudonym_of[pod.pod_id].hex(), slot): (pod.power_w[slot], pod.reactive_var[slot])
+            for pod in self._pods_of(person)
+            for slot in range(self._case.case.slots)
+        }
+        return aggregator_platform(self._stage, person, baseline)
+
+    def _publish(self, aggregators: Sequence[AggregatorPlatform]) -> None:
+        self._stage.publication.step()
+        deadline = time.monotonic() + 30
+        while not all(platform.outcomes() for platform in aggregators):
+            self._require("an outcome at each aggregator", time.monotonic() < deadline)
+            time.sleep(0.05)
+
+    def _deliver(self, aggregators: Sequence[AggregatorPlatform]) -> None:
+        terms, stage = self._terms, self._stage
+        self._until(terms.deliveryStart - HOUR_S)
+
+        def dispatch() -> None:
+            for platform in aggregators:
+                platform.step()
+            stage.dso.step()
+
+        dispatch()
+        self._until(terms.deliveryStart)
+        boundary = Boundary(terms.deliveryStart)
+        with field_and_nodes(stage, self._pseudonym_of, terms.deliveryStart, boundary) as (field_, fleet):
+            while True:
+                boundary.now = min(stage.operator.now_s() // SLOT_S * SLOT_S, terms.delivery_end_s)
+                field_.advance(boundary.now)
+                fleet.step()
+                slot = (boundary.now - terms.deliveryStart) // SLOT_S
+                if slot % ANCHOR_EVERY_SLOTS == 0:
+                    self._take_in(slot)
+                if boundary.now >= terms.delivery_end_s:
+                    break
+                dispatch()
+                self._until(boundary.now + SLOT_S)
+        self._progress.say(f"{terms.slots * len(self._case.pods)} readings due; {stage.packets.counts()}")
+
+    def _take_in(self, slot: int) -> None:
+        """Anchor what the Light Nodes have published up to a slot, once the broker has handed it over."""
+        due = slot * len(self._case.pods)
+        deadline = time.monotonic() + 30
+        while True:
+            self._stage.anchoring.step()
+            if self._readings() >= due or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        self._stage.certified.step()
+        if slot % (4 * ANCHOR_EVERY_SLOTS) == 0:
+            self._progress.say(f"{slot // 4:02d}:00  {self._readings()} readings")
+
+    def _readings(self) -> int:
+        return sum(
+            int(event.args["length"])
+            for event in self._stage.operator.events("ReadingAnchor", "BatchAnchored")
+        )
+
+    # After delivery
+
+    def _settle(self) -> None:
+        terms, settlement = self._terms, self._stage.settlement
+        self._until(terms.readings_deadline_s + 1)
+        settlement.step()
+        posting = self._stage.operator.call("SettlementLedger", "posting", terms.session)
+        posted_s = next(
+            int(value) for value in posting if isinstance(value, int) and value > terms.deliveryStart
+        )
+        self._until(posted_s + terms.challengeWindowS + 1)
+        settlement.step()
+        settlement.step()
+        self._require(
+            "final settlement", self._stage.operator.call("SettlementLedger", "isFinal", terms.session)
+        )
+        for account in (self._cast.dso, self._cast.tso, *self._cast.aggregators):
+            self._unless_done("SettlementLedger", "releaseCoverage", terms.session, account.address)
+        for stage_number in range(3):
+            self._unless_done("OutcomeBoard", "releaseBond", terms.session, stage_number)
+        for person in self._cast.aggregators:
+            chain = self._stage.chain_as(person)
+            free_ueur = int(chain.call("Vault", "free", person.address))
+            if free_ueur:
+                chain.send("Vault", "withdraw", free_ueur)
+        self._progress.say("payments withdrawn by the aggregators, tokens in the customers' wallets")
+
+    def _unless_done(self, contract: str, function: str, *arguments: object) -> None:
+        try:
+            self._stage.operator.send(contract, function, *arguments)
+        except ChainRefused as refusal:
+            if "Already" not in refusal.error and "NothingToRelease" not in refusal.error:
+                raise
+
+    # Small things
+
+    def _until(self, instant_s: int) -> None:
+        self._stage.chain.advance_to(instant_s)
+
+    def _pods_of(self, person: Person) -> list[MarketPod]:
+        return [pod for pod in self._case.pods if pod.aggregator == person.name]
+
+    def _node(self, pod: MarketPod) -> Person:
+        key = self._cast.secret("node", pod.pod_id)
+        return Person(pod.pod_id, key, address_of(key))
+
+    def _salt_of(self, purpose: str) -> Callable[[bytes, int], bytes]:
+        document = keccak256(f"{purpose}/{self._terms.session}".encode())
+        secrets = {
+            self._pseudonym_of[pod.pod_id]: document_key(self._cast.secret("pod-key", pod.pod_id), document)
+            for pod in self._case.pods
+        }
+        return lambda pod, position: leaf_salt(secrets[pod], position)
+
+    def _post(self, person: Person, path: str, documents: Sequence[Document]) -> None:
+        client = PlatformClient(self._stage.customer_database_url, self._stage.token_of(person.name))
+        client.post(path, list(documents))
+        client.close()
+
+    @staticmethod
+    def _require(what: str, holds: bool) -> None:
+        if not holds:
+            raise DemoStuck(f"the demo can't go on: {what} is missing")
+
+
+class Boundary:
+    """The field's and the nodes' clock: the quarter-hour's boundary that the chain's clock has reached."""
+
+    def __init__(self, now_s: int) -> None:
+        self.now = now_s
+
+    def __call__(self) -> int:
+        return self.now

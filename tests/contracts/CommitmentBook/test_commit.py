@@ -1,0 +1,222 @@
+"""Sealed commitments (SPECIFICATION.md 5.x)."""
+
+from dataclasses import astuple, replace
+from typing import Any
+
+import pytest
+from brownie import project
+
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.terms import SessionTerms
+from tests.contracts.chain import next_block_at, now_s, refused, travel_to
+from tests.contracts.conftest import BALANCE_UEUR
+from tests.contracts.play import (
+    DSO_REQUEST,
+    EURO,
+    NOBODY,
+    OFFER,
+    TSO_REQUEST,
+    as_struct,
+    commit,
+    domain,
+    fund,
+    sealed,
+    session_terms,
+)
+
+OPEN, REVEAL, ANNOUNCED = 2, 3, 1
+ROLE_OF_SIDE = {OFFER: 2, DSO_REQUEST: 0, TSO_REQUEST: 1}
+
+
+def key_of(player: Any) -> bytes:
+    return bytes.fromhex(player.private_key.removeprefix("0x"))
+
+
+@pytest.fixture
+def opened(terms: SessionTerms) -> SessionTerms:
+    """The session, its gate open."""
+    travel_to(terms.gateOpening)
+    return terms
+
+
+def test_commits_and_locks_the_bond(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    book, session = market.CommitmentBook, opened.session
+    document = sealed(aggregator, OFFER, 100 * EURO)
+    tx = commit(market, session, document)
+    assert tx.return_value == 1
+    assert tx.events["Committed"] == {
+        "session": session,
+        "id": 1,
+        "player": aggregator,
+        "side": OFFER,
+        "sealedHash": "0x" + document.hash(session).hex(),
+        "capUeur": 100 * EURO,
+        "bondUeur": 2 * EURO,
+        "nonce": 0,
+    }
+    assert market.Vault.free(aggregator) == BALANCE_UEUR - 2 * EURO
+    assert book.nonces(aggregator) == book.commitmentCount(session) == 1
+    entry = book.commitment(session, 1)
+    assert entry["hash"] == "0x" + document.hash(session).hex()
+    assert (entry["player"], entry["capUeur"], entry["state"]) == (aggregator, 100 * EURO, 1)
+
+
+def test_relayed_by_anyone_with_the_players_signature(
+    market: Any, opened: SessionTerms, aggregator: Any, stranger: Any
+) -> None:
+    book = market.CommitmentBook
+    commitment = sealed(aggregator, OFFER, 100 * EURO).commitment(market, opened.session)
+    digest = commitment.digest(domain(book))
+    assert bytes(book.hashCommitment(astuple(commitment))) == digest
+    signature = commitment.sign(domain(book), key_of(aggregator))
+    tx = book.commitFor(astuple(commitment), signature, {"from": stranger})
+    assert tx.events["Committed"]["player"] == aggregator
+    assert market.Vault.free(aggregator) == BALANCE_UEUR - 2 * EURO
+    with refused("CommitmentBookWrongNonce", aggregator, 1, 0):
+        book.commitFor(astuple(commitment), signature, {"from": stranger})
+
+
+def test_a_wallet_contract_may_be_a_player(
+    market: Any, opened: SessionTerms, admin: Any, aggregator: Any, stranger: Any
+) -> None:
+    wallet = project.get_loaded_projects()[0].TestWallet.deploy(aggregator, {"from": admin})
+    market.ParticipantRegistry.register(wallet, 1 << 2, "wallet", {"from": admin})
+    market.Euro.mint(stranger, 9 * EURO, {"from": stranger})
+    market.Euro.approve(market.Vault, 9 * EURO, {"from": stranger})
+    market.Vault.depositFor(wallet, 9 * EURO, {"from": stranger})
+    commitment = sealed(wallet, OFFER, EURO).commitment(market, opened.session)
+    signature = commitment.sign(domain(market.CommitmentBook), key_of(aggregator))
+    market.CommitmentBook.commitFor(astuple(commitment), signature, {"from": stranger})
+    assert market.CommitmentBook.commitment(opened.session, 1)["player"] == wallet
+
+
+def test_a_signature_holds_for_exactly_what_was_signed(
+    market: Any, opened: SessionTerms, aggregator: Any, other_aggregator: Any, stranger: Any
+) -> None:
+    book = market.CommitmentBook
+    commitment = sealed(aggregator, OFFER, 100 * EURO).commitment(market, opened.session)
+    signature = commitment.sign(domain(book), key_of(aggregator))
+    changes: list[dict[str, Any]] = [
+        {"session": opened.session + 1},
+        {"player": other_aggregator.address},
+        {"side": DSO_REQUEST},
+        {"sealedHash": keccak256(b"other")},
+        {"capUeur": 99 * EURO},
+        {"nonce": 1},
+        {"deadline": commitment.deadline - 1},
+    ]
+    for change in changes:
+        changed = replace(commitment, **change)
+        with refused("CommitmentBookBadSignature", changed.player, changed.digest(domain(book))):
+            book.commitFor(astuple(changed), signature, {"from": stranger})
+    foreign = commitment.sign(domain(market.PodRegistry), key_of(aggregator))
+    with refused("CommitmentBookBadSignature", aggregator, commitment.digest(domain(book))):
+        book.commitFor(astuple(commitment), foreign, {"from": stranger})
+
+
+def test_another_session_needs_another_signature(
+    market: Any, opened: SessionTerms, operator: Any, aggregator: Any, stranger: Any
+) -> None:
+    book = market.CommitmentBook
+    later = session_terms(baselineGate=now_s() + 5, gateOpening=now_s() + 6)
+    market.MarketSessions.create(as_struct(later), {"from": operator})
+    commitment = sealed(aggregator, OFFER, EURO).commitment(market, opened.session)
+    signature = commitment.sign(domain(book), key_of(aggregator))
+    travel_to(later.gateOpening)
+    replayed = replace(commitment, session=opened.session + 1)
+    with refused("CommitmentBookBadSignature", aggregator, replayed.digest(domain(book))):
+        book.commitFor(astuple(replayed), signature, {"from": stranger})
+
+
+def test_nobody_commits_for_another(
+    market: Any, opened: SessionTerms, aggregator: Any, stranger: Any
+) -> None:
+    commitment = sealed(aggregator, OFFER, EURO).commitment(market, opened.session)
+    with refused("CommitmentBookNotThePlayer", aggregator, stranger):
+        market.CommitmentBook.commit(astuple(commitment), {"from": stranger})
+
+
+def test_nonces_follow_each_other(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    document = sealed(aggregator, OFFER, EURO)
+    for wrong in (1, 2**64 - 1):
+        commitment = document.commitment(market, opened.session, nonce=wrong)
+        with refused("CommitmentBookWrongNonce", aggregator, 0, wrong):
+            market.CommitmentBook.commit(astuple(commitment), {"from": aggregator})
+    commit(market, opened.session, document)
+    tx = commit(market, opened.session, document)
+    assert tx.return_value == 2
+
+
+def test_a_deadline_holds_to_its_last_second(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    deadline = opened.gateOpening + 10
+    late = sealed(aggregator, OFFER, EURO).commitment(market, opened.session, deadline=deadline)
+    next_block_at(deadline)
+    market.CommitmentBook.commit(astuple(late), {"from": aggregator})
+    next_block_at(deadline + 1)
+    late = replace(late, nonce=1)
+    with refused("CommitmentBookExpired", deadline, deadline + 1):
+        market.CommitmentBook.commit(astuple(late), {"from": aggregator})
+
+
+def test_gates_to_the_second(market: Any, terms: SessionTerms, aggregator: Any) -> None:
+    session, document = terms.session, sealed(aggregator, OFFER, EURO)
+    next_block_at(terms.gateOpening - 1)
+    with refused("MarketSessionsNotInPhase", session, OPEN, ANNOUNCED):
+        commit(market, session, document)
+    next_block_at(terms.gateOpening)
+    commit(market, session, document)
+    next_block_at(terms.gateClosure - 1)
+    commit(market, session, document)
+    next_block_at(terms.gateClosure)
+    with refused("MarketSessionsNotInPhase", session, OPEN, REVEAL):
+        commit(market, session, document)
+
+
+@pytest.mark.parametrize("side", [OFFER, DSO_REQUEST, TSO_REQUEST])
+def test_every_side_needs_its_role(
+    market: Any, opened: SessionTerms, side: int, dso: Any, tso: Any, aggregator: Any
+) -> None:
+    for player, role in ((aggregator, OFFER), (dso, DSO_REQUEST), (tso, TSO_REQUEST)):
+        document = sealed(player, side, EURO)
+        if role == side:
+            commit(market, opened.session, document)
+        else:
+            with refused("ParticipantRegistryMissingRole", player, ROLE_OF_SIDE[side]):
+                commit(market, opened.session, document)
+
+
+def test_the_suspended_commit_nothing(
+    market: Any, opened: SessionTerms, admin: Any, aggregator: Any, other_aggregator: Any
+) -> None:
+    market.ParticipantRegistry.suspend(aggregator, "forged readings", {"from": admin})
+    with refused("ParticipantRegistrySuspended", aggregator):
+        commit(market, opened.session, sealed(aggregator, OFFER, EURO))
+    commit(market, opened.session, sealed(other_aggregator, OFFER, EURO))
+
+
+def test_no_bond_no_commitment(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    market.Vault.withdraw(BALANCE_UEUR - EURO + 1, {"from": aggregator})
+    with refused("VaultInsufficientFree", aggregator, EURO - 1, EURO):
+        commit(market, opened.session, sealed(aggregator, OFFER, 0))
+    fund(market, aggregator, 1)
+    commit(market, opened.session, sealed(aggregator, OFFER, 0))
+
+
+def test_refuses_nothing_sealed_and_unknown_sessions(
+    market: Any, opened: SessionTerms, aggregator: Any
+) -> None:
+    document = sealed(aggregator, OFFER, EURO)
+    empty = document.commitment(market, opened.session, sealedHash=bytes(32))
+    with refused("CommitmentBookZeroHash"):
+        market.CommitmentBook.commit(astuple(empty), {"from": aggregator})
+    unknown = opened.session + 1
+    with refused("MarketSessionsUnknownSession", unknown):
+        commit(market, unknown, document)
+    with refused("CommitmentBookNoSuchCommitment", opened.session, 1):
+        market.CommitmentBook.commitment(opened.session, 1)
+
+
+def test_needs_a_reserve(market: Any, admin: Any) -> None:
+    contracts = (market.ParticipantRegistry, market.MarketSessions, market.Vault)
+    with refused("CommitmentBookZeroReserve"):
+        project.get_loaded_projects()[0].CommitmentBook.deploy(*contracts, NOBODY, {"from": admin})

@@ -1,0 +1,15 @@
+"""Waiting for what other threads do."""
+
+import threading
+import time
+from collections.abc import Callable
+
+WAIT_S = 10.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; an AssertionError if it never does."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to it"
+        threading.Event().wait(0.01)
