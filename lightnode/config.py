@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,7 +89,7 @@ class MeterSettings(ModbusSettings):
     def _check_registers(self) -> "MeterSettings":
         words = self.width_bits // 16
         taken = sorted(self.registers)
-        if any(second - first < words for first, second in zip(taken, taken[1:], strict=False)):
+        if any(second - first < words for first, second in pairwise(taken)):
             raise ValueError(f"energies of {words} registers each must not overlap: {taken}")
         if taken[-1] + words - taken[0] > MOST_REGISTERS_A_READ:
             raise ValueError(f"all energies must lie within {MOST_REGISTERS_A_READ} registers: {taken}")

@@ -53,11 +53,14 @@ class ModbusDevice:
         self._client.close()
 
     def _connect(self) -> None:
-        if not self._client.connected:
-            if not self._client.connect():
-                raise DeviceUnreachable(f"{self._where}: no connection")
-            # Requests are far smaller than a segment: waiting to fill one costs 40 ms each.
-            self._client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._client.connected:
+            return
+        self._client.connect()
+        connection = self._client.socket
+        if connection is None:
+            raise DeviceUnreachable(f"{self._where}: no connection")
+        # Requests are far smaller than a segment: waiting to fill one costs 40 ms each.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _fail(self, problem: object) -> NoReturn:
         self._client.close()

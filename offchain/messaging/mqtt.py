@@ -151,17 +151,12 @@ class MqttClient:
         pending = [(message, self._send(message)) for message in messages]
         deadline = time.monotonic() + timeout_s
         refused: list[str] = []
-        with self._changed:
-            for message, mid in pending:
-                if not self._changed.wait_for(
-                    lambda mid=mid: mid in self._answers, deadline - time.monotonic()
-                ):
-                    raise MessagingUnavailable(
-                        f"{message.topic}: the broker didn't answer within {timeout_s} s"
-                    )
-                answer = self._answers.pop(mid)
-                if answer.is_failure:
-                    refused.append(f"{message.topic}: {answer}")
+        for message, mid in pending:
+            answer = self._answer(mid, deadline)
+            if answer is None:
+                raise MessagingUnavailable(f"{message.topic}: the broker didn't answer within {timeout_s} s")
+            if answer.is_failure:
+                refused.append(f"{message.topic}: {answer}")
         if refused:
             raise MessagingRefused(f"user {self._broker.user}: the broker refused {'; '.join(refused)}")
 
@@ -170,6 +165,11 @@ class MqttClient:
         if sent.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
             raise MessagingUnavailable(f"{message.topic}: not sent: {sent.rc.name}")
         return sent.mid
+
+    def _answer(self, mid: int, deadline: float) -> ReasonCode | None:
+        with self._changed:
+            self._changed.wait_for(lambda: mid in self._answers, deadline - time.monotonic())
+            return self._answers.pop(mid, None)
 
     def _on_connect(
         self,
@@ -219,7 +219,7 @@ class MqttClient:
     def _on_message(self, client: Client, _userdata: object, message: MQTTMessage) -> None:
         if self._handler is not None:
             try:
-                self._handler(Message(message.topic, message.payload))
+                self._handler(Message(message.topic, bytes(message.payload)))
             except Exception:
                 # Not acknowledged, so the broker delivers it again at the next connection.
                 logger.exception("%s: message not handled", message.topic)

@@ -220,7 +220,10 @@ class PacketStore:
         rows = self._rows(
             "SELECT number, root, length, cid FROM batches WHERE anchored_by IS NULL ORDER BY number LIMIT 1"
         )
-        return StoredBatch(*rows[0][:3], Cid.parse(rows[0][3])) if rows else None
+        if not rows:
+            return None
+        number, root, length, cid = rows[0]
+        return StoredBatch(number, root, length, Cid.parse(cid))
 
     def packets_of(self, batch: StoredBatch) -> list[StoredPacket]:
         """A batch's packets in the order of its leaves."""

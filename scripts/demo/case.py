@@ -15,11 +15,14 @@ from oracles.grid.simbench_case import CasePod, SimbenchCase, load_simbench_case
 from scripts.demo.cast import AGGREGATOR_NAMES
 from scripts.demo.field import Behaviour
 
-FLEXIBLE_PERMILLE = 600
-"""Share of its power in a slot that a PoD offers."""
+FLEXIBLE_PERMILLE = 200
+"""Share of its power in a slot that a PoD offers: D3.3 guesses that customers offer a fifth (KPI_PR_03)."""
 LEAST_OFFER_W = 100
-CHEAPEST_UEUR, PRICE_STEP_UEUR, PRICE_STEPS = 20_000, 1_000, 30
-WEAK_EVERY, WEAK_AT, DEAD_AT = 8, 3, 5
+PLANT_LABELS = ("pv", "wind", "biomass", "hydro", "commerce", "farm")
+PLANT_UEUR, CUSTOMER_UEUR = 50_000, 20_000
+"""Cheapest offers, per kW and quarter-hour: a plant loses what it would have sold, a customer shifts its demand."""
+PRICE_STEP_UEUR, PRICE_STEPS = 1_000, 30
+WEAK_EVERY, WEAK_AT, DEAD_AT = 12, 7, 20
 DSO_CAP_UEUR, TSO_CAP_UEUR = 200_000, 120_000
 TSO_SLOTS = range(72, 80)
 TSO_RELIEF_PERMILLE = 50
@@ -63,20 +66,22 @@ class DemoCase:
         peak_w = np.abs(self.case.p_w).max(axis=0)
         order = sorted(range(len(self.case.pods)), key=lambda index: (-int(peak_w[index]), index))
         chosen = [index for index in order if peak_w[index] >= LEAST_OFFER_W][:count]
-        self.pods = [self._pod(place, index) for place, index in enumerate(chosen)]
+        dead = min(DEAD_AT, len(chosen) - 1)
+        self.pods = [self._pod(place, index, place == dead) for place, index in enumerate(chosen)]
 
-    def _pod(self, place: int, index: int) -> MarketPod:
+    def _pod(self, place: int, index: int, dead: bool) -> MarketPod:
         behaviour, step = Behaviour.GOOD, keccak256(b"price %d" % index)[0] % PRICE_STEPS
-        if place == DEAD_AT:
+        if dead:
             behaviour, step = Behaviour.DEAD, 0
         elif place % WEAK_EVERY == WEAK_AT:
             behaviour, step = Behaviour.WEAK, 1
+        cheapest = PLANT_UEUR if self.case.pods[index].label in PLANT_LABELS else CUSTOMER_UEUR
         return MarketPod(
             index=index,
             pod_id=f"IT001E{index:08d}",
             aggregator=AGGREGATOR_NAMES[place % len(AGGREGATOR_NAMES)],
             behaviour=behaviour,
-            price_ueur_per_kw=CHEAPEST_UEUR + PRICE_STEP_UEUR * step,
+            price_ueur_per_kw=cheapest + PRICE_STEP_UEUR * step,
             power_w=self.case.p_w[:, index].tolist(),
             reactive_var=self.case.q_var[:, index].tolist(),
             unit=self.case.pods[index],

@@ -450,22 +450,18 @@ class Day:
 
     def _take_in(self, slot: int) -> None:
         """Anchor what the Light Nodes have published up to a slot, once the broker has handed it over."""
-        due = slot * len(self._case.pods)
+        due, arrived, before = slot * len(self._case.pods), self._arrived(), -1
         deadline = time.monotonic() + 30
-        while True:
-            self._stage.anchoring.step()
-            if self._readings() >= due or time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
+        while (arrived < due or arrived != before) and time.monotonic() < deadline:
+            time.sleep(0.1)
+            before, arrived = arrived, self._arrived()
+        self._stage.anchoring.step()
         self._stage.certified.step()
         if slot % (4 * ANCHOR_EVERY_SLOTS) == 0:
-            self._progress.say(f"{slot // 4:02d}:00  {self._readings()} readings")
+            self._progress.say(f"{slot // 4:02d}:00  {arrived} packets in")
 
-    def _readings(self) -> int:
-        return sum(
-            int(event.args["length"])
-            for event in self._stage.operator.events("ReadingAnchor", "BatchAnchored")
-        )
+    def _arrived(self) -> int:
+        return sum(self._stage.packets.counts().values())
 
     # After delivery
 

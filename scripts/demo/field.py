@@ -93,11 +93,9 @@ class _Plant:
         # Quadrants: while active power is absorbed var absorbed is inductive, var injected capacitive; else the reverse.
         absorbing = active_w >= 0
         self.counters_ws[0 if absorbing else 1] += abs(active_w) * seconds
-        if absorbing:
-            reactive_place = 2 if reactive_var >= 0 else 4
-        else:
-            reactive_place = 5 if reactive_var >= 0 else 3
-        self.counters_ws[reactive_place] += abs(reactive_var) * seconds
+        inductive = absorbing == (reactive_var >= 0)
+        place = (2 if absorbing else 3) if inductive else (4 if absorbing else 5)
+        self.counters_ws[place] += abs(reactive_var) * seconds
 
     def power(self, slot: int) -> tuple[int, int]:
         """Net power in a slot under the present set point: W, var."""
@@ -168,7 +166,7 @@ class Field:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
         self._db.execute("INSERT OR IGNORE INTO field VALUES (1, ?)", (start_s,))
-        (self._now_s,) = self._db.execute("SELECT now_s FROM field").fetchone()
+        self._now_s = int(self._db.execute("SELECT now_s FROM field").fetchone()[0])
         self._ports_before = self._load()
 
     @property
@@ -265,7 +263,9 @@ class Field:
             except RuntimeError:
                 continue
             self._servers.append(server)
-            return int(server.transport.sockets[0].getsockname()[1])
+            listening = server.transport
+            if isinstance(listening, asyncio.Server):
+                return int(listening.sockets[0].getsockname()[1])
         raise FlexledgerError(f"{plant.pod.name}: no free port on {HOST}")
 
     async def _shut_down(self) -> None:
@@ -288,14 +288,14 @@ class Field:
             address: int,
             _count: int,
             registers: list[int],
-            values: list[int] | None,
+            values: list[int] | list[bool] | None,
         ) -> ExcCodes | None:
             with self._lock:
                 if values is not None:
                     if address + len(values) > STATUS:
                         return ExcCodes.ILLEGAL_ADDRESS
                     told = [*registers]
-                    told[address : address + len(values)] = values
+                    told[address : address + len(values)] = map(int, values)
                     if told[CONTROL] not in (FREE, FOLLOW):
                         return ExcCodes.ILLEGAL_VALUE
                     plant.tell_ems(told)

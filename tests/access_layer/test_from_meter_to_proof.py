@@ -88,7 +88,7 @@ def test_measured_energy_follows_and_is_proven(site: Site) -> None:
         for slot in range(SLOTS):
             site.pass_to(START_S + (slot + 1) * SLOT_S)
             fleet.step()
-            expected = (slot + 1) * len(PODS) + (len(PODS) if slot else 0)
+            expected = (slot + 2) * len(PODS)
             wait_for_packets(store, expected)
             daemon.step()
         wait_until(lambda: len(forwarded) == (SLOTS + 1) * len(PODS))

@@ -1,6 +1,8 @@
 """The Light Node at work: real meter and EMS over Modbus TCP, a real broker, a clock that the test moves."""
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +29,7 @@ from offchain.protocol.signatures import recover_address
 from offchain.protocol.terms import SLOT_S
 from scripts.demo.field import Field
 from tests.lightnode.conftest import PODS, POWER_W, START_S, Site, field_pods
+from tests.messaging.waiting import wait_until
 
 WAIT_S = 10.0
 ACTIVATION = bytes([0xAC] * 32)
@@ -409,3 +412,33 @@ def test_key_is_in_no_log_and_no_file(
     others: list[Path] = [path for path in site.folder.rglob("*") if path.is_file() and path.suffix != ".key"]
     assert not [path for path in others if any(secret in path.read_bytes() for secret in secrets)]
     assert key not in caplog.text
+
+
+def test_process_runs_until_told_to_stop(site: Site, listener: Listener) -> None:
+    """`python -m lightnode` by the device's own clock: it reaches the broker, and ends when it is told to."""
+    config = site.folder / "node-a.toml"
+    site.config("node-a")
+    config.write_text(config.read_text().replace(f"port = {site.field.ports['node-a']}", "port = 1"))
+    text = config.read_text().replace("[chain]", "late_reading_s = 300\n\n[chain]", 1)
+    config.write_text(text)
+    with (
+        MqttClient(site.broker.address("dso"), "dso") as dso,
+        subprocess.Popen(
+            [sys.executable, "-m", "lightnode", str(config)], stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        dso.publish([Message(set_points("node-a"), b"{}")])
+        wait_until(lambda: bool(listener.messages) or process.poll() is not None)
+        process.terminate()
+        _, log = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0
+    assert (site.folder / "node-a.key").read_text() not in log
+    assert listener.messages
+
+
+def test_process_refuses_a_bad_configuration(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text('pod = "0x12"\n')
+    command = [sys.executable, "-m", "lightnode", str(tmp_path / "node.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pod = '0x12'" in done.stderr

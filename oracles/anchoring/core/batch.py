@@ -17,6 +17,7 @@ from offchain.protocol.leaves import READING, Value
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.merkle import MerkleTree
 from offchain.protocol.signatures import to_compact
+from oracles.anchoring.core.verify import AnyPacket
 
 NO_SESSION = 0
 
@@ -64,17 +65,18 @@ def certified_reading(packet: Packet[ReadingData], transaction: bytes, batch: Ba
     return dump(certified)
 
 
-def identified_packet(packet: Packet[ActivationData] | Packet[AnomalyData]) -> bytes:
-    """An acknowledgement or an anomaly as it is forwarded (D3.3 Table 22); its unique id is its Hash."""
-    model = (
-        IdentifiedPacket[ActivationData]
-        if isinstance(packet.input_data, ActivationData)
-        else IdentifiedPacket[AnomalyData]
-    )
-    return dump(build(model, **_content(packet)))
+def identified_packet(packet: AnyPacket) -> bytes:
+    """A packet as it is forwarded without a proof (D3.3 Table 22); its unique id is its Hash."""
+    match packet.input_data:
+        case ReadingData():
+            return dump(build(IdentifiedPacket[ReadingData], **_content(packet)))
+        case ActivationData():
+            return dump(build(IdentifiedPacket[ActivationData], **_content(packet)))
+        case AnomalyData():
+            return dump(build(IdentifiedPacket[AnomalyData], **_content(packet)))
 
 
-def _content(packet: Packet[ReadingData] | Packet[ActivationData] | Packet[AnomalyData]) -> dict[str, object]:
+def _content(packet: AnyPacket) -> dict[str, object]:
     return {
         "pod": packet.pod,
         "hash": packet.hash,

@@ -111,11 +111,10 @@ def read_packet(packet: PacketBytes) -> AnyPacket:
     return parsed
 
 
-def typed_reading(packet: Packet[ReadingData]) -> Reading:
-    """The integers of a reading's packet as the typed data that its node signed."""
-    data = packet.input_data
+def typed_reading(pod: bytes, data: ReadingData) -> Reading:
+    """A PoD's reading as the typed data that its node signs."""
     return Reading(
-        pod=packet.pod,
+        pod=pod,
         startTime=data.start_time,
         periodS=data.period,
         absorbedActiveWh=data.absorbed_active_energy,
@@ -144,7 +143,7 @@ def _digest(packet: AnyPacket, domain: Domain) -> bytes:
     data = packet.input_data
     match data:
         case ReadingData():
-            return typed_reading(packet).digest(domain.chain_id, domain.reading_anchor)
+            return typed_reading(packet.pod, data).digest(domain.chain_id, domain.reading_anchor)
         case ActivationData():
             sent_s, received_s, ems_s = data.status
             typed = SetPoints(

@@ -67,7 +67,7 @@ def filled_in_random_order(
     ],
 )
 def test_lifts_the_violations_of_a_simbench_day(
-    code: str, day: date, limits: LimitSettings, kind: str
+    code: str, day: date, limits: LimitSettings, kind: str, areas: int
 ) -> None:
     case = load_simbench_case(code, day, limits)
     p_w, q_var = case.at_nodes(case.p_w), case.at_nodes(case.q_var)
