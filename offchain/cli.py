@@ -18,7 +18,10 @@ from offchain.store.documents import FolderStore
 PROJECT = Path(__file__).resolve().parents[1]
 DEMO_FOLDER = PROJECT / "build" / "demo"
 
-app = typer.Typer(pretty_exceptions_enable=False, help="A local flexibility market for distribution grids, whose operator needs no trust.")
+app = typer.Typer(
+    pretty_exceptions_enable=False,
+    help="A local flexibility market for distribution grids, whose operator needs no trust.",
+)
 console = Console(highlight=False)
 
 

@@ -1,17 +1,18 @@
 """A typed client of the market's contracts for daemons, platforms and tools."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from eth_abi.abi import decode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_typing import ABIFunction
 from eth_utils.abi import function_abi_to_4byte_selector
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
-from web3.exceptions import ContractCustomError, ContractLogicError, TransactionNotFound, Web3RPCError
+from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
+from web3.types import TxParams, Wei
 
 from offchain.chain.manifest import Manifest
 from offchain.protocol.errors import FlexledgerError
@@ -153,17 +154,15 @@ class ChainClient:
         gas = self._refusing(label, lambda: bound.estimate_gas({"from": account.address}))
         fee = self._w3.eth.get_block("latest").get("baseFeePerGas", 0)
         tip = self._w3.eth.max_priority_fee if fee else 0
-        transaction = bound.build_transaction(
-            {
-                "from": account.address,
-                "nonce": self._w3.eth.get_transaction_count(account.address, "pending"),
-                "gas": min(MOST_GAS, gas + gas // 4),
-                "chainId": self.manifest.chainId,
-                "maxFeePerGas": 2 * fee + tip,
-                "maxPriorityFeePerGas": tip,
-            }
-        )
-        signed = account.sign_transaction(transaction)
+        parameters: TxParams = {
+            "from": account.address,
+            "nonce": self._w3.eth.get_transaction_count(account.address, "pending"),
+            "gas": min(MOST_GAS, gas + gas // 4),
+            "chainId": self.manifest.chainId,
+            "maxFeePerGas": Wei(2 * fee + tip),
+            "maxPriorityFeePerGas": Wei(tip),
+        }
+        signed = account.sign_transaction(cast(dict[str, Any], bound.build_transaction(parameters)))
         transaction_hash = self._w3.eth.send_raw_transaction(signed.raw_transaction)
         receipt = self._w3.eth.wait_for_transaction_receipt(
             transaction_hash, timeout=self._receipt_timeout_s, poll_latency=0.01
@@ -199,33 +198,19 @@ class ChainClient:
     def transactions(self) -> Iterator[tuple[str, str, int]]:
         """(contract, function, gas used) of every successful transaction to the deployment, oldest first."""
         functions = {
-            (entry.address.lower(), function_abi_to_4byte_selector(item).hex()): (name, str(item["name"]))
+            (entry.address.lower(), _selector(item).hex()): (name, str(item["name"]))
             for name, entry in self.manifest.contracts.items()
             for item in entry.abi
             if item["type"] == "function"
         }
         for number in range(self.manifest.first_block, self.head() + 1):
             block = self._w3.eth.get_block(number, full_transactions=True)
-            for transaction in block["transactions"]:
+            for transaction in cast(list[dict[str, Any]], block["transactions"]):
                 to, selector = str(transaction.get("to") or "").lower(), bytes(transaction["input"])[:4].hex()
                 if (to, selector) in functions:
                     receipt = self._w3.eth.get_transaction_receipt(transaction["hash"])
                     if receipt["status"] == 1:
                         yield (*functions[to, selector], int(receipt["gasUsed"]))
-
-    def transaction_exists(self, transaction: bytes) -> bool:
-        """Whether the chain holds a transaction (a reorg may have dropped it)."""
-        try:
-            return self._w3.eth.get_transaction(transaction)["blockNumber"] is not None
-        except TransactionNotFound:
-            return False
-
-    def wait_until(
-        self, instant_s: int, poll_s: float = 1.0, stop: Callable[[], bool] = lambda: False
-    ) -> None:
-        """Wait until the chain's clock has reached an instant, or `stop` says so."""
-        while self.now_s() < instant_s and not stop():
-            time.sleep(poll_s)
 
     def _refusing(self, label: str, action: Callable[[], Result]) -> Result:
         try:
@@ -255,9 +240,16 @@ def _errors_by_selector(manifest: Manifest) -> dict[bytes, tuple[str, list[str]]
     for entry in manifest.contracts.values():
         for item in entry.abi:
             if item["type"] == "error":
-                selector = function_abi_to_4byte_selector({**item, "type": "function"})
-                out[selector] = (str(item["name"]), [str(parameter["type"]) for parameter in item["inputs"]])
+                out[_selector(item)] = (
+                    str(item["name"]),
+                    [str(parameter["type"]) for parameter in item["inputs"]],
+                )
     return out
+
+
+def _selector(item: Mapping[str, Any]) -> bytes:
+    """First four bytes of the hash of a function's or custom error's signature."""
+    return function_abi_to_4byte_selector(cast(ABIFunction, {**item, "type": "function"}))
 
 
 def _plain(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
@@ -186,7 +187,7 @@ def _cid(args: Mapping[str, object]) -> Cid:
     return Cid(codec, digest)
 
 
-def _named(struct: object) -> dict[str, object]:
+def _named(struct: object) -> dict[str, Any]:
     if not isinstance(struct, Mapping):
         raise TypeError("an event without its struct")
     return dict(struct)

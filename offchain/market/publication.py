@@ -100,7 +100,8 @@ class OutcomePublication:
 
     def _players(self, terms: SessionTerms) -> list[tuple[int, int, Side]]:
         """(first, one past last, side) of the positions of every request document."""
-        spans, first = [], 0
+        spans: list[tuple[int, int, Side]] = []
+        first = 0
         for entry in self._view.reveals(terms.session):
             if entry.reveal.side is not Side.OFFER:
                 spans.append((first, first + entry.reveal.leaf_count, entry.reveal.side))

@@ -22,7 +22,7 @@ from offchain.store.documents import DocumentStore
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
-from oracles.grid.core.request import FlexiblePod, size_request
+from oracles.grid.core.request import FlexiblePod, RequestSettings, size_request
 from oracles.grid.facts import anchored_grid, assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document
 
@@ -51,9 +51,10 @@ class RequestDesk(Protocol):
 
 @dataclass(frozen=True)
 class GridDaemonSettings:
-    """What the DSO pays at most per kW (at effectiveness 1000) and quarter-hour."""
+    """What the DSO pays at most per kW (at effectiveness 1000) and quarter-hour, and how it sizes requests."""
 
     price_cap_ueur_per_kw: int
+    sizing: RequestSettings = RequestSettings()
 
 
 class GridDaemon:
@@ -128,7 +129,9 @@ class GridDaemon:
             flexible.append(
                 FlexiblePod(pod, node, np.array(up_w, dtype=np.int64), np.array(down_w, dtype=np.int64))
             )
-        request = size_request(grid.model, grid.forecast.p_w, grid.forecast.q_var, flexible)
+        request = size_request(
+            grid.model, grid.forecast.p_w, grid.forecast.q_var, flexible, self._settings.sizing
+        )
         if request.areas:
             self._desk.submit(terms, [self._area(area, grid.model_hash) for area in request.areas])
             logger.info("session %d: request for %d areas", terms.session, len(request.areas))

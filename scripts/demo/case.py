@@ -15,14 +15,15 @@ from oracles.grid.simbench_case import CasePod, SimbenchCase, load_simbench_case
 from scripts.demo.cast import AGGREGATOR_NAMES
 from scripts.demo.field import Behaviour
 
-FLEXIBLE_PERMILLE = 200
-"""Share of its power in a slot that a PoD offers: D3.3 guesses that customers offer a fifth (KPI_PR_03)."""
+FLEXIBLE_PERMILLE = 600
+"""Share of its power in a slot that a PoD offers."""
 LEAST_OFFER_W = 100
 PLANT_LABELS = ("pv", "wind", "biomass", "hydro", "commerce", "farm")
 PLANT_UEUR, CUSTOMER_UEUR = 50_000, 20_000
 """Cheapest offers, per kW and quarter-hour: a plant loses what it would have sold, a customer shifts its demand."""
 PRICE_STEP_UEUR, PRICE_STEPS = 1_000, 30
-WEAK_EVERY, WEAK_AT, DEAD_AT = 12, 7, 20
+WEAK_EVERY, WEAK_AT, DEAD_AT = 7, 5, 8
+"""Among the PoDs that inject, by falling power: every so many deliver too little, one nothing at all."""
 DSO_CAP_UEUR, TSO_CAP_UEUR = 200_000, 120_000
 TSO_SLOTS = range(72, 80)
 TSO_RELIEF_PERMILLE = 50
@@ -66,15 +67,20 @@ class DemoCase:
         peak_w = np.abs(self.case.p_w).max(axis=0)
         order = sorted(range(len(self.case.pods)), key=lambda index: (-int(peak_w[index]), index))
         chosen = [index for index in order if peak_w[index] >= LEAST_OFFER_W][:count]
-        dead = min(DEAD_AT, len(chosen) - 1)
-        self.pods = [self._pod(place, index, place == dead) for place, index in enumerate(chosen)]
+        injecting = [index for index in chosen if self.case.p_w[:, index].min() < 0]
+        self.pods = [
+            self._pod(
+                place, index, _behaviour(injecting.index(index)) if index in injecting else Behaviour.GOOD
+            )
+            for place, index in enumerate(chosen)
+        ]
 
-    def _pod(self, place: int, index: int, dead: bool) -> MarketPod:
-        behaviour, step = Behaviour.GOOD, keccak256(b"price %d" % index)[0] % PRICE_STEPS
-        if dead:
-            behaviour, step = Behaviour.DEAD, 0
-        elif place % WEAK_EVERY == WEAK_AT:
-            behaviour, step = Behaviour.WEAK, 1
+    def _pod(self, place: int, index: int, behaviour: Behaviour) -> MarketPod:
+        step = (
+            keccak256(b"price %d" % index)[0] % PRICE_STEPS
+            if behaviour is Behaviour.GOOD
+            else PRICE_STEPS // 3
+        )
         cheapest = PLANT_UEUR if self.case.pods[index].label in PLANT_LABELS else CUSTOMER_UEUR
         return MarketPod(
             index=index,
@@ -121,6 +127,12 @@ class DemoCase:
         for pod in self.pods:
             p_w[:, pod.index], q_var[:, pod.index] = net[pod.pod_id]
         return self.case.at_nodes(p_w), self.case.at_nodes(q_var)
+
+
+def _behaviour(place: int) -> Behaviour:
+    if place == DEAD_AT:
+        return Behaviour.DEAD
+    return Behaviour.WEAK if place % WEAK_EVERY == WEAK_AT else Behaviour.GOOD
 
 
 class CaseNetwork:

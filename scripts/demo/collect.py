@@ -179,7 +179,7 @@ def _summary(violations: tuple[Violation, ...]) -> list[str]:
         value = f"{worst.value / 1e6:.4f} pu" if kind == "bus" else f"{worst.value / 1e3:.1f} %"
         slots, elements = len({v.slot for v in some}), len({v.element.name for v in some})
         out.append(
-            f"{kind} {side} its limit: {elements} elements in {slots} slots, worst {value} at {worst.element.name}"
+            f"{kind} {side} its limit in {slots} slots, at {elements} places; worst {value} at {worst.element.name}"
         )
     return out
 

@@ -31,6 +31,7 @@ from offchain.protocol.units import eur_per_kwh_to_ueur_per_kw, w_to_kw
 from offchain.rest.client import PlatformClient
 from offchain.rest.registry import PodRegistration
 from offchain.tso.simulator import connection_point_request
+from oracles.grid.core.request import RequestSettings
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from scripts.demo.case import DSO_CAP_UEUR, TSO_CAP_UEUR, CaseNetwork, DemoCase, MarketPod
 from scripts.demo.cast import Cast, Person
@@ -44,6 +45,8 @@ FUNDS_UEUR = 5_000_000 * 10**6
 FIXED_PRICE_EUR_PER_KWH = Decimal("0.08")
 SHARE_BASIS_POINTS = 8_000
 ANCHOR_EVERY_SLOTS = 4
+DSO_MARGIN_PERCENT = 8.0
+"""Loading that the DSO asks relief for beyond the limit: not everybody delivers."""
 
 
 class DemoStuck(FlexledgerError):
@@ -55,8 +58,8 @@ class DemoSettings:
     """What is played, and where it is kept."""
 
     folder: Path
-    grid: str = "1-MV-semiurb--2-no_sw"
-    day: date = date(2026, 7, 25)
+    grid: str = "1-LV-rural1--2-no_sw"
+    day: date = date(2026, 6, 1)
     pods: int = 60
     seed: str = "flexledger demo"
 
@@ -200,7 +203,7 @@ class Day:
             self._stage.documents,
             network,
             dso,
-            GridDaemonSettings(price_cap_ueur_per_kw=DSO_CAP_UEUR),
+            GridDaemonSettings(DSO_CAP_UEUR, RequestSettings(loading_margin_percent=DSO_MARGIN_PERCENT)),
         )
         with step("Forecast the grid and anchor model and forecast"):
             self._until(self._terms.baselineGate)
@@ -277,7 +280,7 @@ class Day:
         self._stage.dso.step()
         dso, pom = self._stage.chain_as(self._cast.dso), keccak256(POM.encode())
         placed = {bytes(event.args["pod"]) for event in dso.events("PodRegistry", "PomSet")}
-        for pod_id, pseudonym in self._pseudonym_of.items():
+        for pseudonym in self._pseudonym_of.values():
             if pseudonym not in placed:
                 dso.send("PodRegistry", "setPom", pseudonym, pom)
         poms = {pod.pod_id: pod.pom_id for pod in self._stage.customer_database.pods(None)}
@@ -535,4 +538,5 @@ class Boundary:
         self.now = now_s
 
     def __call__(self) -> int:
+        """UTC Unix seconds."""
         return self.now

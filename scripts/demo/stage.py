@@ -307,6 +307,7 @@ def _node_config(stage: Stage, pod: MarketPod, pseudonym: bytes, port: int) -> N
             "pod": "0x" + pseudonym.hex(),
             "key_file": str(key),
             "journal": str(folder / "journal.sqlite"),
+            "journal_survives_power_cut": False,
             "chain": {
                 "id": stage.manifest.chainId,
                 "reading_anchor": stage.operator.address_of("ReadingAnchor"),

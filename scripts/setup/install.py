@@ -1,11 +1,12 @@
 """Set-up of the project's folder: what is missing or has changed is installed, pinned; the rest is left alone.
 
-Run by `make setup` with any Python 3.11 or newer; needs nothing but the standard library. Each step keeps a stamp of
-what it was made from, so that a second run does nothing.
+Run by `make setup` with any Python 3.11 or newer; needs nothing but the standard library. Each step keeps a stamp
+of what it was made from, and names what it makes: nothing is done again until one of them changes or is missing.
 """
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,52 +18,54 @@ PROJECT = Path(__file__).resolve().parents[2]
 VENV = PROJECT / ".venv"
 TOOLS = PROJECT / ".tools"
 PYTHON = VENV / "bin" / "python"
+ANVIL = PROJECT / "node_modules" / ".bin" / "anvil"
+BROWNIE_HOME = TOOLS / "home"
+MOSQUITTO = TOOLS / "mosquitto" / "usr" / "sbin" / "mosquitto"
 SOLC_VERSION = "0.8.30"
-LEAST_PYTHON = (3, 11)
+SOLC = TOOLS / "solc" / f"solc-v{SOLC_VERSION}"
+"""Where py-solc-x looks for the compiler when SOLCX_BINARY_PATH names the folder."""
+COMPILER_DOWNLOAD_TIMEOUT_S = 120
+MOSQUITTO_MISSING = (
+    "the MQTT broker mosquitto is missing: install it "
+    "(Debian, Ubuntu: apt-get install mosquitto; Fedora: dnf install mosquitto; macOS: brew install mosquitto)"
+)
 
 
-class SetupFailed(Exception):
+class SetupError(Exception):
     """A step that can't be done, and how to do it by hand."""
 
 
 def main() -> int:
     """Do every step that is due; 1 with the reason where one fails."""
-    if sys.version_info < LEAST_PYTHON:
-        print(
-            f"Python {'.'.join(map(str, LEAST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}."
-        )
-        return 1
-    steps: list[tuple[str, Sequence[Path], Callable[[], None]]] = [
-        (
-            "Python packages",
-            [PROJECT / "requirements/bootstrap.txt", PROJECT / "requirements/lock.txt"],
-            python_packages,
-        ),
-        ("the project itself", [PROJECT / "pyproject.toml"], project_itself),
-        ("Node packages", [PROJECT / "package-lock.json", PROJECT / ".npmrc"], node_packages),
-        (
-            "Solidity compiler",
-            [PROJECT / "package-lock.json", PROJECT / "scripts/setup/solc.cjs"],
-            solidity_compiler,
-        ),
-        ("brownie's networks", [], brownie_networks),
-        ("mosquitto", [], mosquitto),
-    ]
+    python_locks = [PROJECT / "requirements/bootstrap.txt", PROJECT / "requirements/lock.txt"]
+    node_locks = [PROJECT / "package.json", PROJECT / "package-lock.json", PROJECT / ".npmrc"]
     try:
-        for name, inputs, action in steps:
-            step(name, inputs, action)
-    except (SetupFailed, subprocess.CalledProcessError) as problem:
+        step("Python packages", python_locks, [PYTHON, VENV / "bin/brownie"], python_packages)
+        step("the project itself", [PROJECT / "pyproject.toml"], [VENV / "bin/flexledger"], project_itself)
+        step("Node packages", node_locks, [ANVIL], node_packages)
+        step(
+            "Solidity compiler", [*node_locks, PROJECT / "scripts/setup/solc.cjs"], [SOLC], solidity_compiler
+        )
+        step("brownie's networks", [], [BROWNIE_HOME / ".brownie/network-config.yaml"], brownie_networks)
+        if not system_mosquitto():
+            step("mosquitto", [], [MOSQUITTO], unpack_mosquitto)
+    except SetupError as problem:
         print(f"Set-up stopped: {problem}")
         return 1
     return 0
 
 
-def step(name: str, inputs: Sequence[Path], action: Callable[[], None]) -> None:
-    """Do a step unless its stamp says that it was done from the same inputs."""
+def step(name: str, inputs: Sequence[Path], results: Sequence[Path], action: Callable[[], None]) -> None:
+    """Do a step, unless its results are there and its stamp says that they were made from the same inputs.
+
+    This file is an input of every step.
+    """
     stamp = TOOLS / "stamps" / name.replace(" ", "-")
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
-    digest.update(str(PROJECT).encode())
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+    digest = hashlib.sha256(str(PROJECT).encode())
+    for path in (Path(__file__), *inputs):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    made = all(path.exists() for path in results)
+    if made and stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
     print(f"Setting up {name} ...", flush=True)
     action()
@@ -73,22 +76,15 @@ def step(name: str, inputs: Sequence[Path], action: Callable[[], None]) -> None:
 def python_packages() -> None:
     """The virtual environment, with exactly what the lock names."""
     if not PYTHON.exists():
-        venv.create(VENV, symlinks=True)
+        # Cleared, since the Python that it was made with may be gone: then nothing in it can be kept.
+        venv.create(VENV, clear=True, symlinks=True)
     try:
         run(PYTHON, "-m", "ensurepip", "--default-pip")
-    except subprocess.CalledProcessError:
-        hint = "Python comes without pip here: install it (Debian: apt-get install python3-venv)"
-        raise SetupFailed(hint) from None
-    run(
-        PYTHON,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--require-hashes",
-        "-r",
-        PROJECT / "requirements/bootstrap.txt",
-    )
+    except SetupError:
+        hint = "Python comes without pip here: install it (Debian, Ubuntu: apt-get install python3-venv)"
+        raise SetupError(hint) from None
+    bootstrap = PROJECT / "requirements/bootstrap.txt"
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", bootstrap)
     # brownie's compiled wheel has bugs that its pure-Python build has not (see docs/architecture.md).
     run(
         *(VENV / "bin/uv", "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes"),
@@ -110,32 +106,44 @@ def node_packages() -> None:
 
     `npm ci` would insist on lock entries of anvil's builds for other platforms, which not every registry has.
     """
-    run(VENV / "bin/npm", "install", "--no-save", "--ignore-scripts", "--loglevel=error", folder=PROJECT)
+    run(VENV / "bin/npm", "install", "--no-save", "--ignore-scripts", "--loglevel=error")
+    builds = sorted(PROJECT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
+    if not builds:
+        machine = f"{platform.system()} on {platform.machine()}"
+        raise SetupError(
+            f"the local chain, anvil, has no build for {machine}: use Linux or macOS, x86-64 or arm64"
+        )
+    # npm's link leads to a script that needs Node on the path and stands between a signal and the chain.
+    ANVIL.unlink()
+    ANVIL.symlink_to(os.path.relpath(builds[0], ANVIL.parent))
 
 
 def solidity_compiler() -> None:
     """The native compiler if it can be downloaded, else a stand-in in front of npm's."""
-    folder = TOOLS / "solc"
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"solc-v{SOLC_VERSION}"
-    target.unlink(missing_ok=True)
-    fetch = f"import solcx; solcx.install_solc('{SOLC_VERSION}', solcx_binary_path='{folder}')"
-    fetched = subprocess.run(
-        [PYTHON, "-c", fetch],
-        capture_output=True,
-        timeout=300,
-        check=False,
-        env=environment(without="SOLCX_BINARY_PATH"),
-    )
-    if fetched.returncode == 0 and target.exists():
+    SOLC.parent.mkdir(parents=True, exist_ok=True)
+    SOLC.unlink(missing_ok=True)
+    fetch = f"import solcx; solcx.install_solc({SOLC_VERSION!r}, solcx_binary_path={str(SOLC.parent)!r})"
+    # While the variable is set, py-solc-x installs nothing and says nothing.
+    surroundings = {name: value for name, value in environment().items() if name != "SOLCX_BINARY_PATH"}
+    try:
+        subprocess.run(
+            [PYTHON, "-c", fetch],
+            capture_output=True,
+            timeout=COMPILER_DOWNLOAD_TIMEOUT_S,
+            check=True,
+            env=surroundings,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        SOLC.unlink(missing_ok=True)
+    if SOLC.exists():
         return
     # brownie asks for the version once per contract: the shell answers, so that Node needn't start for it.
-    target.write_text(
+    SOLC.write_text(
         "#!/bin/sh\n"
         f'if [ "$1" = --version ]; then echo "solc, Version: {SOLC_VERSION}+commit.wasm.Emscripten.clang"; exit; fi\n'
         f'exec "{VENV}/bin/node" "{PROJECT}/scripts/setup/solc.cjs" "$@"\n'
     )
-    target.chmod(0o755)
+    SOLC.chmod(0o755)
 
 
 def brownie_networks() -> None:
@@ -143,68 +151,72 @@ def brownie_networks() -> None:
 
     `FLEXLEDGER_RPC` names the node's address when a script runs with `--network flexledger`.
     """
-    home = TOOLS / "home"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
+    shutil.rmtree(BROWNIE_HOME, ignore_errors=True)
+    BROWNIE_HOME.mkdir(parents=True)
     network = ("networks", "add", "flexledger", "flexledger", "host=$FLEXLEDGER_RPC", "chainid=31337")
-    run(VENV / "bin/brownie", *network, extra={"HOME": str(home)})
+    run(VENV / "bin/brownie", *network, extra={"HOME": str(BROWNIE_HOME)})
 
 
-def mosquitto() -> None:
-    """The MQTT broker: the system's, else Debian's package, system-wide as root, in the project's folder otherwise."""
-    if shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists():
-        return
-    by_hand = "the MQTT broker mosquitto is missing: install it (Debian: apt-get install mosquitto; macOS: brew install mosquitto)"
-    if not shutil.which("apt-get"):
-        raise SetupFailed(by_hand)
-    try:
-        if os.geteuid() == 0:
-            run("apt-get", "update", "-qq")
-            # The service that the package would start isn't ours to run.
-            policy = Path("/usr/sbin/policy-rc.d")
-            kept = policy.read_bytes() if policy.exists() else None
-            policy.write_text("#!/bin/sh\nexit 101\n")
-            policy.chmod(0o755)
-            try:
-                run("apt-get", "install", "-qq", "-y", "--no-install-recommends", "mosquitto")
-            finally:
-                policy.unlink() if kept is None else policy.write_bytes(kept)
-        else:
-            unpack_without_root(TOOLS / "mosquitto")
-    except subprocess.CalledProcessError as problem:
-        raise SetupFailed(f"{by_hand} ({problem})") from None
+def system_mosquitto() -> bool:
+    """Whether the system has the MQTT broker; Debian keeps it where a user's path doesn't lead."""
+    return bool(shutil.which("mosquitto")) or Path("/usr/sbin/mosquitto").exists()
 
 
-def unpack_without_root(folder: Path) -> None:
-    """Download mosquitto and the libraries that it needs beyond the base system, and unpack them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    run(
-        "apt-get",
-        "download",
-        "mosquitto",
-        "libwebsockets17",
-        "libdlt2",
-        "libev4",
-        "libcjson1",
-        "libuv1",
-        folder=folder,
+def unpack_mosquitto() -> None:
+    """The MQTT broker: Debian's package, with the libraries that it needs, unpacked in the project's folder.
+
+    apt works with lists of its own here: that needs no root, and the system stays as it is.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise SetupError(MOSQUITTO_MISSING)
+    downloads = TOOLS / "apt"
+    (downloads / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+    folder = MOSQUITTO.parents[2]
+    shutil.rmtree(folder, ignore_errors=True)
+    apt = (
+        *("apt-get", "-qq", "-o", f"Dir::State::Lists={downloads}/lists", "-o", f"Dir::Cache={downloads}"),
+        # As root, apt would download as a user of its own, who may not write here.
+        *("-o", "APT::Sandbox::User=root"),
     )
-    for package in sorted(folder.glob("*.deb")):
-        run("dpkg", "-x", package, folder)
+    try:
+        run(*apt, "update")
+        plan = run(*apt, "--simulate", "--no-install-recommends", "install", "mosquitto")
+        missing = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+        run(*apt, "download", *missing, folder=downloads)
+        for package in sorted(downloads.glob("*.deb")):
+            run("dpkg", "-x", package, folder)
+    except SetupError as problem:
+        raise SetupError(f"{MOSQUITTO_MISSING}\n{problem}") from None
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+    # The broker is started by a script that says where its libraries lie.
+    program = MOSQUITTO.rename(MOSQUITTO.with_name("mosquitto.bin"))
+    libraries = ":".join(sorted({str(library.parent) for library in folder.glob("**/*.so.*")}))
+    MOSQUITTO.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n')
+    MOSQUITTO.chmod(0o755)
 
 
-def run(*command: str | Path, folder: Path = PROJECT, extra: dict[str, str] | None = None) -> None:
-    """Run a command; its output is shown."""
-    subprocess.run([str(part) for part in command], cwd=folder, check=True, env=environment() | (extra or {}))
+def run(*command: str | Path, folder: Path = PROJECT, extra: dict[str, str] | None = None) -> str:
+    """Run a command; returns what it printed. Raises SetupError with that where it fails."""
+    words = [str(part) for part in command]
+    finished = subprocess.run(
+        words,
+        cwd=folder,
+        env=environment() | (extra or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise SetupError(f"`{' '.join(words)}` failed with {finished.returncode}:\n{finished.stdout.strip()}")
+    return finished.stdout
 
 
-def environment(without: str = "") -> dict[str, str]:
+def environment() -> dict[str, str]:
     """This process's environment with the project's tools first on the path."""
-    kept = {name: value for name, value in os.environ.items() if name != without}
-    return kept | {
-        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    return os.environ | {"PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ offers with a minimum acceptance, go by the session's seed, never by order of ar
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -36,7 +36,7 @@ class Clearing:
     status: tuple[OfferStatus, ...]
 
 
-def clear(book: Book, pods: dict[bytes, PodFacts], seed: bytes) -> Clearing:
+def clear(book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> Clearing:
     """Clear a book. `pods`: the registry's limits; `seed`: 32 bytes, the session's.
 
     A request is served at most up to its relief: the sum of accepted W times per mille never passes relief times
@@ -46,7 +46,7 @@ def clear(book: Book, pods: dict[bytes, PodFacts], seed: bytes) -> Clearing:
 
 
 class _Market:
-    def __init__(self, book: Book, pods: dict[bytes, PodFacts], seed: bytes) -> None:
+    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> None:
         self._book = book
         self._pods = pods
         self._left_w = [offer.counted_w for offer in book.offers]

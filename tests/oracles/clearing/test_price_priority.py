@@ -70,7 +70,7 @@ def test_amounts_count_times_effectiveness_and_never_pass_the_relief() -> None:
 def test_the_dso_is_served_before_a_tso_that_committed_first_or_last() -> None:
     offers = [offer(0, 5000, 10_000), offer(1, 5000, 20_000)]
     everyone = {0: 1000, 1: 1000}
-    book, clearing = cleared(book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)]))
+    _, clearing = cleared(book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)]))
     by_side = {entry.request.side: entry.offer.pod for entry in clearing.acceptances}
     assert by_side == {Side.DSO_REQUEST: pod(0), Side.TSO_REQUEST: pod(1)}
     reversed_ids = [
@@ -115,7 +115,7 @@ def test_an_all_or_nothing_offer_is_passed_over_when_less_is_needed() -> None:
 def test_a_pod_is_never_taken_in_both_directions_of_a_slot() -> None:
     offers = [offer(0, 5000, 10_000), offer(0, 5000, 10_000, product=Product.ACTIVE_DOWN)]
     tso = [area(1000, {0: 1000}, product=Product.ACTIVE_DOWN)]
-    book, clearing = cleared(book_of(offers, dso=[area(1000, {0: 1000})], tso=tso))
+    _, clearing = cleared(book_of(offers, dso=[area(1000, {0: 1000})], tso=tso))
     assert [entry.request.side for entry in clearing.acceptances] == [Side.DSO_REQUEST]
     assert clearing.status[1] is OfferStatus.COM_EXCLUDED
 
@@ -139,8 +139,8 @@ def test_void_offers_count_for_nothing_and_keep_their_positions() -> None:
     rows[1][2] = keccak256(b"unknown")
     leaves = type(document.lists[0]).of_rows(OFFER, rows)
     documents[1] = reveal_of(2, reveal.player, Side.OFFER, replace(document, lists=(leaves,)))
-    book, clearing = cleared(documents)
-    assert [status for status in clearing.status] == [
+    _, clearing = cleared(documents)
+    assert list(clearing.status) == [
         OfferStatus.VOID,
         OfferStatus.VOID,
         OfferStatus.ACCEPTED,
@@ -174,7 +174,7 @@ def test_offers_count_as_far_as_collateral_covers_their_penalty() -> None:
     )
     reveal, document = documents[1]
     documents[1] = (replace(reveal, coverage_ueur=150_000), document)
-    book, clearing = cleared(documents)
+    book, _ = cleared(documents)
     assert [entry.counted_w for entry in book.offers] == [1000, 500]
     documents[1] = (replace(reveal, coverage_ueur=100_000), document)
     assert cleared(documents)[1].status == (OfferStatus.ACCEPTED, OfferStatus.UNCOVERED)

@@ -1,0 +1,161 @@
+"""Gas of every type of transaction, held to `gas.json` beside this file.
+
+A figure that drifts fails the test. Where the change is meant, write the file anew and commit it with its cause:
+FLEXLEDGER_WRITE_GAS=1 make test-contracts
+"""
+
+import json
+import os
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES
+from offchain.protocol.merkle import MerkleTree, standard_leaf_hash
+from offchain.protocol.typed_data import Pair, Registration
+from tests.contracts.chain import next_block_at, travel_to
+from tests.contracts.play import (
+    CID,
+    DSO_REQUEST,
+    EURO,
+    FOREVER,
+    GRID_MODEL,
+    OFFER,
+    as_struct,
+    commit,
+    domain,
+    finalise,
+    notarise_grid_model,
+    outcome,
+    post_settlement,
+    sealed,
+    session_terms,
+    settlement,
+    technical_outcome,
+)
+from tests.contracts.play import Played as PlayedSession
+
+FIGURES = Path(__file__).parent / "gas.json"
+START_S = 2_000_000_000
+"""A fixed time: calldata with other times may have other zero bytes, and cost other gas."""
+
+
+def key_of(account: Any) -> bytes:
+    return bytes.fromhex(account.private_key.removeprefix("0x"))
+
+
+class GasMeter:
+    """Gas used by type of transaction, in the order in which they were played."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, int] = {}
+
+    def add(self, name: str, transaction: Any) -> Any:
+        """Note a transaction's gas under a name of its own."""
+        assert name not in self.used
+        self.used[name] = int(transaction.gas_used)
+        return transaction
+
+
+def claims_tree() -> tuple[list[list[str]], list[int], MerkleTree]:
+    """Two leaves that reward the same 100 customers."""
+    wallets = ["0x" + keccak256(bytes([k]))[:20].hex() for k in range(100)]
+    amounts = [1_000_000 + k for k in range(100)]
+    hashes = [standard_leaf_hash(CLAIM_TYPES, [CLAIM_NUMBER, k, 2, wallets, amounts]) for k in range(2)]
+    return [wallets, wallets], amounts, MerkleTree(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32))
+
+
+def register_pod(market: Any, gas: GasMeter, aggregator: Any, customer: Any, node: Any, dso: Any) -> None:
+    pod, pods = keccak256(b"pod"), market.PodRegistry
+    mechanism = market.Vault.address
+    people = (aggregator.address, customer.address, node.address, mechanism)
+    consent = Registration(pod, *people, 6000, 5000, 2000, 1000, 0, FOREVER)
+    signature = consent.sign(domain(pods), key_of(customer))
+    gas.add("PodRegistry.register", pods.register(astuple(consent), signature, {"from": aggregator}))
+    gas.add("PodRegistry.setPom", pods.setPom(pod, keccak256(b"pom"), {"from": dso}))
+    gas.add("PodRegistry.remove", pods.remove(pod, {"from": customer}))
+
+
+def administer(market: Any, gas: GasMeter, admin: Any, stranger: Any) -> None:
+    registry = market.ParticipantRegistry
+    sender = {"from": admin}
+    gas.add("ParticipantRegistry.register", registry.register(stranger, 4, "an aggregator", sender))
+    gas.add("ParticipantRegistry.suspend", registry.suspend(stranger, "forged readings", sender))
+    gas.add("ParticipantRegistry.reinstate", registry.reinstate(stranger, sender))
+
+
+def bank(market: Any, gas: GasMeter, stranger: Any) -> None:
+    vault, sender = market.Vault, {"from": stranger}
+    market.Euro.mint(stranger, 10 * EURO, sender)
+    market.Euro.approve(vault, 10 * EURO, sender)
+    gas.add("Vault.deposit", vault.deposit(4 * EURO, sender))
+    gas.add("Vault.depositFor", vault.depositFor(stranger, 4 * EURO, sender))
+    gas.add("Vault.withdraw", vault.withdraw(3 * EURO, sender))
+
+
+def test_gas_is_as_written_down(
+    market: Any, admin: Any, operator: Any, dso: Any, aggregator: Any, customer: Any, node: Any,
+    clearing_oracle: Any, grid_oracle: Any, settlement_oracle: Any, anchoring_oracle: Any, stranger: Any,
+) -> None:  # fmt: skip
+    gas, book, board, ledger = GasMeter(), market.CommitmentBook, market.OutcomeBoard, market.SettlementLedger
+    travel_to(START_S)
+    administer(market, gas, admin, stranger)
+    bank(market, gas, stranger)
+    register_pod(market, gas, aggregator, customer, node, dso)
+    factory, table = market.SettlementMechanismFactory, [[2500] * 96] * 7
+    gas.add(f"{factory._name}.createFixedPrice", factory.createFixedPrice(table, "all", {"from": aggregator}))
+    gas.add(f"{factory._name}.createPercentage", factory.createPercentage(table, "all", {"from": aggregator}))
+    anchored = (keccak256(b"batch"), 1000, CID.digest, CID.codec)
+    gas.add("ReadingAnchor.anchor", market.ReadingAnchor.anchor(*anchored, {"from": anchoring_oracle}))
+
+    next_block_at(START_S + 100)
+    terms = replace(session_terms(), session=1)
+    gas.add("MarketSessions.create", market.MarketSessions.create(as_struct(terms), {"from": operator}))
+    gas.add("DataNotary.notarise", notarise_grid_model(market, 1, grid_oracle))
+
+    travel_to(terms.gateOpening)
+    request, offer = sealed(dso, DSO_REQUEST, 300 * EURO), sealed(aggregator, OFFER, 100 * EURO)
+    gas.add("CommitmentBook.commit, a session's first", commit(market, 1, request))
+    signed = offer.commitment(market, 1)
+    signature = signed.sign(domain(book), key_of(aggregator))
+    gas.add("CommitmentBook.commitFor", book.commitFor(astuple(signed), signature, {"from": stranger}))
+    gas.add("CommitmentBook.commit, a player's later", commit(market, 1, offer))
+    travel_to(terms.gateClosure)
+    for number, document, name in ((1, request, "a session's first"), (2, offer, "later")):
+        tx = book.reveal(*document.reveal_arguments(1, number), {"from": stranger})
+        gas.add(f"CommitmentBook.reveal, {name}", tx)
+    travel_to(terms.revealDeadline)
+    gas.add("CommitmentBook.forfeit", book.forfeit(1, 3, {"from": stranger}))
+
+    travel_to(terms.documentsDeadline)
+    first = outcome(1, bytes(book.seed(1)))
+    gas.add(
+        "OutcomeBoard.postMarketOutcome", board.postMarketOutcome(astuple(first), {"from": clearing_oracle})
+    )
+    technical = technical_outcome(1, first.hash(), gridModel=GRID_MODEL)
+    tx = board.postTechnicalOutcome(astuple(technical), {"from": grid_oracle})
+    gas.add("OutcomeBoard.postTechnicalOutcome", tx)
+    validated = outcome(1, technical.hash())
+    tx = board.postValidatedOutcome(astuple(validated), {"from": clearing_oracle})
+    gas.add("OutcomeBoard.postValidatedOutcome", tx)
+
+    played = PlayedSession(market, terms, validated.hash())
+    wallets, amounts, tree = claims_tree()
+    made = settlement(played, claimRoot=tree.root, claimLength=2, rewardsUeur=2 * sum(amounts))
+    pairs = [Pair(dso.address, aggregator.address, 70 * EURO, 3 * EURO)]
+    name = "SettlementLedger.{}, one pair"
+    gas.add(name.format("postSettlement"), post_settlement(played, made, pairs, settlement_oracle))
+    gas.add(name.format("finalise"), finalise(played, made, pairs, stranger))
+    gas.add("OutcomeBoard.releaseBond", board.releaseBond(1, 0, {"from": stranger}))
+    gas.add("SettlementLedger.releaseCoverage", ledger.releaseCoverage(1, dso, {"from": stranger}))
+    for position, state in enumerate(("new", "used")):
+        arguments = (1, position, 2, wallets[position], amounts, tree.proof(position))
+        name = f"SettlementLedger.claim, 100 {state} wallets"
+        gas.add(name, ledger.claim(*arguments, {"from": stranger}))
+
+    if os.environ.get("FLEXLEDGER_WRITE_GAS") == "1":
+        FIGURES.write_text(json.dumps(gas.used, indent=2) + "\n")
+    assert gas.used == json.loads(FIGURES.read_text())
