@@ -69,4 +69,4 @@ def go_to(instant_s: int) -> None:
 def phase(contracts: dict[str, Any], session: int) -> str:
     """Name of the phase that a session is in now."""
     names = "none announced open reveal documents clearing assessment activation delivery settlement closed"
-    return names.split()[contracts["MarketSessions"].phase(session)] + f" at {chain.time()}"
+    return f"{names.split()[contracts['MarketSessions'].phase(session)]} at {chain.time()}"

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from offchain.chain.market_view import MarketView, Notice
 from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.leaves import OFFER
 from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import Side
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
@@ -17,6 +19,7 @@ from oracles.grid.core.documents import (
     technical_outcome,
 )
 from oracles.grid.core.network import GridModel
+from oracles.session_facts import book_documents
 
 
 class GridDocumentMissing(FlexledgerError):
@@ -51,8 +54,23 @@ def assess_from_chain(
 ) -> ListDocument:
     """The technical outcome of a market outcome on the grid that `author` anchored."""
     grid = anchored_grid(view, store, terms, author)
-    assessment = assess_outcome(grid.model, grid.forecast, market)
+    minimum_w = _minima(view, store, terms.session)
+    assessment = assess_outcome(grid.model, grid.forecast, market, minimum_w)
     return technical_outcome(assessment, market, grid.model_hash, author)
+
+
+def _minima(view: MarketView, store: DocumentStore, session: int) -> list[int]:
+    """Minimum acceptance of every offer of the book, by position; 0 for those of a void document."""
+    out: list[int] = []
+    for reveal, document in book_documents(view, store, session):
+        if reveal.side is not Side.OFFER:
+            continue
+        if document is not None and [leaves.kind for leaves in document.lists] == [OFFER]:
+            minima = document.list_of(OFFER).integers("minPowerW")
+            out.extend(minima if len(minima) == reveal.leaf_count else [0] * reveal.leaf_count)
+        else:
+            out.extend([0] * reveal.leaf_count)
+    return out
 
 
 def _anchored(

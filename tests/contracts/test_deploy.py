@@ -31,7 +31,7 @@ CONTRACTS = {
 }
 
 
-class Killed(Exception):  # noqa: N818 - not an error: what a kill does to the script
+class Killed(Exception):
     """The script ends here."""
 
 

@@ -3,7 +3,7 @@
 All are canonical JSON. A grid model goes by the keccak256 of its bytes, and so does a forecast.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,8 +88,12 @@ def document_hash(raw: bytes) -> bytes:
     return keccak256(raw)
 
 
-def assess_outcome(model: GridModel, forecast: Forecast, market: ListDocument) -> Assessment:
+def assess_outcome(
+    model: GridModel, forecast: Forecast, market: ListDocument, minimum_w: Sequence[int]
+) -> Assessment:
     """Assess a market outcome on the forecast; a quantity's priority is its position in the list by request.
+
+    `minimum_w`: by position in the book, the least of an offer that may be accepted if any is.
 
     Raises InvalidInput where the outcome names a PoD that the forecast doesn't place.
     """
@@ -105,6 +109,7 @@ def assess_outcome(model: GridModel, forecast: Forecast, market: ListDocument) -
                 slot=record.integer("slot"),
                 product=Product(record.integer("product")),
                 accepted_w=record.integer("acceptedW"),
+                min_w=min(minimum_w[record.integer("offerPosition")], record.integer("acceptedW")),
             )
         )
     return assess(model, forecast.p_w, forecast.q_var, items)
