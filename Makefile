@@ -6,8 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Small matrices lose more to threads that wait for each other than they gain.
 export OPENBLAS_NUM_THREADS := 1
-export SOLCX_BINARY_PATH := $(CURDIR)/.tools/solc
-BROWNIE := HOME=$(CURDIR)/.tools/home brownie
+BROWNIE := scripts/setup/brownie.sh
 SOURCES := $(shell find contracts interfaces -name '*.sol')
 COMPILED := build/contracts/.compiled
 PACKAGES := offchain oracles lightnode scripts

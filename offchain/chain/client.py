@@ -12,7 +12,7 @@ from eth_utils.abi import function_abi_to_4byte_selector
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
-from web3.types import TxParams, Wei
+from web3.types import RPCEndpoint, RPCResponse, TxParams, Wei
 
 from offchain.chain.manifest import Manifest
 from offchain.protocol.errors import FlexledgerError
@@ -39,6 +39,30 @@ class ChainRefused(FlexledgerError):
         self.call = call
         self.error = error
         self.arguments = arguments
+
+
+class _Node(HTTPProvider):
+    """A node by HTTP, held to be of one chain: ChainUnavailable where it doesn't answer, or is of another."""
+
+    def __init__(self, rpc_url: str, chain_id: int) -> None:
+        super().__init__(rpc_url, request_kwargs={"timeout": 30})
+        self._chain_id = chain_id
+        self._checked = False
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """The node's answer."""
+        if not self._checked:
+            found = int(self._ask(RPCEndpoint("eth_chainId"), [])["result"], 16)
+            if found != self._chain_id:
+                raise ChainUnavailable(f"the node is of chain {found}, the manifest of {self._chain_id}")
+            self._checked = True
+        return self._ask(method, params)
+
+    def _ask(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        try:
+            return super().make_request(method, params)
+        except OSError as problem:
+            raise ChainUnavailable(f"{method}: the node doesn't answer: {problem}") from None
 
 
 @dataclass(frozen=True)
@@ -77,7 +101,7 @@ class ChainClient:
         confirmations: int = 0,
         receipt_timeout_s: float = 60.0,
     ) -> None:
-        self._w3 = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": 30}))
+        self._w3 = Web3(_Node(rpc_url, manifest.chainId))
         self.manifest = manifest
         self._account: LocalAccount | None = Account.from_key(private_key) if private_key else None
         self._confirmations = confirmations
@@ -95,19 +119,6 @@ class ChainClient:
         if self._account is None:
             raise FlexledgerError("this client has no key: it can only read")
         return str(self._account.address)
-
-    @property
-    def chain_id(self) -> int:
-        """The chain's id, which must be the manifest's."""
-        try:
-            chain_id = int(self._w3.eth.chain_id)
-        except OSError as problem:
-            raise ChainUnavailable(f"the node doesn't answer: {problem}") from None
-        if chain_id != self.manifest.chainId:
-            raise ChainUnavailable(
-                f"the node is of chain {chain_id}, the manifest of {self.manifest.chainId}"
-            )
-        return chain_id
 
     def address_of(self, contract: str) -> str:
         """Address of a contract of the deployment."""
@@ -222,8 +233,6 @@ class ChainClient:
             error = response.get("error")
             data = error.get("data") if isinstance(error, dict) else None
             raise self._refusal(label, data, refusal) from None
-        except OSError as problem:
-            raise ChainUnavailable(f"{label}: the node doesn't answer: {problem}") from None
 
     def _refusal(self, label: str, data: object, cause: Exception) -> ChainRefused:
         if isinstance(data, str) and data.startswith("0x") and len(data) >= 10:

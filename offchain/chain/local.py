@@ -47,6 +47,7 @@ class LocalChain:
         self._genesis_s = genesis_s
         self._pid = 0
         self._port = 0
+        self._attached = False
 
     @property
     def url(self) -> str:
@@ -61,7 +62,8 @@ class LocalChain:
     def start(self) -> None:
         """Attach to the chain that runs in this folder, or start one from the state kept there, or a new one."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        if self._attach():
+        self._attached = self._attach()
+        if self._attached:
             return
         self._port = _free_port()
         start = (
@@ -110,7 +112,9 @@ class LocalChain:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        # A chain that ran before belongs to who started it, such as a demo that goes on later.
+        if not self._attached:
+            self.stop()
 
     def now_s(self) -> int:
         """Time of the newest block."""

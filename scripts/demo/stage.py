@@ -67,17 +67,13 @@ def deploy(chain: LocalChain, folder: Path, operator: Person) -> Manifest:
         chain.fund(operator.address)
         # brownie keeps what it deployed by chain id; of an earlier local chain nothing stands any more.
         shutil.rmtree(PROJECT / "build" / "deployments" / str(CHAIN_ID), ignore_errors=True)
-        tools = PROJECT / ".tools"
         environment = {
             **os.environ,
-            "HOME": str(tools / "home"),
-            "PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{PROJECT / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}",
-            "SOLCX_BINARY_PATH": str(tools / "solc"),
             "FLEXLEDGER_RPC": chain.url,
             "FLEXLEDGER_MANIFEST": str(manifest),
             "FLEXLEDGER_DEPLOYER_KEY": "0x" + operator.key.hex(),
         }
-        command = [str(PROJECT / ".venv" / "bin" / "brownie"), "run", "deploy", "--network", "flexledger"]
+        command = [str(PROJECT / "scripts" / "setup" / "brownie.sh"), "run", "deploy", "--network", "flexledger"]
         finished = subprocess.run(
             command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
         )

@@ -1,0 +1,166 @@
+"""A deployment with participants, PoDs and one session on a local chain: made once, copied for whoever needs it."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+
+from offchain.chain.client import ChainClient
+from offchain.chain.local import LocalChain
+from offchain.chain.manifest import Manifest
+from offchain.chain.market_view import MarketView
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.market_time import day_start_s
+from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import Registration
+from offchain.store.documents import FolderStore
+from scripts.demo.cast import Cast, Person
+
+HOUR_S = 3600
+START_S = day_start_s(date(2026, 9, 10))
+GENESIS_S = START_S - 18 * HOUR_S
+CAST = Cast("tests")
+STRANGER = CAST.person("stranger")
+ADMIN = CAST.operator
+FIRST, SECOND = CAST.aggregators
+FUNDS_UEUR = 1_000_000 * 10**6
+POD_LIMIT_W = 100_000
+PODS_AT_START = 4
+ROLE_BITS = {"dso": 0, "tso": 1, "aggregator": 2, "clearing": 3, "grid": 4, "settlement": 5, "anchoring": 6}
+OPERATOR_BIT = 9
+
+TERMS = SessionTerms(
+    session=1,
+    marketType=0,
+    deliveryStart=START_S,
+    slots=96,
+    baselineGate=START_S - 14 * HOUR_S,
+    gateOpening=START_S - 13 * HOUR_S,
+    gateClosure=START_S - 9 * HOUR_S,
+    revealDeadline=START_S - 8 * HOUR_S,
+    documentsDeadline=START_S - 7 * HOUR_S,
+    marketOutcomeDeadline=START_S - 6 * HOUR_S,
+    validatedOutcomeDeadline=START_S - 4 * HOUR_S,
+    settlementDeadline=START_S + 72 * HOUR_S,
+    challengeWindowS=6 * HOUR_S,
+    penaltyUeurPerKw=30_000,
+    tolerancePermille=300,
+    bondPermille=20,
+    bondFloorUeur=1_000_000,
+    outcomeBondUeur=10_000_000,
+)
+
+
+def pod(number: int) -> bytes:
+    """Pseudonym of a numbered PoD; even ones are the first aggregator's, odd ones the second's."""
+    return keccak256(b"pod %d" % number)
+
+
+@dataclass(frozen=True)
+class SmallMarket:
+    """The contracts on a chain of one's own, at the start of the session's day before."""
+
+    chain: LocalChain
+    manifest: Manifest
+    documents: FolderStore
+
+    def speaking_as(self, person: Person) -> ChainClient:
+        """The chain, as somebody's account."""
+        return ChainClient(self.chain.url, self.manifest, person.key)
+
+    @property
+    def operator(self) -> ChainClient:
+        """The market operator's account."""
+        return self.speaking_as(ADMIN)
+
+    @property
+    def view(self) -> MarketView:
+        """What the contracts say."""
+        return MarketView(self.operator)
+
+    def register_pod(self, number: int) -> None:
+        """Register a numbered PoD with its customer's consent."""
+        owner, customer = CAST.aggregators[number % 2], CAST.person(f"customer {number}")
+        chain = self.speaking_as(owner)
+        made = chain.events("SettlementMechanismFactory", "MechanismCreated", aggregator=owner.address)
+        consent = Registration(
+            pod=pod(number),
+            aggregator=owner.address,
+            customer=customer.address,
+            node=CAST.person(f"node {number}").address,
+            mechanism=str(made[0].args["mechanism"]),
+            maxUpW=POD_LIMIT_W,
+            maxDownW=POD_LIMIT_W,
+            maxUpVar=0,
+            maxDownVar=0,
+            nonce=0,
+            deadline=START_S,
+        )
+        signature = consent.sign(chain.domain("PodRegistry"), customer.key)
+        chain.send("PodRegistry", "register", consent, signature)
+
+
+def prepared(folder: Path) -> Path:
+    """A folder with a stopped small market, made by whichever test process comes first."""
+    with locked(folder):
+        if not (folder / "ready").exists():
+            _prepare(folder)
+            (folder / "ready").touch()
+    return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one test process at a time is inside; the folder is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def small_market(original: Path, folder: Path) -> Iterator[SmallMarket]:
+    """A running copy of the prepared small market."""
+    shutil.copytree(original / "chain", folder / "chain")
+    with LocalChain(folder / "chain") as chain:
+        yield SmallMarket(
+            chain, Manifest.load(original / "manifest.json"), FolderStore(folder / "documents")
+        )
+
+
+def _prepare(folder: Path) -> None:
+    # Imported here: it brings the whole demo with it, which only the process that deploys needs.
+    from scripts.demo.stage import deploy
+
+    with LocalChain(folder / "chain", GENESIS_S) as chain:
+        market = SmallMarket(chain, deploy(chain, folder, ADMIN), FolderStore(folder / "documents"))
+        operator = market.operator
+        _register(operator, ADMIN, OPERATOR_BIT)
+        people = {"dso": [CAST.dso], "tso": [CAST.tso], "aggregator": CAST.aggregators}
+        people |= {kind: [person] for kind, person in CAST.oracles.items()}
+        for kind, persons in people.items():
+            for person in persons:
+                _register(operator, person, ROLE_BITS[kind])
+                _fund(market, person)
+        for person in CAST.aggregators:
+            market.speaking_as(person).send(
+                "SettlementMechanismFactory", "createFixedPrice", [[20_000] * 96] * 7, "fixed price"
+            )
+        for number in range(PODS_AT_START):
+            market.register_pod(number)
+        values = [getattr(TERMS, field.name) for field in fields(TERMS) if field.name != "session"]
+        operator.send("MarketSessions", "create", tuple(values))
+
+
+def _register(operator: ChainClient, person: Person, bit: int) -> None:
+    operator.send("ParticipantRegistry", "register", person.address, 1 << bit, person.name)
+
+
+def _fund(market: SmallMarket, person: Person) -> None:
+    chain = market.speaking_as(person)
+    market.operator.send("Euro", "mint", person.address, FUNDS_UEUR)
+    chain.send("Euro", "approve", chain.address_of("Vault"), FUNDS_UEUR)
+    chain.send("Vault", "deposit", FUNDS_UEUR)

@@ -1,0 +1,114 @@
+"""The client of the contracts: refusals by name, a node that is away or of another chain, transactions and events."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from offchain.chain.client import ChainClient, ChainRefused, ChainUnavailable
+from offchain.protocol.errors import FlexledgerError
+from tests.chain.small_market import ADMIN, FIRST, FUNDS_UEUR, PODS_AT_START, STRANGER, SmallMarket, pod
+
+DEAD_URL = "http://127.0.0.1:9"
+
+
+def test_a_custom_error_comes_with_its_name_and_arguments(market: SmallMarket) -> None:
+    with pytest.raises(ChainRefused) as caught:
+        market.operator.call("MarketSessions", "terms", 7)
+    assert (caught.value.error, caught.value.arguments) == ("MarketSessionsUnknownSession", (7,))
+    assert str(caught.value) == "MarketSessions.terms was refused: MarketSessionsUnknownSession(7)"
+
+
+def test_a_transaction_that_would_revert_is_not_sent(market: SmallMarket) -> None:
+    stranger, before = market.speaking_as(STRANGER), market.operator.head()
+    with pytest.raises(ChainRefused) as caught:
+        stranger.send("PodRegistry", "setPom", pod(0), bytes(32))
+    dso = 0
+    assert caught.value.error == "ParticipantRegistryMissingRole"
+    assert caught.value.arguments == (STRANGER.address.lower(), dso)
+    assert market.operator.head() == before
+
+
+def test_a_token_s_own_error_is_known(market: SmallMarket) -> None:
+    with pytest.raises(ChainRefused) as caught:
+        market.speaking_as(FIRST).send("Vault", "withdraw", FUNDS_UEUR + 1)
+    assert caught.value.error.startswith("Vault")
+    assert FUNDS_UEUR in caught.value.arguments
+    assert FUNDS_UEUR + 1 in caught.value.arguments
+
+
+def test_without_a_key_it_only_reads(market: SmallMarket) -> None:
+    reader = ChainClient(market.chain.url, market.manifest)
+    assert reader.call("MarketSessions", "count") == 1
+    with pytest.raises(FlexledgerError, match="no key"):
+        reader.send("Vault", "withdraw", 1)
+    with pytest.raises(FlexledgerError, match="no key"):
+        _ = reader.address
+
+
+ASKING: dict[str, Callable[[ChainClient], object]] = {
+    "call": lambda client: client.call("MarketSessions", "count"),
+    "send": lambda client: client.send("Vault", "withdraw", 1),
+    "events": lambda client: client.events("MarketSessions", "SessionCreated"),
+    "now_s": lambda client: client.now_s(),
+    "head": lambda client: client.head(),
+    "transactions": lambda client: list(client.transactions()),
+}
+
+
+@pytest.mark.parametrize("how", ASKING)
+def test_a_node_that_is_away_is_said_so(market: SmallMarket, how: str) -> None:
+    client = ChainClient(DEAD_URL, market.manifest, ADMIN.key)
+    with pytest.raises(ChainUnavailable, match="doesn't answer"):
+        ASKING[how](client)
+
+
+@pytest.mark.parametrize("how", ASKING)
+def test_a_node_of_another_chain_is_not_talked_to(market: SmallMarket, how: str) -> None:
+    elsewhere = market.manifest.model_copy(update={"chainId": 5})
+    client = ChainClient(market.chain.url, elsewhere, ADMIN.key)
+    with pytest.raises(ChainUnavailable, match="is of chain 31337, the manifest of 5"):
+        ASKING[how](client)
+
+
+def test_a_node_that_goes_away_and_comes_back_is_asked_again(market: SmallMarket) -> None:
+    client = market.operator
+    assert client.call("MarketSessions", "count") == 1
+    market.chain.stop()
+    with pytest.raises(ChainUnavailable, match="doesn't answer"):
+        client.call("MarketSessions", "count")
+
+
+def test_transactions_are_counted_by_contract_and_function(market: SmallMarket) -> None:
+    sent = Counter(f"{contract}.{function}" for contract, function, _ in market.operator.transactions())
+    assert sent["PodRegistry.register"] == PODS_AT_START
+    assert sent["MarketSessions.create"] == 1
+    receipt = market.speaking_as(FIRST).send("Vault", "withdraw", 1)
+    *_, last = market.operator.transactions()
+    assert last == ("Vault", "withdraw", receipt.gas_used)
+
+
+def test_one_account_sends_from_several_threads(market: SmallMarket) -> None:
+    client = market.speaking_as(FIRST)
+    with ThreadPoolExecutor(4) as pool:
+        receipts = list(pool.map(lambda amount: client.send("Vault", "withdraw", amount), range(1, 9)))
+    assert len({receipt.transaction for receipt in receipts}) == 8
+    assert client.call("Vault", "free", FIRST.address) == FUNDS_UEUR - sum(range(1, 9))
+
+
+def test_events_come_filtered_and_in_order(market: SmallMarket) -> None:
+    client = market.operator
+    everything = client.events("PodRegistry", "PodRegistered")
+    assert [bytes(event.args["pod"]) for event in everything] == [pod(n) for n in range(PODS_AT_START)]
+    assert client.events("PodRegistry", "PodRegistered", pod=pod(2)) == everything[2:3]
+    assert client.events("PodRegistry", "PodRegistered", first_block=everything[1].block) == everything[1:]
+
+
+def test_unconfirmed_blocks_are_not_acted_on(market: SmallMarket) -> None:
+    careful = ChainClient(market.chain.url, market.manifest, confirmations=2)
+    market.register_pod(8)
+    assert careful.events("PodRegistry", "PodRegistered", pod=pod(8)) == []
+    market.register_pod(6)
+    market.register_pod(10)
+    assert len(careful.events("PodRegistry", "PodRegistered", pod=pod(8))) == 1
