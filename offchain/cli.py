@@ -1,6 +1,7 @@
 """The command line: `flexledger demo`, `flexledger verify SESSION`, `flexledger oracle NAME`."""
 
 import logging
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -54,26 +55,28 @@ def demo(
 @app.command()
 def verify(
     session: Annotated[int, typer.Argument(help="The session's number.")],
-    manifest: Annotated[
-        Path | None, typer.Option(help="Deployment manifest; the demo's if not given.")
-    ] = None,
-    rpc: Annotated[str, typer.Option(help="The chain's JSON-RPC; the demo's chain if not given.")] = "",
-    documents: Annotated[Path | None, typer.Option(help="Document folder; the demo's if not given.")] = None,
+    folder: Annotated[
+        Path, typer.Option(help="A demo's folder, with chain, manifest and documents.")
+    ] = DEMO_FOLDER,
+    manifest: Annotated[Path | None, typer.Option(help="Deployment manifest, if not the folder's.")] = None,
+    rpc: Annotated[str, typer.Option(help="The chain's JSON-RPC, if not the folder's chain.")] = "",
+    documents: Annotated[Path | None, typer.Option(help="Document folder, if not the folder's.")] = None,
 ) -> None:
     """Replay a session from chain and documents: PASS, or FAIL with the first difference."""
-    chain_folder = DEMO_FOLDER / "chain"
-    store = FolderStore(documents or DEMO_FOLDER / "documents")
-    deployment = Manifest.load(manifest or DEMO_FOLDER / "manifest.json")
-    if rpc:
-        passed = run(SessionReplay(ChainClient(rpc, deployment), store, session), typer.echo)
-    else:
-        if not (chain_folder / "state.json").exists():
-            raise FlexledgerError(
-                f"no chain at {chain_folder}: run `make demo` first, or name one with --rpc"
-            )
-        with LocalChain(chain_folder) as chain:
-            passed = run(SessionReplay(ChainClient(chain.url, deployment), store, session), typer.echo)
+    store = FolderStore(documents or folder / "documents")
+    deployment = Manifest.load(manifest or folder / "manifest.json")
+    with ExitStack() as exits:
+        url = rpc or exits.enter_context(_chain_of(folder)).url
+        passed = run(SessionReplay(ChainClient(url, deployment), store, session), typer.echo)
     raise typer.Exit(0 if passed else 1)
+
+
+def _chain_of(folder: Path) -> LocalChain:
+    """The chain that a demo left in its folder."""
+    chain = folder / "chain"
+    if not (chain / "state.json").exists():
+        raise FlexledgerError(f"no chain at {chain}: run `make demo` first, or name one with --rpc")
+    return LocalChain(chain)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 from eth_abi.abi import decode
@@ -106,6 +107,8 @@ class ChainClient:
         self._account: LocalAccount | None = Account.from_key(private_key) if private_key else None
         self._confirmations = confirmations
         self._receipt_timeout_s = receipt_timeout_s
+        # A platform sends from several threads, and an account's transactions must follow each other.
+        self._sending = Lock()
         self._contracts: dict[str, Contract] = {
             name: self._w3.eth.contract(address=Web3.to_checksum_address(entry.address), abi=entry.abi)
             for name, entry in manifest.contracts.items()
@@ -160,7 +163,11 @@ class ChainClient:
         """Send a transaction and wait until it is mined. ChainRefused where it would revert: nothing is sent then."""
         if self._account is None:
             raise FlexledgerError("this client has no key: it can only read")
-        account, label = self._account, f"{contract}.{function}"
+        with self._sending:
+            return self._send(self._account, contract, function, args)
+
+    def _send(self, account: LocalAccount, contract: str, function: str, args: tuple[object, ...]) -> Receipt:
+        label = f"{contract}.{function}"
         bound = self._contracts[contract].functions[function](*map(_plain, args))
         gas = self._refusing(label, lambda: bound.estimate_gas({"from": account.address}))
         fee = self._w3.eth.get_block("latest").get("baseFeePerGas", 0)

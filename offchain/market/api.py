@@ -1,21 +1,38 @@
 """The market's REST API. It only translates HTTP; `MarketService` does the work."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from offchain.chain.client import ChainRefused, ChainUnavailable
 from offchain.market.service import DocumentKind, MarketService
 from offchain.protocol.cid import Cid
+from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import Side
 from offchain.protocol.signatures import checksum_address, parse_address
 from offchain.protocol.typed_data import Commitment
-from offchain.rest.app import Authenticator, Caller, new_app
+from offchain.protocol.units import MAX_UNIX_S
+from offchain.rest.app import Authenticator, Caller, RawBody, new_app
 from offchain.rest.settings import ApiSettings, Role
+from offchain.store.documents import DocumentCorrupt, DocumentMissing, StoreUnavailable
 
 DOCUMENTS = "/documents"
+STATUSES: Mapping[type[FlexledgerError], int] = MappingProxyType(
+    {
+        ChainRefused: 409,
+        ChainUnavailable: 503,
+        DocumentMissing: 404,
+        DocumentCorrupt: 503,
+        StoreUnavailable: 503,
+    }
+)
+"""What the chain or the store says, as HTTP says it."""
 Bytes32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 Integer = Annotated[int, Field(ge=0, lt=2**53, strict=True)]
+Number = Annotated[int, Path(ge=0, lt=2**53)]
 
 
 def commitments_path(session: int) -> str:
@@ -38,7 +55,7 @@ class CommitmentBody(BaseModel):
     sealedHash: Bytes32
     capUeur: Integer
     nonce: Integer
-    deadline: Integer
+    deadline: Annotated[int, Field(ge=0, le=MAX_UNIX_S, strict=True)]
     signature: Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})+$")]
 
 
@@ -58,11 +75,11 @@ class StoredView(BaseModel):
 
 def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
     """The API: commitments relayed, documents revealed, brought and read."""
-    app = new_app("flexledger market platform")
+    app = new_app("flexledger market platform", STATUSES)
     authenticated = Annotated[Caller, Depends(Authenticator(settings))]
 
     @app.post("/sessions/{session}/commitments")
-    def relay(caller: authenticated, session: int, body: CommitmentBody) -> RelayedView:
+    def relay(caller: authenticated, session: Number, body: CommitmentBody) -> RelayedView:
         caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
         commitment = Commitment(
             session=session,
@@ -79,21 +96,20 @@ def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
         )
 
     @app.post("/sessions/{session}/commitments/{commitment}/document")
-    async def reveal(
+    def reveal(
         caller: authenticated,
-        session: int,
-        commitment: int,
-        request: Request,
+        session: Number,
+        commitment: Number,
+        raw: RawBody,
         x_salt: Annotated[Bytes32, Header()],
     ) -> StoredView:
         caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
-        raw = await request.body()
         return StoredView(cid=str(service.reveal(session, commitment, bytes.fromhex(x_salt[2:]), raw)))
 
     @app.post(DOCUMENTS)
-    async def bring(caller: authenticated, kind: DocumentKind, request: Request) -> StoredView:
+    def bring(caller: authenticated, kind: DocumentKind, raw: RawBody) -> StoredView:
         caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
-        return StoredView(cid=str(service.take_document(kind, await request.body())))
+        return StoredView(cid=str(service.take_document(kind, raw)))
 
     @app.get(DOCUMENTS + "/{cid}")
     def document(caller: authenticated, cid: str) -> Response:

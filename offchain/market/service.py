@@ -70,9 +70,10 @@ class MarketService:
         root, cid = document.joint_tree.root, cid_of(raw)
         if sealed_hash(session, made.player, root, salt, document.leaf_count, cid) != made.sealed_hash:
             raise InvalidInput("document", str(cid), "isn't what was committed, with this salt")
-        check_document(document, made.side, made.player, made.cap_ueur, self._view.terms(session))
+        terms = self._view.terms(session)
+        check_document(document, made.side, made.player, made.cap_ueur, terms)
         if made.side is Side.OFFER:
-            check_offers(document, made.player, self._view.pods())
+            check_offers(document, made.player, self._view.pods_at_gate(terms))
         self._documents.put(raw)
         if not any(entry.reveal.commitment == commitment for entry in self._view.reveals(session)):
             arguments = (session, commitment, root, salt, document.leaf_count, cid.digest, cid.codec)

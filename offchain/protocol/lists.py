@@ -162,8 +162,8 @@ class ListDocument:
         if not isinstance(author, str) or not _is_hex(author, 20):
             raise InvalidInput("author", author, "must be a lower-case 0x address")
         raw_lists = content.get("lists")
-        if not isinstance(raw_lists, list):
-            raise InvalidInput("lists", raw_lists, "must be an array")
+        if not isinstance(raw_lists, list) or not raw_lists:
+            raise InvalidInput("lists", raw_lists, "must be an array of at least one list")
         lists = tuple(_read_list(entry, index) for index, entry in enumerate(raw_lists))
         document = cls(session, author, lists, _object(content.get("notes", {}), "notes"))
         document._check_positions(joint)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Query, Request
@@ -65,13 +66,17 @@ class Authenticator:
         return found
 
 
-def new_app(title: str) -> FastAPI:
-    """An app whose refusals are JSON objects with `error`, and with `field`, `value`, `rule` for bad input."""
+def new_app(title: str, statuses: Mapping[type[FlexledgerError], int] = MappingProxyType({})) -> FastAPI:
+    """An app whose refusals are JSON objects with `error`, and with `field`, `value`, `rule` for bad input.
+
+    `statuses`: HTTP status of the errors that only this platform raises.
+    """
     app = FastAPI(title=title)
+    known = {**_STATUS, **statuses}
 
     @app.exception_handler(FlexledgerError)
     def refuse(_request: Request, error: FlexledgerError) -> JSONResponse:
-        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
+        status = next((code for kind, code in known.items() if isinstance(error, kind)), None)
         if status is None:
             raise error
         return _refusal(status, error)

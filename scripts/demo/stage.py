@@ -73,7 +73,13 @@ def deploy(chain: LocalChain, folder: Path, operator: Person) -> Manifest:
             "FLEXLEDGER_MANIFEST": str(manifest),
             "FLEXLEDGER_DEPLOYER_KEY": "0x" + operator.key.hex(),
         }
-        command = [str(PROJECT / "scripts" / "setup" / "brownie.sh"), "run", "deploy", "--network", "flexledger"]
+        command = [
+            str(PROJECT / "scripts" / "setup" / "brownie.sh"),
+            "run",
+            "deploy",
+            "--network",
+            "flexledger",
+        ]
         finished = subprocess.run(
             command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
         )

@@ -126,9 +126,7 @@ def small_market(original: Path, folder: Path) -> Iterator[SmallMarket]:
     """A running copy of the prepared small market."""
     shutil.copytree(original / "chain", folder / "chain")
     with LocalChain(folder / "chain") as chain:
-        yield SmallMarket(
-            chain, Manifest.load(original / "manifest.json"), FolderStore(folder / "documents")
-        )
+        yield SmallMarket(chain, Manifest.load(original / "manifest.json"), FolderStore(folder / "documents"))
 
 
 def _prepare(folder: Path) -> None:

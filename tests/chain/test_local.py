@@ -48,7 +48,9 @@ def test_the_clock_never_goes_back(tmp_path: Path, genesis_s: int) -> None:
         chain.stop()
 
 
-def test_who_attaches_finds_the_running_chain_and_leaves_it_running(market: SmallMarket, tmp_path: Path) -> None:
+def test_who_attaches_finds_the_running_chain_and_leaves_it_running(
+    market: SmallMarket, tmp_path: Path
+) -> None:
     before = running(tmp_path / "chain")
     with LocalChain(tmp_path / "chain") as attached:
         assert attached.url == market.chain.url

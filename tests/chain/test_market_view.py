@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from offchain.protocol.cid import cid_of
 from offchain.protocol.typed_data import NoticeKind
-from tests.chain.small_market import FIRST, PODS_AT_START, POD_LIMIT_W, SECOND, TERMS, SmallMarket, pod
+from tests.chain.small_market import FIRST, POD_LIMIT_W, PODS_AT_START, SECOND, TERMS, SmallMarket, pod
 
 
 def test_terms_are_what_the_session_fixed(market: SmallMarket) -> None:

@@ -1,0 +1,137 @@
+"""The demo day as a whole: what it leaves behind, that it goes on after a kill, and that nobody can touch it unseen."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from offchain.audit.verify import SessionReplay, run
+from offchain.chain.client import ChainClient
+from offchain.chain.local import LocalChain
+from offchain.chain.manifest import Manifest
+from offchain.store.documents import FolderStore
+from tests.end_to_end.conftest import PROJECT, demo_command, summary_of
+
+Verify = Callable[..., subprocess.CompletedProcess[str]]
+KEYS = [
+    "sessions",
+    "violations_before",
+    "violations_after",
+    "requested_wh",
+    "offered_wh",
+    "accepted_wh",
+    "refused",
+    "delivered_wh",
+    "paid_ueur",
+    "penalised_ueur",
+    "tokens",
+    "readings",
+    "anchored_batches",
+    "gas",
+    "seconds",
+]
+PODS, SLOTS = 12, 96
+
+
+def test_the_summary_says_what_came_of_the_day(played: Path) -> None:
+    summary = json.loads((played / "summary.json").read_text())
+    assert set(KEYS) <= set(summary)
+    assert summary["sessions"] == [1]
+    assert summary["violations_before"] > summary["violations_after"]
+    assert summary["offered_wh"] > summary["accepted_wh"] > summary["delivered_wh"] > 0
+    assert summary["paid_ueur"] > 0
+    assert summary["penalised_ueur"] > 0
+    assert all(tokens > 0 for tokens in summary["tokens"].values())
+    assert summary["readings"] == PODS * SLOTS
+    assert summary["anchored_batches"] == SLOTS // 4
+    assert summary["refused"]["COM_DEARER"] > 0
+
+
+def test_the_report_needs_nothing_but_itself(played: Path) -> None:
+    report = (played / "report.html").read_text()
+    assert report.count("<svg") == 4
+    for reference in ("<script src", "<link", 'href="http', "url(http", "<img"):
+        assert reference not in report.replace('xlink:href="#', "")
+
+
+def test_an_auditor_replays_it(played: Path, verify: Verify) -> None:
+    finished = verify(played)
+    assert finished.stdout.splitlines()[-1] == "PASS", finished.stdout + finished.stderr
+    assert finished.returncode == 0
+
+
+def test_a_session_that_never_was_fails(played: Path, verify: Verify) -> None:
+    finished = verify(played, session=2)
+    assert finished.returncode == 1
+    assert "FAIL" in finished.stdout
+
+
+def test_one_byte_changed_in_any_stored_document_is_found_and_named(copied: Path, verify: Verify) -> None:
+    documents = sorted(path for path in (copied / "documents").rglob("*") if path.is_file())
+    kinds: dict[str, Path] = {}
+    for path in documents:
+        content = json.loads(path.read_bytes())
+        lists = ",".join(entry["kind"] for entry in content.get("lists", []))
+        kinds.setdefault(f"{content.get('format', '')}{lists}", path)
+    assert len(kinds) == 9, sorted(kinds)
+    with LocalChain(copied / "chain") as chain:
+        client = ChainClient(chain.url, Manifest.load(copied / "manifest.json"))
+        for kind, path in kinds.items():
+            sound = path.read_bytes()
+            middle = len(sound) // 2
+            path.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
+            said: list[str] = []
+            assert not run(SessionReplay(client, FolderStore(copied / "documents"), 1), said.append), kind
+            assert said[-1].startswith(f"FAIL document {path.name}"), (kind, said)
+            path.write_bytes(sound)
+    posted = kinds["SettlementLeaf"]
+    posted.write_bytes(posted.read_bytes().replace(b"1", b"2", 1))
+    finished = verify(copied)
+    assert finished.returncode == 1
+    assert f"FAIL document {posted.name}" in finished.stdout
+
+
+def test_a_document_that_is_gone_is_named(copied: Path, verify: Verify) -> None:
+    posted = max(
+        (p for p in (copied / "documents").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
+    posted.unlink()
+    finished = verify(copied)
+    assert finished.returncode == 1
+    assert "FAIL" in finished.stdout
+
+
+def _killed_at(folder: Path, mark: str) -> None:
+    """Play until a line of progress, then kill the process as a power cut would; the chain goes on."""
+    log = folder.parent / f"{folder.name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            demo_command(folder), cwd=PROJECT, stdout=output, stderr=output, env=_unbuffered()
+        )
+        deadline = time.monotonic() + 240
+        seen = log.stat().st_size
+        while mark not in log.read_text()[seen:]:
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.4)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _unbuffered() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+def test_killed_half_way_it_ends_the_same_with_nothing_posted_twice(played: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    for mark in ("Gate closed", "08:00"):
+        _killed_at(folder, mark)
+    finished = subprocess.run(
+        demo_command(folder), cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    assert summary_of(folder) == summary_of(played)

@@ -1,0 +1,181 @@
+"""Players at the market's API: what their clients send, and what nobody's client would."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from offchain.market.api import commitments_path, reveal_path
+from offchain.market.client import MarketClient
+from offchain.protocol import canonical_json
+from offchain.protocol.book_documents import (
+    Area,
+    Relief,
+    SingleOffer,
+    baseline_document,
+    offers_document,
+    request_document,
+)
+from offchain.protocol.cid import cid_of
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import Product, Side
+from offchain.protocol.typed_data import Commitment, sealed_hash
+from offchain.store.documents import FolderStore
+from scripts.demo.cast import Person
+from tests.chain.small_market import CAST, FIRST, TERMS, SmallMarket, pod
+from tests.rest.callers import client_of
+
+SALT = keccak256(b"salt of a document")
+Content = dict[str, Any]
+
+
+def leaf_salt(_: bytes, position: int) -> bytes:
+    """Salt of a leaf, by its position."""
+    return keccak256(b"leaf %d" % position)
+
+
+def offers(player: Person, entries: list[SingleOffer]) -> ListDocument:
+    """A player's offers."""
+    return offers_document(TERMS.session, player.address, entries, leaf_salt)
+
+
+def good_offers(player: Person = FIRST) -> ListDocument:
+    """Two offers at each of the player's two PoDs."""
+    first = CAST.aggregators.index(player)
+    return offers(
+        player,
+        [
+            SingleOffer(pod(number), slot, Product.ACTIVE_UP, 10_000, 40_000)
+            for number in (first, first + 2)
+            for slot in (0, 1)
+        ],
+    )
+
+
+def request(relief_w: int = 15_000) -> ListDocument:
+    """The DSO's request in slot 0, from all four PoDs."""
+    area = Area(
+        element=keccak256(b"line 1"),
+        product=Product.ACTIVE_UP,
+        grid_model=bytes(32),
+        reliefs=[Relief(0, relief_w, 90_000)],
+        effectiveness=[(pod(number), 1000) for number in range(4)],
+    )
+    return request_document(TERMS.session, CAST.dso.address, [area], leaf_salt)
+
+
+def baseline() -> ListDocument:
+    """A baseline of no PoD."""
+    return baseline_document(TERMS.session, FIRST.address, [], leaf_salt)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Bytes that were committed to, as what they claim to be."""
+
+    commitment: int
+    raw: bytes
+
+
+class Desk:
+    """HTTP clients of all players, and their ways to commit and reveal."""
+
+    def __init__(self, market: SmallMarket, url: str, tokens: dict[str, str], folder: Path) -> None:
+        self.market = market
+        self.url = url
+        self._tokens = tokens
+        self._folder = folder
+        self.http = {name: client_of(url, token) for name, token in tokens.items()}
+        self.http["nobody"] = client_of(url, None)
+        self._clients: list[MarketClient] = []
+
+    def __enter__(self) -> "Desk":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in (*self.http.values(), *self._clients):
+            client.close()
+
+    def client(self, player: Person) -> MarketClient:
+        """A player's own client."""
+        drawer = FolderStore(self._folder / "drawer" / player.name)
+        chain = self.market.speaking_as(player)
+        client = MarketClient(self.url, self._tokens[player.name], player.key, chain, drawer)
+        self._clients.append(client)
+        return client
+
+    def commitment(
+        self, document: ListDocument, raw: bytes | None = None, player: Person = FIRST, **changed: Any
+    ) -> Commitment:
+        """A commitment to a document; `raw`: the bytes that are to be revealed, if they are others."""
+        cid = cid_of(document.to_bytes() if raw is None else raw)
+        root = document.joint_tree.root
+        fields: Content = {
+            "session": TERMS.session,
+            "player": player.address,
+            "side": int(Side.DSO_REQUEST if player == CAST.dso else Side.OFFER),
+            "sealedHash": sealed_hash(TERMS.session, player.address, root, SALT, document.leaf_count, cid),
+            "capUeur": 10_000_000,
+            "nonce": int(self.market.operator.call("CommitmentBook", "nonces", player.address)),
+            "deadline": TERMS.gateClosure,
+        }
+        return Commitment(**{**fields, **changed})
+
+    def body(self, made: Commitment, key: bytes | None = None, **changed: object) -> Content:
+        """A commitment as it is posted, signed by its player or with another key."""
+        names = {person.address: person.key for person in (*CAST.aggregators, CAST.dso, CAST.tso)}
+        domain = self.market.operator.domain("CommitmentBook")
+        body: Content = {
+            "player": made.player,
+            "side": made.side,
+            "sealedHash": "0x" + made.sealedHash.hex(),
+            "capUeur": made.capUeur,
+            "nonce": made.nonce,
+            "deadline": made.deadline,
+            "signature": "0x" + made.sign(domain, key or names[made.player]).hex(),
+        }
+        return {**body, **changed}
+
+    def post(self, body: Content, who: str = "AggOne", session: object = TERMS.session) -> httpx.Response:
+        """Post a commitment; NaN goes as JSON's writers send it."""
+        path = commitments_path(TERMS.session).replace(f"/{TERMS.session}/", f"/{session}/")
+        return self.http[who].post(
+            path, content=json.dumps(body), headers={"Content-Type": "application/json"}
+        )
+
+    def commit(
+        self, document: ListDocument, raw: bytes | None = None, player: Person = FIRST, **changed: Any
+    ) -> Sealed:
+        """Commit to a document that nobody checks before its reveal."""
+        answer = self.post(self.body(self.commitment(document, raw, player, **changed)), player.name)
+        assert answer.status_code == 200, answer.text
+        return Sealed(answer.json()["commitment"], document.to_bytes() if raw is None else raw)
+
+    def reveal(
+        self,
+        sealed: Sealed,
+        who: str = "AggOne",
+        raw: bytes | None = None,
+        salt: bytes = SALT,
+        session: int = TERMS.session,
+    ) -> httpx.Response:
+        """Reveal what was committed to, or other bytes or another salt."""
+        return self.http[who].post(
+            reveal_path(session, sealed.commitment),
+            content=sealed.raw if raw is None else raw,
+            headers={"X-Salt": "0x" + salt.hex(), "Content-Type": "application/json"},
+        )
+
+
+def tampered(document: ListDocument, change: Callable[[Content], None]) -> bytes:
+    """A document's bytes after a change of its JSON: canonical where the change leaves it so."""
+    content = json.loads(document.to_bytes())
+    change(content)
+    return canonical_json.dumps(content)
