@@ -56,7 +56,8 @@ class AggregatorPlatform:
     def on_outcome(self, message: Message) -> None:
         """Keep a validated outcome (the messaging client's handler). InvalidInput if it isn't one."""
         outcome = parse(ValidatedOutcome, message.payload)
-        path = self._folder / f"{outcome.market_outcome}.json"
+        # Named by a hash: an id is any text, a path to elsewhere as well.
+        path = self._folder / f"{keccak256(outcome.market_outcome.encode()).hex()}.json"
         if path.exists():
             return
         record = {"receivedS": self._now_s(), "outcome": message.payload.decode()}
@@ -66,7 +67,7 @@ class AggregatorPlatform:
 
     def outcomes(self) -> dict[str, ValidatedOutcome]:
         """Kept outcomes by their id."""
-        return {path.stem: outcome for path, _, outcome in self._kept()}
+        return {outcome.market_outcome: outcome for _, _, outcome in self._kept()}
 
     def step(self) -> int:
         """Send the set points that are due, to the DSO and the Shared Customer Database; gives how many activations."""

@@ -107,6 +107,11 @@ class LocalChain:
         self._record().unlink(missing_ok=True)
         self._pid = 0
 
+    def stop_left_behind(self) -> None:
+        """End the chain that a killed run left in this folder, if there is one."""
+        if self._attach():
+            self.stop()
+
     def __enter__(self) -> "LocalChain":
         self.start()
         return self

@@ -1,5 +1,6 @@
 """The stage: every process and platform of the demo, started in order and stopped in reverse."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -65,8 +66,6 @@ def deploy(chain: LocalChain, folder: Path, operator: Person) -> Manifest:
     done = folder / "deployed"
     if not done.exists():
         chain.fund(operator.address)
-        # brownie keeps what it deployed by chain id; of an earlier local chain nothing stands any more.
-        shutil.rmtree(PROJECT / "build" / "deployments" / str(CHAIN_ID), ignore_errors=True)
         environment = {
             **os.environ,
             "FLEXLEDGER_RPC": chain.url,
@@ -80,9 +79,21 @@ def deploy(chain: LocalChain, folder: Path, operator: Person) -> Manifest:
             "--network",
             "flexledger",
         ]
-        finished = subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
-        )
+        # One at a time: brownie keeps what it deployed in one folder. brownie holds the lock, too, so that a demo started
+        # again waits for the deployment that outlived the one that was killed.
+        with (PROJECT / "build" / "deploying.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # What it deployed it keeps by chain id; of an earlier local chain nothing stands any more.
+            shutil.rmtree(PROJECT / "build" / "deployments" / str(CHAIN_ID), ignore_errors=True)
+            finished = subprocess.run(
+                command,
+                cwd=PROJECT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                pass_fds=(lock.fileno(),),
+            )
         if finished.returncode:
             raise FlexledgerError(
                 f"brownie run deploy failed:\n{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
@@ -327,7 +338,8 @@ def _node_config(stage: Stage, pod: MarketPod, pseudonym: bytes, port: int) -> N
 
 
 def forget(folder: Path) -> None:
-    """Remove a demo's folder."""
+    """Remove a demo's folder, and end the chain that a killed demo left in it."""
+    LocalChain(folder / "chain").stop_left_behind()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -77,6 +77,17 @@ def test_a_record_of_a_dead_chain_starts_it_again(tmp_path: Path) -> None:
         assert running(tmp_path) != record
 
 
+def test_a_chain_left_behind_is_ended(tmp_path: Path) -> None:
+    LocalChain(tmp_path).stop_left_behind()
+    left = LocalChain(tmp_path, GENESIS_S)
+    left.start()
+    pid = running(tmp_path)["pid"]
+    LocalChain(tmp_path).stop_left_behind()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert left.state_file.exists()
+
+
 def test_funds_an_account(tmp_path: Path) -> None:
     with LocalChain(tmp_path, GENESIS_S) as chain:
         chain.fund(ADMIN.address)

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.chain.small_market import locked
+from tests.chain.workers import shared_folder
+
 PROJECT = Path(__file__).resolve().parents[2]
 FLEXLEDGER = str(Path(sys.executable).with_name("flexledger"))
 ARGUMENTS = ("--grid", "1-LV-rural1--2-no_sw", "--day", "2026-09-10", "--pods", "12")
@@ -33,12 +36,20 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished day."""
-    folder = tmp_path_factory.mktemp("day") / "demo"
-    finished = subprocess.run(
-        demo_command(folder), cwd=PROJECT, capture_output=True, text=True, timeout=DAY_TIMEOUT_S, check=False
-    )
-    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    """The folder of a finished day, which all processes of this test run share."""
+    shared = shared_folder(tmp_path_factory) / "day"
+    folder = shared / "demo"
+    with locked(shared):
+        if not (folder / "summary.json").exists():
+            finished = subprocess.run(
+                demo_command(folder),
+                cwd=PROJECT,
+                capture_output=True,
+                text=True,
+                timeout=DAY_TIMEOUT_S,
+                check=False,
+            )
+            assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
     return folder
 
 

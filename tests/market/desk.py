@@ -1,7 +1,8 @@
 """Players at the market's API: what their clients send, and what nobody's client would."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -9,8 +10,9 @@ from typing import Any
 
 import httpx
 
-from offchain.market.api import commitments_path, reveal_path
+from offchain.market.api import commitments_path, create_app, reveal_path
 from offchain.market.client import MarketClient
+from offchain.market.service import MarketService
 from offchain.protocol import canonical_json
 from offchain.protocol.book_documents import (
     Area,
@@ -25,11 +27,20 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
 from offchain.protocol.typed_data import Commitment, sealed_hash
+from offchain.rest.server import serve
+from offchain.rest.settings import Role
 from offchain.store.documents import FolderStore
 from scripts.demo.cast import Person
-from tests.chain.small_market import CAST, FIRST, TERMS, SmallMarket, pod
-from tests.rest.callers import client_of
+from tests.chain.small_market import ADMIN, CAST, FIRST, TERMS, SmallMarket, pod, small_market
+from tests.rest.callers import client_of, settings_of
 
+ROLES = {
+    "AggOne": Role.AGGREGATOR,
+    "AggTwo": Role.AGGREGATOR,
+    "dso": Role.DSO,
+    "tso": Role.TSO,
+    "customer_database": Role.CUSTOMER_DATABASE,
+}
 SALT = keccak256(b"salt of a document")
 Content = dict[str, Any]
 
@@ -179,3 +190,14 @@ def tampered(document: ListDocument, change: Callable[[Content], None]) -> bytes
     content = json.loads(document.to_bytes())
     change(content)
     return canonical_json.dumps(content)
+
+
+@contextmanager
+def open_desk(original: Path, folder: Path) -> Iterator[Desk]:
+    """The API of a copy of the small market, its gate open, and its players."""
+    settings, tokens = settings_of(ROLES)
+    with small_market(original, folder) as market:
+        market.chain.advance_to(TERMS.gateOpening)
+        service = MarketService(market.operator, market.documents, ADMIN.key)
+        with serve(create_app(service, settings)) as url, Desk(market, url, tokens, folder) as desk:
+            yield desk

@@ -67,7 +67,7 @@ def test_after_the_gate_it_is_refused(desk: Desk) -> None:
     body = desk.body(desk.commitment(good_offers()))
     desk.market.chain.advance_to(TERMS.gateClosure)
     assert "MarketSessionsNotInPhase" in refusal(desk.post(body), 409)
-    with pytest.raises(MarketRefused, match="409.*MarketSessionsNotInPhase"):
+    with pytest.raises(MarketRefused, match=r"409.*MarketSessionsNotInPhase"):
         desk.client(FIRST).commit(good_offers(), Side.OFFER, TERMS.gateClosure)
     assert desk.market.view.commitments(TERMS.session) == []
 

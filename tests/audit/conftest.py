@@ -1,0 +1,30 @@
+"""A small market with a book that is revealed, ready to be cleared by an oracle, true or not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offchain.protocol.products import Side
+from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, prepared
+from tests.chain.workers import shared_folder
+from tests.market.desk import Desk, good_offers, open_desk, request
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(shared_folder(tmp_path_factory) / "small-market")
+
+
+@pytest.fixture
+def revealed(original: Path, tmp_path: Path) -> Iterator[Desk]:
+    with open_desk(original, tmp_path) as desk:
+        players = [(FIRST, good_offers(FIRST), Side.OFFER), (SECOND, good_offers(SECOND), Side.OFFER)]
+        players.append((CAST.dso, request(), Side.DSO_REQUEST))
+        clients = [(desk.client(player), document, side) for player, document, side in players]
+        sealed = [client.commit(document, side, TERMS.gateClosure) for client, document, side in clients]
+        desk.market.chain.advance_to(TERMS.gateClosure)
+        for (client, _, _), entry in zip(clients, sealed, strict=True):
+            client.reveal(entry)
+        desk.market.chain.advance_to(TERMS.documentsDeadline)
+        yield desk
