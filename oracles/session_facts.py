@@ -24,14 +24,15 @@ class RootMismatch(FlexledgerError):
 
 
 def fetch_book_document(store: DocumentStore, cid: Cid, root: bytes) -> ListDocument | None:
-    """A revealed document, or None where its bytes aren't a document with that root: void at its player's cost.
+    """A revealed document, or None where its bytes aren't a document with that root, or were never brought to the store:
+    void at its player's cost, so that a player who reveals by himself can't keep the session from the others.
 
-    Raises DocumentCorrupt or DocumentMissing where the store fails: that is the store's fault, not the player's.
+    Raises DocumentCorrupt where the store's bytes have been changed: that is no player's doing.
     """
-    raw = store.get(cid)
     try:
-        document = ListDocument.from_bytes(raw, joint=True)
-    except InvalidInput:
+        document = ListDocument.from_bytes(store.get(cid), joint=True)
+    except (DocumentMissing, InvalidInput) as problem:
+        logger.warning("a revealed document is void: %s", problem)
         return None
     return document if document.joint_tree.root == root else None
 

@@ -13,12 +13,13 @@ from offchain.protocol.cid import Cid
 from offchain.protocol.documents.base import dump
 from offchain.protocol.documents.outcome import Rejection, ValidatedRow, rejection_of, validated_outcome
 from offchain.protocol.documents.time_frame import MarketType, ServiceType
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.market_time import Window
 from offchain.protocol.products import OfferStatus, Product, Side
-from offchain.protocol.terms import SessionTerms
-from offchain.store.documents import DocumentStore
+from offchain.protocol.terms import Reveal, SessionTerms, request_owner
+from offchain.store.documents import DocumentMissing, DocumentStore
 
 
 class Publisher(Protocol):
@@ -69,7 +70,11 @@ class OutcomePublication:
         if posted is None:
             return []
         raw = self._documents.get(Cid(posted.cidCodec, posted.cidDigest))
-        parts = parts_of(ListDocument.from_bytes(raw, joint=False), self._players(terms), self._offers(terms))
+        parts = parts_of(
+            ListDocument.from_bytes(raw, joint=False),
+            [entry.reveal for entry in self._view.reveals(terms.session)],
+            self._offers(terms),
+        )
         outcome_id = "0x" + posted.hash().hex()
         messages = [
             self._message(
@@ -98,29 +103,25 @@ class OutcomePublication:
         window = Window(terms.deliveryStart, terms.slots)
         return Message(topic, dump(validated_outcome(outcome_id, kind, window, rows, service)))
 
-    def _players(self, terms: SessionTerms) -> list[tuple[int, int, Side]]:
-        """(first, one past last, side) of the positions of every request document."""
-        spans: list[tuple[int, int, Side]] = []
-        first = 0
-        for entry in self._view.reveals(terms.session):
-            if entry.reveal.side is not Side.OFFER:
-                spans.append((first, first + entry.reveal.leaf_count, entry.reveal.side))
-                first += entry.reveal.leaf_count
-        return spans
-
     def _offers(self, terms: SessionTerms) -> dict[int, tuple[str, list[Record]]]:
-        """By commitment: the aggregator and its offers."""
+        """By commitment: the aggregator and its offers; those of a document that can't be read are told to nobody."""
         out = {}
         for entry in self._view.reveals(terms.session):
-            if entry.reveal.side is Side.OFFER:
+            if entry.reveal.side is not Side.OFFER:
+                continue
+            try:
                 document = ListDocument.from_bytes(self._documents.get(entry.cid), joint=True)
-                out[entry.reveal.commitment] = (entry.reveal.player, document.list_of(OFFER).records())
+                offers = document.list_of(OFFER).records()
+            except (DocumentMissing, InvalidInput):
+                continue
+            if len(offers) == entry.reveal.leaf_count:
+                out[entry.reveal.commitment] = (entry.reveal.player, offers)
         return out
 
 
 def parts_of(
     outcome: ListDocument,
-    spans: Sequence[tuple[int, int, Side]],
+    reveals: Sequence[Reveal],
     offers: Mapping[int, tuple[str, Sequence[Record]]],
 ) -> dict[Side | str, list[ValidatedRow]]:
     """Each participant's rows: an operator's by its side, an aggregator's (refused offers, too) by its address."""
@@ -128,7 +129,7 @@ def parts_of(
     by_offer = outcome.list_of(OUTCOME_BY_OFFER).records()
     for entry in outcome.list_of(OUTCOME_BY_REQUEST).records():
         accepted_w, price = entry.integer("acceptedW"), entry.integer("priceUeurPerKw")
-        side = next(side for first, end, side in spans if first <= entry.integer("requestPosition") < end)
+        side = request_owner(reveals, entry.integer("requestPosition")).side
         commitment = by_offer[entry.integer("offerPosition")].integer("commitment")
         row = _row(entry, accepted_w, price, None, commitment)
         parts.setdefault(side, []).append(row)

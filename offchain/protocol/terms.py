@@ -1,7 +1,9 @@
 """What a session fixes at its creation, and what the registry says of a PoD: the facts that cores reckon with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.products import Product, Side
 
 
@@ -80,3 +82,20 @@ class Reveal:
     leaf_count: int
     cap_ueur: int
     coverage_ueur: int
+
+
+def request_owner(reveals: Sequence[Reveal], position: int) -> Reveal:
+    """The reveal whose document holds the request leaf at a position of the book.
+
+    Positions count over the request documents in order of their commitments. Raises InvalidInput beyond the last.
+    """
+    first = 0
+    for reveal in sorted(reveals, key=lambda entry: entry.commitment):
+        if reveal.side is Side.OFFER:
+            continue
+        if first <= position < first + reveal.leaf_count:
+            return reveal
+        first += reveal.leaf_count
+    raise InvalidInput(
+        "requestPosition", position, f"must be below {first}: the book has no more request leaves"
+    )

@@ -8,8 +8,7 @@ from offchain.protocol.cid import Cid
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, READING
 from offchain.protocol.market_time import day_of_week, wall_clock_interval
 from offchain.protocol.metering import baselines_of, readings_of
-from offchain.protocol.products import Side
-from offchain.protocol.terms import SessionTerms
+from offchain.protocol.terms import SessionTerms, request_owner
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
 from oracles.session_facts import baseline_documents, fetch_list_document
@@ -28,10 +27,10 @@ def settle_from_chain(
         fetch_list_document(store, "readings", batch_cid, {READING: root})
         for root, batch_cid in view.anchored_batches(until_s=terms.readings_deadline_s)
     ]
-    spans = _request_spans(view, terms.session)
+    reveals = [entry.reveal for entry in view.reveals(terms.session)]
 
     def payer_of_request(position: int) -> str:
-        return next(player for first, end, player in spans if first <= position < end)
+        return request_owner(reveals, position).player
 
     return settle(
         fetch_list_document(store, "validated outcome", cid, roots),
@@ -55,13 +54,3 @@ def customer_price_of(chain: ChainClient, terms: SessionTerms) -> CustomerPrice:
         return int(chain.call_at(mechanism, "ISettlementMechanism", "customerPriceUeurPerKw", *arguments))
 
     return price
-
-
-def _request_spans(view: MarketView, session: int) -> list[tuple[int, int, str]]:
-    """(first position, one past the last, player) of every revealed request document."""
-    spans, first = [], 0
-    for entry in view.reveals(session):
-        if entry.reveal.side is not Side.OFFER:
-            spans.append((first, first + entry.reveal.leaf_count, entry.reveal.player))
-            first += entry.reveal.leaf_count
-    return spans

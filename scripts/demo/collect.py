@@ -1,7 +1,7 @@
 """Reads the day back: chain, documents, readings and power flow give the figures; nothing is remembered from playing."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.metering import Readings, readings_of
 from offchain.protocol.products import DeliveryStatus, OfferStatus, Product, Side
-from offchain.protocol.terms import Reveal, SessionTerms
+from offchain.protocol.terms import Reveal, SessionTerms, request_owner
 from offchain.protocol.typed_data import Pair
 from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
@@ -57,7 +57,7 @@ def collect(
     ]
     results = outcome.list_of(OUTCOME_BY_OFFER).records()
     accepted = outcome.list_of(OUTCOME_BY_REQUEST).records()
-    side_of = _sides(book)
+    reveals = [reveal for reveal, _ in book]
     batches = [
         ListDocument.from_bytes(stage.documents.get(cid), joint=False)
         for _, cid in view.anchored_batches(terms.readings_deadline_s)
@@ -77,7 +77,9 @@ def collect(
                 needed[record.integer("slot")] += record.integer("reliefW")
     taken: dict[str, int] = defaultdict(int)
     for record in accepted:
-        taken[SIDES[side_of(record.integer("requestPosition"))]] += record.integer("acceptedW")
+        taken[SIDES[request_owner(reveals, record.integer("requestPosition")).side]] += record.integer(
+            "acceptedW"
+        )
     busiest = max(needed, key=lambda slot: needed[slot]) if needed else 0
     names = {person.address: person.name for person in stage.cast.aggregators}
     aggregator_of = {pseudonym_of[pod.pod_id]: pod.aggregator for pod in case.pods}
@@ -132,15 +134,6 @@ def _document(stage: Stage, digest: bytes, codec: int) -> ListDocument:
 
 def _as_wh(power_w: dict[str, int]) -> dict[str, int]:
     return {name: total // WH_PER_W_SLOT for name, total in sorted(power_w.items())}
-
-
-def _sides(book: Book) -> Callable[[int], Side]:
-    spans, first = [], 0
-    for reveal, _ in book:
-        if reveal.side is not Side.OFFER:
-            spans.append((first, first + reveal.leaf_count, reveal.side))
-            first += reveal.leaf_count
-    return lambda position: next(side for start, end, side in spans if start <= position < end)
 
 
 def _products_of(book: Book, slot: int) -> set[int]:
