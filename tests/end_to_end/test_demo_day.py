@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.chain.local import LocalChain
@@ -34,6 +36,42 @@ KEYS = [
     "seconds",
 ]
 PODS, SLOTS = 12, 96
+
+
+def _killed_at(folder: Path, mark: str) -> None:
+    """Play until a line of progress, then kill the process as a power cut would; the chain goes on."""
+    log = folder.parent / f"{folder.name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            demo_command(folder), cwd=PROJECT, stdout=output, stderr=output, env=_unbuffered()
+        )
+        deadline = time.monotonic() + 240
+        seen = log.stat().st_size
+        while mark not in log.read_text()[seen:]:
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.4)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _unbuffered() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+def test_killed_half_way_it_ends_the_same_with_nothing_posted_twice(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = tmp_path / "demo"
+    for mark in ("Gate closed", "08:00"):
+        _killed_at(folder, mark)
+    finished = subprocess.run(
+        demo_command(folder), cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    # Asked for only now, so that another test process plays it meanwhile.
+    assert summary_of(folder) == summary_of(request.getfixturevalue("played"))
 
 
 def test_the_summary_says_what_came_of_the_day(played: Path) -> None:
@@ -102,36 +140,3 @@ def test_a_document_that_is_gone_is_named(copied: Path, verify: Verify) -> None:
     finished = verify(copied)
     assert finished.returncode == 1
     assert "FAIL" in finished.stdout
-
-
-def _killed_at(folder: Path, mark: str) -> None:
-    """Play until a line of progress, then kill the process as a power cut would; the chain goes on."""
-    log = folder.parent / f"{folder.name}.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            demo_command(folder), cwd=PROJECT, stdout=output, stderr=output, env=_unbuffered()
-        )
-        deadline = time.monotonic() + 240
-        seen = log.stat().st_size
-        while mark not in log.read_text()[seen:]:
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.4)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-
-def _unbuffered() -> dict[str, str]:
-    return {**os.environ, "PYTHONUNBUFFERED": "1"}
-
-
-def test_killed_half_way_it_ends_the_same_with_nothing_posted_twice(played: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    for mark in ("Gate closed", "08:00"):
-        _killed_at(folder, mark)
-    finished = subprocess.run(
-        demo_command(folder), cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert finished.returncode == 0, finished.stdout[-3000:]
-    assert summary_of(folder) == summary_of(played)
