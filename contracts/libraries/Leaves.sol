@@ -74,10 +74,13 @@ library Leaves {
         uint32 length;
         uint32 commitment;
         uint32 offerPosition;
+        uint32 countedW;
         uint32 acceptedW;
         uint8 status;
         uint16 startSlot;
         uint32 firstByRequest;
+        uint32 because;
+        uint64 coverUeur;
         bytes32 salt;
     }
 
@@ -98,8 +101,11 @@ library Leaves {
         uint32 podRunningW;
         uint32 podTotalW;
         uint32 nextForOffer;
+        uint32 previousForPod;
         uint32 nextForPod;
+        uint64 runningW;
         uint64 runningUeur;
+        uint64 documentUeur;
         bytes32 salt;
     }
 
@@ -111,6 +117,7 @@ library Leaves {
         uint16 slot;
         uint8 product;
         uint32 refusedW;
+        uint64 runningW;
         bytes32 element;
         int64 margin;
         uint8 marginUnit;
@@ -155,8 +162,16 @@ library Leaves {
         uint64 pairPenaltyUeur;
         uint64 podRewardUeur;
         uint64 podRewardPenaltyUeur;
+        uint32 previousForPair;
         uint32 nextForPair;
+        uint32 previousForPod;
         uint32 nextForPod;
+        uint32 claimPosition;
+        uint8 claimIndex;
+        bytes32 baselineRoot;
+        uint32 baselinePosition;
+        bytes32 readingRoot;
+        uint32 readingPosition;
         bytes32 salt;
     }
 
@@ -200,8 +215,9 @@ library Leaves {
         return _double(abi.encode(SETTLEMENT, leaf));
     }
 
-    /// @param wallets customers' wallets, @param amounts token units (10^-6) each; up to 100 of both
-    function hashClaim(uint32 position, uint32 length, address[] memory wallets, uint64[] memory amounts)
+    /// @param wallets customers' wallets, @param amounts net rewards in token units (10^-6), below 0
+    /// what is carried over; up to 100 of both
+    function hashClaim(uint32 position, uint32 length, address[] memory wallets, int64[] memory amounts)
         internal
         pure
         returns (bytes32)

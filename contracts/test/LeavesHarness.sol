@@ -45,7 +45,7 @@ contract LeavesHarness {
         return Leaves.hash(leaf);
     }
 
-    function hashClaim(uint32 position, uint32 length, address[] calldata wallets, uint64[] calldata amounts)
+    function hashClaim(uint32 position, uint32 length, address[] calldata wallets, int64[] calldata amounts)
         external
         pure
         returns (bytes32)

@@ -177,11 +177,14 @@ BASELINE = _kind(
 OUTCOME_BY_OFFER = _kind(
     5,
     "OutcomeByOfferLeaf",
-    "uint32 position, uint32 length, uint32 commitment, uint32 offerPosition, uint32 acceptedW, uint8 status,"
-    "uint16 startSlot, uint32 firstByRequest, bytes32 salt",
+    "uint32 position, uint32 length, uint32 commitment, uint32 offerPosition, uint32 countedW, uint32 acceptedW,"
+    "uint8 status, uint16 startSlot, uint32 firstByRequest, uint32 because, uint64 coverUeur, bytes32 salt",
 )
-"""What became of an offer of the book; `position` is the book's. `firstByRequest`: position + 1 of its first entry in
-the list by request (0: none)."""
+"""What became of an offer of the book; `position` is the book's. `commitment`: its document's number. `countedW`: as far
+as collateral covers it; `coverUeur`: collateral that its document needed up to and with this offer. `firstByRequest`:
+position + 1 of its first entry in the list by request (0: none). `because` proves the status: position + 1 of a leaf of
+its document that breaks a rule (VOID), of an entry by request that used its PoD (COM_EXCLUDED), of a refusal (TEC, or
+partly accepted in a validated outcome); else 0."""
 
 OUTCOME_BY_REQUEST = _kind(
     6,
@@ -189,11 +192,12 @@ OUTCOME_BY_REQUEST = _kind(
     "uint32 position, uint32 length, uint32 requestPosition, uint32 effectivenessPosition, uint32 offerPosition,"
     "bytes32 pod, uint16 slot, uint8 product, uint32 acceptedW, uint64 priceUeurPerKw, uint16 effectivenessPermille,"
     "uint64 requestRunningWPermille, uint32 offerRunningW, uint32 podRunningW, uint32 podTotalW, uint32 nextForOffer,"
-    "uint32 nextForPod, uint64 runningUeur, bytes32 salt",
+    "uint32 previousForPod, uint32 nextForPod, uint64 runningW, uint64 runningUeur, uint64 documentUeur, bytes32 salt",
 )
 """An accepted quantity, in merit order within its request. Positions are the book's. Running sums include this leaf:
 of the request (W times per mille), of the offer in this slot, of the PoD in this slot and product (`podTotalW`: its
-last), and of the money over the whole list. `next...`: position + 1 of the chain's next leaf (0: last)."""
+last), of W and money over the whole list, and of money over the request's document. `next...`, `previous...`:
+position + 1 of the chain's next leaf (0: last), or of the one before (0: first)."""
 
 OUTCOME_RESERVE = LeafKind(7, "OutcomeReserveLeaf", OUTCOME_BY_REQUEST.fields)
 """As OUTCOME_BY_REQUEST, for the reserve beyond the request."""
@@ -202,10 +206,11 @@ REFUSAL = _kind(
     8,
     "RefusalLeaf",
     "uint32 position, uint32 length, uint32 byRequestPosition, uint32 offerPosition, uint16 slot, uint8 product,"
-    "uint32 refusedW, bytes32 element, int64 margin, uint8 marginUnit, bytes32 gridModel, bytes32 salt",
+    "uint32 refusedW, uint64 runningW, bytes32 element, int64 margin, uint8 marginUnit, bytes32 gridModel, bytes32 salt",
 )
 """A quantity that the DSO refused: the element that it would have brought, or pushed further, beyond its limit, by
-how much (`margin`, in MarginUnit), and the anchored grid model that says so."""
+how much (`margin`, in MarginUnit), and the anchored grid model that says so. One for an entry by request at most, in
+their order; `runningW` sums refused W over the list."""
 
 READING = _kind(
     9,
@@ -223,14 +228,19 @@ SETTLEMENT = _kind(
     "uint32 position, uint32 length, bytes32 pod, uint16 slot, uint8 product, address payer, address payee,"
     "uint32 acceptedW, uint32 deliveredW, uint8 status, uint64 paymentUeur, uint64 penaltyUeur, uint64 rewardUeur,"
     "uint64 rewardPenaltyUeur, uint64 pairPaymentUeur, uint64 pairPenaltyUeur, uint64 podRewardUeur,"
-    "uint64 podRewardPenaltyUeur, uint32 nextForPair, uint32 nextForPod, bytes32 salt",
+    "uint64 podRewardPenaltyUeur, uint32 previousForPair, uint32 nextForPair, uint32 previousForPod, uint32 nextForPod,"
+    "uint32 claimPosition, uint8 claimIndex, bytes32 baselineRoot, uint32 baselinePosition, bytes32 readingRoot,"
+    "uint32 readingPosition, bytes32 salt",
 )
 """What an accepted quantity earned and cost; stands at its leaf's position in the outcome by request. `pair...` are
-running sums of the payer and payee, `pod...` of the PoD, this leaf included; `next...` as in the outcome."""
+running sums of the payer and payee, `pod...` of the PoD, this leaf included; `next...` and `previous...` as in the
+outcome. The PoD's reward stands at `claimIndex` of the claim leaf at `claimPosition`. `baseline...`, `reading...`: the
+anchored leaves by which it was judged (root zero: there is none)."""
 
 CLAIM_NUMBER = 11
-CLAIM_TYPES = ["uint8", "uint32", "uint32", "address[]", "uint64[]"]
-"""A claim leaf: kind, position, length, wallets, amounts in µ€ of the token. Up to 100 customers a leaf."""
+CLAIM_TYPES = ["uint8", "uint32", "uint32", "address[]", "int64[]"]
+"""A claim leaf: kind, position, length, wallets, and for each what it earned less what it lost, in µ€ of the token. Up to
+100 PoDs a leaf; one below 0 is carried over."""
 
 KINDS = {
     kind.name: kind
