@@ -16,7 +16,8 @@ interface IParticipantRegistry {
         ANCHORING_ORACLE,
         STORE,
         AUDITOR,
-        OPERATOR
+        OPERATOR,
+        ARBITER
     }
 
     event ParticipantRegistered(address indexed account, uint16 roles, string name);
@@ -31,7 +32,7 @@ interface IParticipantRegistry {
     error ParticipantRegistryNotSuspended(address account);
 
     /// @notice Registers an account or replaces its roles; a suspension stays. Administrators only.
-    /// @param roles mask of role bits, at least one and none beyond OPERATOR
+    /// @param roles mask of role bits, at least one and none beyond ARBITER
     /// @param name what people call the participant
     function register(address account, uint16 roles, string calldata name) external;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {IParticipantRegistry} from "./IParticipantRegistry.sol";
+
 /// @title The market's money: escrow, collateral and bonds
 /// @notice Holds the euro token (6 decimals, so its unit is 10^-6 euro). An account's balance is free, or locked under a
 /// key. Only controllers, the market's own contracts, lock, release and move; owners withdraw what is free.
@@ -10,6 +12,9 @@ interface IVault {
     event Locked(bytes32 indexed key, address indexed account, uint256 amountUeur);
     event Released(bytes32 indexed key, address indexed account, uint256 amountUeur);
     event Moved(bytes32 indexed key, address indexed from, address indexed to, uint256 amountUeur);
+    event Bonded(address indexed account, uint256 amountUeur);
+    event Unbonded(address indexed account, uint256 amountUeur);
+    event Slashed(address indexed from, address indexed to, uint256 amountUeur);
     event ControllersSet(address[] controllers);
 
     error VaultWrongDecimals(address token, uint8 decimals);
@@ -18,7 +23,9 @@ interface IVault {
     error VaultControllersAlreadySet();
     error VaultNoControllers();
     error VaultZeroAccount();
+    error VaultZeroReserve();
     error VaultInsufficientFree(address account, uint256 freeUeur, uint256 neededUeur);
+    error VaultInsufficientBonded(address account, uint256 bondedUeur, uint256 neededUeur);
     error VaultInsufficientLocked(bytes32 key, address account, uint256 lockedUeur, uint256 neededUeur);
 
     /// @notice Names the contracts that may lock, release and move. Once, by an administrator.
@@ -30,21 +37,35 @@ interface IVault {
     /// @notice Takes tokens from the sender into another account's free balance. Credits what arrived.
     function depositFor(address account, uint256 amountUeur) external;
 
+    /// @notice As `deposit`, with the owner's permit (ERC-2612); one that somebody else used first does no harm.
+    function depositWithPermit(uint256 amountUeur, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external;
+
     /// @notice Pays tokens out of the sender's free balance.
     function withdraw(uint256 amountUeur) external;
 
     /// @notice From free to locked under a key. Controllers only.
     function lock(bytes32 key, address account, uint256 amountUeur) external;
 
-    /// @notice From free to locked, as much as is free up to a limit. Controllers only.
-    /// @return lockedUeur what was locked
-    function lockUpTo(bytes32 key, address account, uint256 limitUeur) external returns (uint256 lockedUeur);
-
     /// @notice From locked back to free. Controllers only.
     function release(bytes32 key, address account, uint256 amountUeur) external;
 
     /// @notice From locked of one account to free of another. Controllers only.
     function move(bytes32 key, address from, address to, uint256 amountUeur) external;
+
+    /// @notice From free to bonded, if the account holds the role and isn't suspended. Controllers only.
+    function bond(address account, IParticipantRegistry.Role role, uint256 amountUeur) external;
+
+    /// @notice From bonded back to free. Controllers only.
+    function unbond(address account, uint256 amountUeur) external;
+
+    /// @notice From bonded of one account to free of another. Controllers only.
+    function slash(address from, address to, uint256 amountUeur) external;
+
+    /// @notice What an account has behind results and receipts that it answers for, 10^-6 euro.
+    function bonded(address account) external view returns (uint256);
+
+    /// @notice The account that forfeits and the market's part of lost bonds go to.
+    function reserve() external view returns (address);
 
     /// @notice The token held.
     function euro() external view returns (address);

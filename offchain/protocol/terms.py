@@ -12,23 +12,32 @@ class SessionTerms:
     """A session as `MarketSessions.create` took it. Times in UTC Unix seconds; see IMarketSessions for each."""
 
     session: int
-    marketType: int
-    deliveryStart: int
-    slots: int
-    baselineGate: int
     gateOpening: int
     gateClosure: int
     revealDeadline: int
+    bondPermille: int
+    bondFloorUeur: int
+    pausedBeforeS: int
     documentsDeadline: int
     marketOutcomeDeadline: int
     validatedOutcomeDeadline: int
+    takeoverS: int
+    outcomeBondPermille: int
+    slots: int
+    marketType: int
+    method: int
+    receipts: int
+    baselineGate: int
+    deliveryStart: int
     settlementDeadline: int
     challengeWindowS: int
-    penaltyUeurPerKw: int
-    tolerancePermille: int
-    bondPermille: int
-    bondFloorUeur: int
     outcomeBondUeur: int
+    tolerancePermille: int
+    clearingOracle: str
+    penaltyUeurPerKw: int
+    demandWindowS: int
+    gridOracle: str
+    settlementOracle: str
 
     @property
     def delivery_end_s(self) -> int:
@@ -47,6 +56,9 @@ class SessionTerms:
 
 SLOT_S = 900
 """Seconds of a slot: a quarter of an hour."""
+
+ANYBODY = "0x" + "00" * 20
+"""In place of a named oracle: whoever holds the role."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +86,22 @@ class PodFacts:
 
 @dataclass(frozen=True)
 class Reveal:
-    """A revealed commitment: whose, on which side, and how far collateral or escrow covers it (µ€)."""
+    """A document of the book: its number there, whose, on which side, the book's position of its first leaf, and how far
+    collateral or escrow covers it (µ€)."""
 
     commitment: int
     player: str
     side: Side
     leaf_count: int
+    first_position: int
     cap_ueur: int
     coverage_ueur: int
 
 
 def request_owner(reveals: Sequence[Reveal], position: int) -> Reveal:
-    """The reveal whose document holds the request leaf at a position of the book.
-
-    Positions count over the request documents in order of their commitments. Raises InvalidInput beyond the last.
-    """
-    first = 0
-    for reveal in sorted(reveals, key=lambda entry: entry.commitment):
-        if reveal.side is Side.OFFER:
-            continue
-        if first <= position < first + reveal.leaf_count:
+    """The document that holds the request leaf at a position of the book. Raises InvalidInput beyond the last."""
+    for reveal in reveals:
+        first = reveal.first_position
+        if reveal.side is not Side.OFFER and first <= position < first + reveal.leaf_count:
             return reveal
-        first += reveal.leaf_count
-    raise InvalidInput(
-        "requestPosition", position, f"must be below {first}: the book has no more request leaves"
-    )
+    raise InvalidInput("requestPosition", position, "the book has no request leaf there")

@@ -101,7 +101,7 @@ class Commitment(_Signed):
     """A player's sealed commitment (ICommitmentBook), under the domain of CommitmentBook."""
 
     MEMBERS = (
-        "uint64 session,address player,uint8 side,bytes32 sealedHash,uint64 capUeur,uint64 nonce,"
+        "uint64 session,address player,uint8 side,bytes32 sealedHash,uint64 capUeur,bytes32 replaces,uint64 nonce,"
         "uint48 deadline"
     )
 
@@ -110,8 +110,44 @@ class Commitment(_Signed):
     side: int
     sealedHash: bytes
     capUeur: int
+    replaces: bytes
     nonce: int
     deadline: int
+
+
+@dataclass(frozen=True)
+class Retraction(_Signed):
+    """A player takes a commitment back (ICommitmentBook), under the domain of CommitmentBook."""
+
+    MEMBERS = "uint64 session,address player,bytes32 sealedHash,uint64 nonce,uint48 deadline"
+
+    session: int
+    player: str
+    sealedHash: bytes
+    nonce: int
+    deadline: int
+
+
+@dataclass(frozen=True)
+class Opening(_Posted):
+    """What a sealed hash hides (ICommitmentBook); its hash is the sealed hash."""
+
+    MEMBERS = (
+        "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
+    )
+
+    session: int
+    player: str
+    root: bytes
+    salt: bytes
+    leafCount: int
+    cidDigest: bytes
+    cidCodec: int
+
+    @property
+    def cid(self) -> Cid:
+        """Where the document's bytes are."""
+        return Cid(self.cidCodec, self.cidDigest)
 
 
 @dataclass(frozen=True)
