@@ -156,6 +156,28 @@ abstract contract CommitmentBook is ICommitmentBook, MarketSessions, Vault, EIP7
     }
 
     /// @inheritdoc ICommitmentBook
+    function resultTerms(uint64 session) external view returns (ResultTerms memory found) {
+        SessionTerms storage known = _known(session);
+        found.time = _marketTime(known);
+        found.seed = ~_invertedSeeds[session];
+        found.escrowUeur = _tallies[session].escrowUeur;
+        found.outcomeBondUeur = known.outcomeBondUeur;
+        found.outcomeBondPermille = known.outcomeBondPermille;
+        found.receipts = known.receipts;
+        found.takeoverS = known.takeoverS;
+        found.challengeWindowS = known.challengeWindowS;
+        found.gateOpening = known.gateOpening;
+        found.documentsDeadline = known.documentsDeadline;
+        found.marketOutcomeDeadline = known.marketOutcomeDeadline;
+        found.validatedOutcomeDeadline = known.validatedOutcomeDeadline;
+        found.deliveryStart = known.deliveryStart;
+        found.settlementDeadline = known.settlementDeadline;
+        found.clearingOracle = known.clearingOracle;
+        found.gridOracle = known.gridOracle;
+        found.settlementOracle = known.settlementOracle;
+    }
+
+    /// @inheritdoc ICommitmentBook
     function seed(uint64 session) external view returns (bytes32) {
         return _tallies[session].opened ? ~_invertedSeeds[session] : bytes32(0);
     }

@@ -1,99 +1,224 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IAvailability} from "../interfaces/IAvailability.sol";
 import {ICommitmentBook} from "../interfaces/ICommitmentBook.sol";
 import {IDataNotary} from "../interfaces/IDataNotary.sol";
-import {IMarketSessions} from "../interfaces/IMarketSessions.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IParticipantRegistry} from "../interfaces/IParticipantRegistry.sol";
-import {IVault} from "../interfaces/IVault.sol";
 import {Cids} from "./libraries/Cids.sol";
 import {NoticeKinds} from "./libraries/NoticeKinds.sol";
-import {VaultKeys} from "./libraries/VaultKeys.sol";
 
-/// @title The outcomes of each session
-contract OutcomeBoard is IOutcomeBoard {
-    IParticipantRegistry public immutable participants;
-    IMarketSessions public immutable sessions;
-    IVault public immutable vault;
-    ICommitmentBook public immutable book;
+/// @title The results of each session
+contract OutcomeBoard is IOutcomeBoard, AccessManaged {
+    /// @dev Open demands hold finality and bond, arbiter cases the bond only.
+    struct Holds {
+        uint32 ofFinality;
+        uint32 ofBond;
+    }
+
+    /// @dev So that the ledger's `finalise` stays below 16 million gas.
+    uint256 private constant MOST_PAIRS = 200;
+    uint256 private constant COMPENSATION_PERCENT = 80;
+
+    IMarket public immutable market;
     IDataNotary public immutable notary;
+    IAvailability public immutable availability;
 
     mapping(uint64 session => mapping(Stage stage => Posting)) private _postings;
+    mapping(uint64 session => mapping(Stage stage => Holds)) private _holds;
+    mapping(address account => bool) public isChallenger;
+    bool private _challengersSet;
 
-    constructor(
-        IParticipantRegistry participants_,
-        IMarketSessions sessions_,
-        IVault vault_,
-        ICommitmentBook book_,
-        IDataNotary notary_
-    ) {
-        participants = participants_;
-        sessions = sessions_;
-        vault = vault_;
-        book = book_;
+    modifier onlyChallenger() {
+        if (!isChallenger[msg.sender]) revert OutcomeBoardNotAChallenger(msg.sender);
+        _;
+    }
+
+    constructor(address manager, IMarket market_, IDataNotary notary_, IAvailability availability_)
+        AccessManaged(manager)
+    {
+        market = market_;
         notary = notary_;
+        availability = availability_;
     }
 
     /// @inheritdoc IOutcomeBoard
-    function postMarketOutcome(Outcome calldata outcome) external {
-        uint64 session = outcome.session;
-        participants.requireRole(msg.sender, IParticipantRegistry.Role.CLEARING_ORACLE);
-        IMarketSessions.SessionTerms memory terms = sessions.terms(session);
-        if (block.timestamp < terms.documentsDeadline) {
-            revert OutcomeBoardTooEarly(session, terms.documentsDeadline, block.timestamp);
+    function setChallengers(address[] calldata challengers) external restricted {
+        // INVARIANT: who may strike is known before the first result and never changes.
+        if (_challengersSet) revert OutcomeBoardChallengersAlreadySet();
+        _challengersSet = true;
+        for (uint256 i = 0; i < challengers.length; ++i) {
+            isChallenger[challengers[i]] = true;
         }
-        _requireBefore(session, terms.marketOutcomeDeadline);
+        emit ChallengersSet(challengers);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function postMarketOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external {
+        uint64 session = outcome.session;
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        if (terms.time < terms.documentsDeadline) {
+            revert OutcomeBoardTooEarly(session, terms.documentsDeadline, terms.time);
+        }
+        bool again = _postings[session][Stage.MARKET].poster != address(0);
+        _requireTurn(
+            session, terms, terms.clearingOracle, again ? terms.validatedOutcomeDeadline : terms.marketOutcomeDeadline
+        );
         // INVARIANT: ties were broken by the seed of all reveals.
-        _requireBasis(session, book.seed(session), outcome.basis);
-        Cids.requireKnown(outcome.cidCodec);
+        _requireBasis(session, terms.seed, outcome.basis);
+        _requireHeld(outcome, receipts);
         bytes32 hash = keccak256(abi.encode(outcome));
-        _post(session, Stage.MARKET, hash, terms.outcomeBondUeur);
+        _post(session, Stage.MARKET, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
         emit MarketOutcomePosted(session, msg.sender, hash, outcome);
     }
 
     /// @inheritdoc IOutcomeBoard
-    function postTechnicalOutcome(TechnicalOutcome calldata outcome) external {
+    function postTechnicalOutcome(TechnicalOutcome calldata outcome, IAvailability.StoreReceipts calldata receipts)
+        external
+    {
         uint64 session = outcome.session;
-        participants.requireRole(msg.sender, IParticipantRegistry.Role.GRID_ORACLE);
-        IMarketSessions.SessionTerms memory terms = sessions.terms(session);
-        _requireBefore(session, terms.validatedOutcomeDeadline);
-        _requireBasis(session, _posted(session, Stage.MARKET).hash, outcome.marketOutcomeHash);
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        _requireTurn(session, terms, terms.gridOracle, terms.validatedOutcomeDeadline);
+        _requireBasis(session, _standing(session, Stage.MARKET).hash, outcome.marketOutcomeHash);
         // INVARIANT: refusals rest on a grid model that its author fixed before anyone committed an offer.
         uint48 at = notary.notarisedAt(NoticeKinds.GRID_MODEL, session, msg.sender, outcome.gridModel);
         if (at == 0 || at >= terms.gateOpening) {
             revert OutcomeBoardGridModelNotNotarised(session, msg.sender, outcome.gridModel, at);
         }
         Cids.requireKnown(outcome.cidCodec);
+        availability.requireReceipts(
+            session,
+            keccak256(abi.encode(outcome.refusalRoot, outcome.refusalLength)),
+            outcome.cidDigest,
+            outcome.cidCodec,
+            receipts
+        );
         bytes32 hash = keccak256(abi.encode(outcome));
-        _post(session, Stage.TECHNICAL, hash, terms.outcomeBondUeur);
+        _post(session, Stage.TECHNICAL, hash, terms, IParticipantRegistry.Role.GRID_ORACLE);
         emit TechnicalOutcomePosted(session, msg.sender, hash, outcome);
     }
 
     /// @inheritdoc IOutcomeBoard
-    function postValidatedOutcome(Outcome calldata outcome) external {
+    function postValidatedOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external {
         uint64 session = outcome.session;
-        participants.requireRole(msg.sender, IParticipantRegistry.Role.CLEARING_ORACLE);
-        IMarketSessions.SessionTerms memory terms = sessions.terms(session);
-        _requireBefore(session, terms.validatedOutcomeDeadline);
-        _requireBasis(session, _posted(session, Stage.TECHNICAL).hash, outcome.basis);
-        Cids.requireKnown(outcome.cidCodec);
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        _requireTurn(session, terms, terms.clearingOracle, terms.validatedOutcomeDeadline);
+        // INVARIANT: set points leave 15 minutes before delivery in real time, however long the market was paused.
+        if (block.timestamp + 900 > terms.deliveryStart) {
+            revert OutcomeBoardTooLate(session, terms.deliveryStart - 900, block.timestamp);
+        }
+        _requireBasis(session, _standing(session, Stage.TECHNICAL).hash, outcome.basis);
+        _requireHeld(outcome, receipts);
         bytes32 hash = keccak256(abi.encode(outcome));
-        _post(session, Stage.VALIDATED, hash, terms.outcomeBondUeur);
+        _post(session, Stage.VALIDATED, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
         emit ValidatedOutcomePosted(session, msg.sender, hash, outcome);
     }
 
     /// @inheritdoc IOutcomeBoard
-    function releaseBond(uint64 session, Stage stage) external {
-        Posting storage posted = _posted(session, stage);
-        if (posted.bondReleased) revert OutcomeBoardBondAlreadyReleased(session, stage);
-        IMarketSessions.SessionTerms memory terms = sessions.terms(session);
-        // INVARIANT: a bond stays as long as its outcome can be challenged.
-        uint48 end = posted.postedAt + terms.challengeWindowS;
+    function postSettlement(
+        Settlement calldata settlement,
+        Pair[] calldata pairs,
+        IAvailability.StoreReceipts calldata receipts
+    ) external {
+        uint64 session = settlement.session;
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        uint48 end = market.deliveryEnd(session);
         if (block.timestamp < end) revert OutcomeBoardTooEarly(session, end, block.timestamp);
-        posted.bondReleased = true;
-        vault.release(VaultKeys.outcome(session, uint8(stage)), posted.poster, terms.outcomeBondUeur);
-        emit OutcomeBondReleased(session, stage, posted.poster, terms.outcomeBondUeur);
+        _requireTurn(session, terms, terms.settlementOracle, _settlementDeadline(session, terms));
+        // INVARIANT: a settlement follows a validated outcome, and this one.
+        _requireBasis(session, _standing(session, Stage.VALIDATED).hash, settlement.validatedOutcomeHash);
+        Cids.requireKnown(settlement.cidCodec);
+        _requirePairs(session, pairs);
+        availability.requireReceipts(
+            session,
+            keccak256(
+                abi.encode(
+                    settlement.settlementRoot,
+                    settlement.settlementLength,
+                    settlement.claimRoot,
+                    settlement.claimLength
+                )
+            ),
+            settlement.cidDigest,
+            settlement.cidCodec,
+            receipts
+        );
+        bytes32 hash = keccak256(abi.encode(settlement, pairs));
+        _post(session, Stage.SETTLEMENT, hash, terms, IParticipantRegistry.Role.SETTLEMENT_ORACLE);
+        emit SettlementPosted(session, msg.sender, hash, settlement, pairs);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function releaseBond(uint64 session, Stage stage) external {
+        Posting storage posted = _standing(session, stage);
+        uint48 bond = posted.bondUeur;
+        if (bond == 0) revert OutcomeBoardBondGone(session, stage);
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        // INVARIANT: a bond stays as long as its result can be challenged.
+        uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
+        if (terms.time < end) revert OutcomeBoardTooEarly(session, end, terms.time);
+        Holds memory held = _holds[session][stage];
+        if (held.ofBond != 0 || held.ofFinality != 0) revert OutcomeBoardHeld(session, stage);
+        posted.bondUeur = 0;
+        emit BondReleased(session, stage, posted.poster, bond);
+        market.unbond(posted.poster, bond);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function strike(
+        uint64 session,
+        Stage stage,
+        bytes32 fault,
+        address challenger,
+        address wronged,
+        uint64 lossUeur
+    ) external onlyChallenger {
+        Posting memory posted = _standing(session, stage);
+        // INVARIANT: a bond is lost once.
+        if (posted.bondUeur == 0) revert OutcomeBoardBondGone(session, stage);
+        _remove(session, stage, posted);
+        uint64 most = uint64(posted.bondUeur * COMPENSATION_PERCENT / 100);
+        uint64 compensation = wronged == address(0) ? 0 : (lossUeur < most ? lossUeur : most);
+        uint64 prize = (posted.bondUeur - compensation) / 2;
+        emit ResultStruck(
+            session, stage, posted.hash, posted.poster, challenger, fault, wronged, compensation, prize
+        );
+        if (compensation != 0) market.slash(posted.poster, wronged, compensation);
+        market.slash(posted.poster, challenger, prize);
+        // INVARIANT: catching oneself costs: what is left goes to nobody who had a part in it.
+        market.slash(posted.poster, market.reserve(), posted.bondUeur - compensation - prize);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function hold(uint64 session, Stage stage, bool finality) external onlyChallenger {
+        Holds storage held = _holds[session][stage];
+        if (finality) ++held.ofFinality;
+        else ++held.ofBond;
+        emit ResultHeld(session, stage, finality, true);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function unhold(uint64 session, Stage stage, bool finality) external onlyChallenger {
+        Holds storage held = _holds[session][stage];
+        if ((finality ? held.ofFinality : held.ofBond) == 0) revert OutcomeBoardNotHeld(session, stage);
+        if (finality) --held.ofFinality;
+        else --held.ofBond;
+        emit ResultHeld(session, stage, finality, false);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function requireChallengeable(uint64 session, Stage stage, bytes32 hash) external view {
+        Posting memory posted = _postings[session][stage];
+        if (posted.hash == 0 || posted.hash != hash || posted.bondUeur == 0) {
+            revert OutcomeBoardNotChallengeable(session, stage, posted.hash, hash);
+        }
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
+        if (terms.time >= end) revert OutcomeBoardTooLate(session, end, terms.time);
     }
 
     /// @inheritdoc IOutcomeBoard
@@ -107,32 +232,132 @@ contract OutcomeBoard is IOutcomeBoard {
     }
 
     /// @inheritdoc IOutcomeBoard
-    function isFinal(uint64 session) external view returns (bool) {
-        uint48 at = _postings[session][Stage.VALIDATED].postedAt;
-        return at != 0 && block.timestamp >= uint256(at) + sessions.terms(session).challengeWindowS;
+    function isFinal(uint64 session, Stage stage) external view returns (bool) {
+        Posting memory posted = _postings[session][stage];
+        if (posted.hash == 0 || _holds[session][stage].ofFinality != 0) return false;
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        return terms.time >= uint256(posted.postedAt) + terms.challengeWindowS;
     }
 
     /// @inheritdoc IOutcomeBoard
     function isEnded(uint64 session) external view returns (bool) {
-        return _postings[session][Stage.VALIDATED].postedAt == 0
-            && block.timestamp >= sessions.terms(session).validatedOutcomeDeadline;
+        if (_postings[session][Stage.VALIDATED].hash != 0) return false;
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        return terms.time >= terms.validatedOutcomeDeadline || block.timestamp + 900 > terms.deliveryStart;
     }
 
-    function _post(uint64 session, Stage stage, bytes32 hash, uint64 bond) private {
-        // INVARIANT: what was posted is never replaced.
-        if (_postings[session][stage].postedAt != 0) revert OutcomeBoardAlreadyPosted(session, stage);
-        _postings[session][stage] =
-            Posting({hash: hash, poster: msg.sender, postedAt: uint48(block.timestamp), bondReleased: false});
-        vault.lock(VaultKeys.outcome(session, uint8(stage)), msg.sender, bond);
+    /// @inheritdoc IOutcomeBoard
+    function isUnsettled(uint64 session) external view returns (bool) {
+        if (_postings[session][Stage.SETTLEMENT].hash != 0) return false;
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        return terms.time >= _settlementDeadline(session, terms);
     }
 
-    function _posted(uint64 session, Stage stage) private view returns (Posting storage posted) {
+    function _post(
+        uint64 session,
+        Stage stage,
+        bytes32 hash,
+        ICommitmentBook.ResultTerms memory terms,
+        IParticipantRegistry.Role role
+    ) private {
+        Posting storage posted = _postings[session][stage];
+        // INVARIANT: what stands is never replaced.
+        if (posted.hash != 0) revert OutcomeBoardAlreadyPosted(session, stage);
+        // INVARIANT: who was proven false doesn't get a second try.
+        if (posted.poster == msg.sender) revert OutcomeBoardStruckBefore(session, stage, msg.sender);
+        uint256 share = (uint256(terms.escrowUeur) * terms.outcomeBondPermille + 999) / 1000;
+        uint256 bond = share > terms.outcomeBondUeur ? share : terms.outcomeBondUeur;
+        _postings[session][stage] = Posting({
+            hash: hash,
+            poster: msg.sender,
+            postedAt: uint48(terms.time),
+            bondUeur: SafeCast.toUint48(bond)
+        });
+        market.bond(msg.sender, role, bond);
+    }
+
+    /// @dev Removes a struck posting, and all that rests on it, unless the session is operative: then only its bond goes.
+    function _remove(uint64 session, Stage stage, Posting memory posted) private {
+        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        bool operative = stage != Stage.SETTLEMENT && terms.time >= terms.validatedOutcomeDeadline;
+        _postings[session][stage] = Posting({
+            hash: operative ? posted.hash : bytes32(0),
+            poster: posted.poster,
+            postedAt: operative ? posted.postedAt : uint48(terms.time),
+            bondUeur: 0
+        });
+        if (operative || stage == Stage.SETTLEMENT) return;
+        for (uint8 later = uint8(stage) + 1; later <= uint8(Stage.VALIDATED); ++later) {
+            Posting memory resting = _postings[session][Stage(later)];
+            if (resting.hash == 0) continue;
+            delete _postings[session][Stage(later)];
+            emit ResultRemoved(session, Stage(later), resting.hash);
+            if (resting.bondUeur != 0) market.unbond(resting.poster, resting.bondUeur);
+        }
+    }
+
+    function _standing(uint64 session, Stage stage) private view returns (Posting storage posted) {
         posted = _postings[session][stage];
-        if (posted.postedAt == 0) revert OutcomeBoardNotPosted(session, stage);
+        if (posted.hash == 0) revert OutcomeBoardNotPosted(session, stage);
     }
 
-    function _requireBefore(uint64 session, uint48 deadline) private view {
-        if (block.timestamp >= deadline) revert OutcomeBoardTooLate(session, deadline, block.timestamp);
+    /// @dev Where a settlement was struck another one has a challenge window from then on at least.
+    function _settlementDeadline(uint64 session, ICommitmentBook.ResultTerms memory terms)
+        private
+        view
+        returns (uint256 deadline)
+    {
+        Posting storage struck = _postings[session][Stage.SETTLEMENT];
+        deadline = terms.settlementDeadline;
+        if (struck.poster != address(0) && struck.hash == 0) {
+            uint256 reopened = uint256(struck.postedAt) + terms.challengeWindowS;
+            if (reopened > deadline) deadline = reopened;
+        }
+    }
+
+    function _requireTurn(
+        uint64 session,
+        ICommitmentBook.ResultTerms memory terms,
+        address named,
+        uint256 deadline
+    ) private view {
+        market.requireNotPaused();
+        if (terms.time >= deadline) revert OutcomeBoardTooLate(session, deadline, terms.time);
+        // INVARIANT: a silent oracle holds nobody up: towards the end another one's turn comes.
+        if (named != address(0) && named != msg.sender && terms.time + terms.takeoverS < deadline) {
+            revert OutcomeBoardNotYourTurn(session, named, deadline - terms.takeoverS);
+        }
+    }
+
+    function _requireHeld(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) private view {
+        Cids.requireKnown(outcome.cidCodec);
+        bytes32 content = keccak256(
+            abi.encode(
+                outcome.byOfferRoot,
+                outcome.byOfferLength,
+                outcome.byRequestRoot,
+                outcome.byRequestLength,
+                outcome.reserveRoot,
+                outcome.reserveLength
+            )
+        );
+        availability.requireReceipts(outcome.session, content, outcome.cidDigest, outcome.cidCodec, receipts);
+    }
+
+    /// @dev By role and not by activity: who was suspended meanwhile is still paid.
+    function _requirePairs(uint64 session, Pair[] calldata pairs) private view {
+        if (pairs.length > MOST_PAIRS) revert OutcomeBoardTooManyPairs(pairs.length, MOST_PAIRS);
+        for (uint256 i = 0; i < pairs.length; ++i) {
+            // INVARIANT: money goes between operators and aggregators only.
+            address payer = pairs[i].payer;
+            if (
+                !market.hasRole(payer, IParticipantRegistry.Role.DSO)
+                    && !market.hasRole(payer, IParticipantRegistry.Role.TSO)
+            ) revert OutcomeBoardNotAPayer(session, payer);
+            if (!market.hasRole(pairs[i].payee, IParticipantRegistry.Role.AGGREGATOR)) {
+                revert OutcomeBoardNotAPayee(session, pairs[i].payee);
+            }
+        }
     }
 
     function _requireBasis(uint64 session, bytes32 expected, bytes32 given) private pure {

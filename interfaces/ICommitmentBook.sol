@@ -100,6 +100,30 @@ interface ICommitmentBook {
         uint64 escrowUeur;
     }
 
+    /// @notice What who posts or challenges a result needs of its session, in one call. Terms as in IMarketSessions.
+    /// @param time market time now
+    /// @param seed of the session
+    /// @param escrowUeur as in the tally
+    struct ResultTerms {
+        uint256 time;
+        bytes32 seed;
+        uint64 escrowUeur;
+        uint64 outcomeBondUeur;
+        uint16 outcomeBondPermille;
+        uint8 receipts;
+        uint32 takeoverS;
+        uint32 challengeWindowS;
+        uint48 gateOpening;
+        uint48 documentsDeadline;
+        uint48 marketOutcomeDeadline;
+        uint48 validatedOutcomeDeadline;
+        uint48 deliveryStart;
+        uint48 settlementDeadline;
+        address clearingOracle;
+        address gridOracle;
+        address settlementOracle;
+    }
+
     event Committed(
         uint64 indexed session,
         address indexed player,
@@ -182,6 +206,9 @@ interface ICommitmentBook {
 
     /// @notice A session's book in numbers.
     function tally(uint64 session) external view returns (Tally memory);
+
+    /// @notice What who posts or challenges a result needs of its session; reverts for an unknown one.
+    function resultTerms(uint64 session) external view returns (ResultTerms memory);
 
     /// @notice XOR of the shares of all reveals of a session.
     function seed(uint64 session) external view returns (bytes32);

@@ -96,6 +96,7 @@ interface IMarketSessions {
     error MarketSessionsNotGiven(string field, uint256 value);
     error MarketSessionsUnknownMethod(uint8 method);
     error MarketSessionsNoReceipts();
+    error MarketSessionsNoOutcomeBond();
     error MarketSessionsWrongDemandWindow(uint32 demandWindowS, uint32 challengeWindowS);
     error MarketSessionsPaused(uint48 since);
     error MarketSessionsNotPaused();

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-/// @title The outcomes of each session
-/// @notice Market outcome, technical outcome, validated outcome: each posted once by its oracle, with a bond, and final when
-/// its challenge window is over. The board keeps keccak256(abi.encode(outcome)); the event has all of it.
+import {IAvailability} from "./IAvailability.sol";
+
+/// @title The results of each session
+/// @notice Market outcome, technical outcome, validated outcome and settlement: each posted by its oracle, with a bond and the
+/// receipts of stores that hold its document, and final when its challenge window is over. The board keeps the hash; the
+/// event has all of it. A result that a challenge proves false is struck: its bond makes good the wronged and pays who
+/// proved it, and while there is time another oracle may post.
+/// Times are market times (see IMarketSessions.marketTime), but for the 900 s before delivery and the end of delivery.
 interface IOutcomeBoard {
     enum Stage {
         MARKET,
         TECHNICAL,
-        VALIDATED
+        VALIDATED,
+        SETTLEMENT
     }
 
     /// @notice A market or validated outcome: the roots and lengths of its lists, its document's CID and its totals.
@@ -45,12 +51,40 @@ interface IOutcomeBoard {
         uint64 refusedWSlots;
     }
 
-    /// @notice What the board keeps of an outcome; all zero if none was posted.
+    /// @notice A session's settlement: roots and lengths of its lists, its document's CID and its total.
+    /// @param validatedOutcomeHash hash of the outcome that is settled
+    /// @param claimRoot tree of the claim leaves, up to 100 PoDs each
+    /// @param rewardsUeur sum of all net rewards above 0, token units (10^-6)
+    struct Settlement {
+        uint64 session;
+        bytes32 validatedOutcomeHash;
+        bytes32 settlementRoot;
+        uint32 settlementLength;
+        bytes32 claimRoot;
+        uint32 claimLength;
+        bytes32 cidDigest;
+        uint8 cidCodec;
+        uint64 rewardsUeur;
+    }
+
+    /// @notice What an operator owes an aggregator for a session and the aggregator owes back as a penalty, 10^-6 euro.
+    struct Pair {
+        address payer;
+        address payee;
+        uint64 paymentUeur;
+        uint64 penaltyUeur;
+    }
+
+    /// @notice What the board keeps of a result. Two slots.
+    /// @param hash keccak256 of the ABI encoding of the outcome, or of settlement and pairs; 0 if none stands
+    /// @param poster who posted it; with hash 0, whose was struck
+    /// @param postedAt market time; with hash 0, of the strike
+    /// @param bondUeur 0 once given back or lost, 10^-6 euro
     struct Posting {
         bytes32 hash;
         address poster;
         uint48 postedAt;
-        bool bondReleased;
+        uint48 bondUeur;
     }
 
     event MarketOutcomePosted(uint64 indexed session, address indexed poster, bytes32 indexed hash, Outcome outcome);
@@ -58,37 +92,103 @@ interface IOutcomeBoard {
         uint64 indexed session, address indexed poster, bytes32 indexed hash, TechnicalOutcome outcome
     );
     event ValidatedOutcomePosted(uint64 indexed session, address indexed poster, bytes32 indexed hash, Outcome outcome);
-    event OutcomeBondReleased(uint64 indexed session, Stage indexed stage, address indexed poster, uint64 bondUeur);
+    event SettlementPosted(
+        uint64 indexed session, address indexed poster, bytes32 indexed hash, Settlement settlement, Pair[] pairs
+    );
+    event ResultStruck(
+        uint64 indexed session,
+        Stage indexed stage,
+        bytes32 indexed hash,
+        address poster,
+        address challenger,
+        bytes32 fault,
+        address wronged,
+        uint64 compensationUeur,
+        uint64 prizeUeur
+    );
+    event ResultRemoved(uint64 indexed session, Stage indexed stage, bytes32 indexed hash);
+    event BondReleased(uint64 indexed session, Stage indexed stage, address indexed poster, uint64 bondUeur);
+    event ResultHeld(uint64 indexed session, Stage indexed stage, bool finality, bool held);
+    event ChallengersSet(address[] challengers);
 
     error OutcomeBoardAlreadyPosted(uint64 session, Stage stage);
     error OutcomeBoardNotPosted(uint64 session, Stage stage);
-    error OutcomeBoardTooEarly(uint64 session, uint48 from, uint256 time);
-    error OutcomeBoardTooLate(uint64 session, uint48 deadline, uint256 time);
+    error OutcomeBoardTooEarly(uint64 session, uint256 from, uint256 time);
+    error OutcomeBoardTooLate(uint64 session, uint256 deadline, uint256 time);
+    error OutcomeBoardNotYourTurn(uint64 session, address named, uint256 until);
+    error OutcomeBoardStruckBefore(uint64 session, Stage stage, address poster);
     error OutcomeBoardWrongBasis(uint64 session, bytes32 expected, bytes32 given);
     error OutcomeBoardGridModelNotNotarised(uint64 session, address author, bytes32 gridModel, uint48 notarisedAt);
-    error OutcomeBoardBondAlreadyReleased(uint64 session, Stage stage);
+    error OutcomeBoardBondGone(uint64 session, Stage stage);
+    error OutcomeBoardHeld(uint64 session, Stage stage);
+    error OutcomeBoardNotHeld(uint64 session, Stage stage);
+    error OutcomeBoardNotChallengeable(uint64 session, Stage stage, bytes32 standing, bytes32 given);
+    error OutcomeBoardNotAChallenger(address sender);
+    error OutcomeBoardChallengersAlreadySet();
+    error OutcomeBoardTooManyPairs(uint256 pairs, uint256 most);
+    error OutcomeBoardNotAPayer(uint64 session, address account);
+    error OutcomeBoardNotAPayee(uint64 session, address account);
 
-    /// @notice Posts what clearing gave, from the documents deadline until the market outcome deadline. By a CLEARING_ORACLE.
-    function postMarketOutcome(Outcome calldata outcome) external;
+    /// @notice Names the contracts that decide challenges. Once, by an administrator.
+    function setChallengers(address[] calldata challengers) external;
 
-    /// @notice Posts what the grid refuses of it, before the validated outcome deadline. By a GRID_ORACLE.
-    function postTechnicalOutcome(TechnicalOutcome calldata outcome) external;
+    /// @notice Posts what clearing gave, from the documents deadline until the market outcome deadline, or, where one was
+    /// struck, the validated outcome's. By a CLEARING_ORACLE whose turn it is.
+    function postMarketOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external;
 
-    /// @notice Posts what remains, before the validated outcome deadline. By a CLEARING_ORACLE.
-    function postValidatedOutcome(Outcome calldata outcome) external;
+    /// @notice Posts what the grid refuses of it, before the validated outcome deadline. By a GRID_ORACLE whose turn it is.
+    function postTechnicalOutcome(TechnicalOutcome calldata outcome, IAvailability.StoreReceipts calldata receipts)
+        external;
 
-    /// @notice Gives a poster its bond back when the challenge window is over. By anyone.
+    /// @notice Posts what remains, before the validated outcome deadline. By a CLEARING_ORACLE whose turn it is.
+    function postValidatedOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external;
+
+    /// @notice Posts the settlement of the validated outcome, from the end of delivery until the settlement deadline, or,
+    /// where one was struck, a challenge window after that. By a SETTLEMENT_ORACLE whose turn it is.
+    /// @param pairs payers are DSOs or TSOs, payees aggregators; at most 200
+    function postSettlement(
+        Settlement calldata settlement,
+        Pair[] calldata pairs,
+        IAvailability.StoreReceipts calldata receipts
+    ) external;
+
+    /// @notice Gives a poster its bond back when the challenge window is over and nothing holds it. By anyone.
     function releaseBond(uint64 session, Stage stage) external;
+
+    /// @notice Takes the bond of a result that a challenge has proven false: `wronged` gets its loss, up to 80 % of the bond,
+    /// the challenger half of the rest, the reserve what remains. A settlement, or an outcome of a session that isn't
+    /// operative yet, is removed with all that rests on it. Once operative (a validated outcome stands at its deadline) an
+    /// outcome stays: who follows it is paid as it says. Challengers only.
+    function strike(
+        uint64 session,
+        Stage stage,
+        bytes32 fault,
+        address challenger,
+        address wronged,
+        uint64 lossUeur
+    ) external;
+
+    /// @notice Keeps a result's bond, and with `finality` the result from being final, until `unhold`. Challengers only.
+    function hold(uint64 session, Stage stage, bool finality) external;
+
+    /// @notice Ends one `hold`. Challengers only.
+    function unhold(uint64 session, Stage stage, bool finality) external;
+
+    /// @notice Reverts unless this is what stands posted, its bond is there, and its challenge window is open.
+    function requireChallengeable(uint64 session, Stage stage, bytes32 hash) external view;
 
     /// @notice What was posted at a stage; all zero if nothing.
     function posting(uint64 session, Stage stage) external view returns (Posting memory);
 
-    /// @notice Hash of what was posted at a stage, zero if nothing.
+    /// @notice Hash of what stands posted at a stage, zero if nothing.
     function outcomeHash(uint64 session, Stage stage) external view returns (bytes32);
 
-    /// @notice Whether a validated outcome was posted and its challenge window is over.
-    function isFinal(uint64 session) external view returns (bool);
+    /// @notice Whether a result stands, its challenge window is over, and no demand for its leaves is open.
+    function isFinal(uint64 session, Stage stage) external view returns (bool);
 
     /// @notice Whether the session ended empty: no validated outcome by its deadline. Nobody needs to say so.
     function isEnded(uint64 session) external view returns (bool);
+
+    /// @notice Whether no settlement stands and none can be posted any more.
+    function isUnsettled(uint64 session) external view returns (bool);
 }
