@@ -12,20 +12,17 @@ import {Leaves} from "./libraries/Leaves.sol";
 
 /// @title Anchored batches of meter readings
 contract ReadingAnchor is IReadingAnchor, EIP712 {
-    /// @dev One slot.
-    struct Batch {
-        uint48 at;
-        uint32 length;
-    }
-
     bytes32 private constant READING_TYPEHASH = keccak256(
         "Reading(bytes32 pod,uint64 startTime,uint32 periodS,uint32 absorbedActiveWh,uint32 injectedActiveWh,uint32 absorbedInductiveVarh,uint32 injectedInductiveVarh,uint32 absorbedCapacitiveVarh,uint32 injectedCapacitiveVarh,uint64 sequence)"
     );
+    uint256 private constant MAY_ANCHOR = (1 << uint8(IParticipantRegistry.Role.ANCHORING_ORACLE))
+        | (1 << uint8(IParticipantRegistry.Role.AGGREGATOR));
 
     IParticipantRegistry public immutable participants;
     IPodRegistry public immutable pods;
 
-    mapping(bytes32 root => Batch) private _batches;
+    /// @inheritdoc IReadingAnchor
+    mapping(bytes32 root => uint48) public anchoredAt;
 
     constructor(IParticipantRegistry participants_, IPodRegistry pods_) EIP712("flexledger ReadingAnchor", "1") {
         participants = participants_;
@@ -34,25 +31,31 @@ contract ReadingAnchor is IReadingAnchor, EIP712 {
 
     /// @inheritdoc IReadingAnchor
     function anchor(bytes32 root, uint32 length, bytes32 cidDigest, uint8 cidCodec) external {
-        participants.requireRole(msg.sender, IParticipantRegistry.Role.ANCHORING_ORACLE);
+        (uint16 roles, bool suspended) = participants.participant(msg.sender);
+        if (suspended || roles & MAY_ANCHOR == 0) revert ReadingAnchorNotAllowed(msg.sender);
         if (root == 0 || length == 0) revert ReadingAnchorEmptyBatch(root, length);
-        // INVARIANT: a batch's time is its first.
-        uint48 known = _batches[root].at;
-        if (known != 0) revert ReadingAnchorKnownRoot(root, known);
         Cids.requireKnown(cidCodec);
-        uint48 at = uint48(block.timestamp);
-        _batches[root] = Batch({at: at, length: length});
-        emit BatchAnchored(root, msg.sender, length, cidDigest, cidCodec, at);
+        // INVARIANT: a batch's time is its first.
+        if (anchoredAt[root] == 0) anchoredAt[root] = uint48(block.timestamp);
+        emit BatchAnchored(root, msg.sender, length, cidDigest, cidCodec);
     }
 
     /// @inheritdoc IReadingAnchor
-    function anchoredAt(bytes32 root) external view returns (uint48) {
-        return _batches[root].at;
-    }
-
-    /// @inheritdoc IReadingAnchor
-    function lengthOf(bytes32 root) external view returns (uint32) {
-        return _batches[root].length;
+    function reportContradiction(Leaves.ReadingLeaf calldata first, Leaves.ReadingLeaf calldata second) external {
+        bytes32 firstDigest = hashReading(first);
+        bytes32 secondDigest = hashReading(second);
+        if (
+            first.pod != second.pod || first.node != second.node || first.startTime != second.startTime
+                || first.periodS != second.periodS
+        ) revert ReadingAnchorNotOnePeriod(firstDigest, secondDigest);
+        // A packet sent again, under another sequence number, is no contradiction.
+        if (_energies(first) == _energies(second)) revert ReadingAnchorSameEnergies(firstDigest, secondDigest);
+        if (!_isGenuine(first, firstDigest)) revert ReadingAnchorNotGenuine(firstDigest);
+        if (!_isGenuine(second, secondDigest)) revert ReadingAnchorNotGenuine(secondDigest);
+        emit ContradictionReported(
+            first.pod, first.node, first.startTime, first.periodS, firstDigest, secondDigest
+        );
+        pods.revokeContradicting(first.node);
     }
 
     /// @inheritdoc IReadingAnchor
@@ -61,26 +64,49 @@ contract ReadingAnchor is IReadingAnchor, EIP712 {
         view
         returns (bool)
     {
-        Batch memory batch = _batches[root];
-        if (batch.at == 0 || leaf.length != batch.length || leaf.position >= leaf.length) return false;
-        if (leaf.node == address(0) || pods.nodeOf(leaf.pod) != leaf.node) return false;
-        if (!MerkleProof.verifyCalldata(proof, root, Leaves.hash(leaf))) return false;
-        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(hashReading(leaf), leaf.r, leaf.vs);
-        return problem == ECDSA.RecoverError.NoError && signer == leaf.node;
+        return isAnchored(root, leaf, proof) && isGenuine(leaf);
+    }
+
+    /// @inheritdoc IReadingAnchor
+    function isAnchored(bytes32 root, Leaves.ReadingLeaf calldata leaf, bytes32[] calldata proof)
+        public
+        view
+        returns (bool)
+    {
+        if (anchoredAt[root] == 0 || leaf.position >= leaf.length) return false;
+        return MerkleProof.verifyCalldata(proof, root, Leaves.hash(leaf));
+    }
+
+    /// @inheritdoc IReadingAnchor
+    function isGenuine(Leaves.ReadingLeaf calldata leaf) public view returns (bool) {
+        return _isGenuine(leaf, hashReading(leaf));
     }
 
     /// @inheritdoc IReadingAnchor
     function hashReading(Leaves.ReadingLeaf calldata leaf) public view returns (bytes32) {
         bytes memory period = abi.encode(READING_TYPEHASH, leaf.pod, leaf.startTime, leaf.periodS);
-        bytes memory energies = abi.encode(
+        return _hashTypedDataV4(keccak256(bytes.concat(period, _encodeEnergies(leaf), abi.encode(leaf.sequence))));
+    }
+
+    function _isGenuine(Leaves.ReadingLeaf calldata leaf, bytes32 digest) private view returns (bool) {
+        // Zero, which ecrecover gives for no signer, never served.
+        if (!pods.nodeServed(leaf.pod, leaf.node, uint256(leaf.startTime) + leaf.periodS)) return false;
+        (address signer,,) = ECDSA.tryRecover(digest, leaf.r, leaf.vs);
+        return signer == leaf.node;
+    }
+
+    function _energies(Leaves.ReadingLeaf calldata leaf) private pure returns (bytes32) {
+        return keccak256(_encodeEnergies(leaf));
+    }
+
+    function _encodeEnergies(Leaves.ReadingLeaf calldata leaf) private pure returns (bytes memory) {
+        return abi.encode(
             leaf.absorbedActiveWh,
             leaf.injectedActiveWh,
             leaf.absorbedInductiveVarh,
             leaf.injectedInductiveVarh,
             leaf.absorbedCapacitiveVarh,
-            leaf.injectedCapacitiveVarh,
-            leaf.sequence
+            leaf.injectedCapacitiveVarh
         );
-        return _hashTypedDataV4(keccak256(bytes.concat(period, energies)));
     }
 }

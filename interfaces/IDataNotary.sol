@@ -4,6 +4,19 @@ pragma solidity ^0.8.24;
 /// @title Notary of the market's other data
 /// @notice Says who had which document when. Its kinds are in `NoticeKinds`.
 interface IDataNotary {
+    /// @notice A notarised document, as an author's list has it. One slot.
+    /// @param kind one of NoticeKinds
+    /// @param session to which the document belongs, 0 if to none
+    /// @param at when it was notarised
+    /// @param hashStart first half of the hash: who has the document knows the rest, and asks `notarisedAt` with all of it;
+    /// the event has it too
+    struct Notice {
+        uint16 kind;
+        uint64 session;
+        uint48 at;
+        bytes16 hashStart;
+    }
+
     event Notarised(
         uint16 indexed kind,
         uint64 indexed session,
@@ -28,4 +41,11 @@ interface IDataNotary {
 
     /// @notice When an author notarised a hash, 0 if never.
     function notarisedAt(uint16 kind, uint64 session, address author, bytes32 hash) external view returns (uint48);
+
+    /// @notice Number of an author's notices.
+    function noticeCount(address author) external view returns (uint256);
+
+    /// @notice An author's notices in the order in which they were made: `most` of them from the one numbered `from`, 0 for
+    /// the first; fewer where the list ends.
+    function noticesOf(address author, uint256 from, uint256 most) external view returns (Notice[] memory);
 }

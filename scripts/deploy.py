@@ -109,7 +109,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     deploy = deployment.deploy
     administration = deploy("Administration", deployer)
     participants = deploy("ParticipantRegistry", administration)
-    pods = deploy("PodRegistry", participants)
+    pods = deploy("PodRegistry", administration, participants)
     sessions = deploy("MarketSessions", participants)
     notary = deploy("DataNotary", participants)
     anchor = deploy("ReadingAnchor", participants, pods)
@@ -123,6 +123,8 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     ledger = deploy("SettlementLedger", participants, sessions, vault, board, token)
     if not vault.isController(book):
         vault.setControllers([book, board, ledger], {"from": deployer})
+    if pods.readingAnchor() == NO_ACCOUNT:
+        pods.setReadingAnchor(anchor, {"from": deployer})
     if token.minter() == NO_ACCOUNT:
         token.setMinter(ledger, {"from": deployer})
     basis = (administration, participants, pods, sessions, notary, anchor, mechanisms)

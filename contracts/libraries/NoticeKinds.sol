@@ -11,4 +11,24 @@ library NoticeKinds {
     uint16 internal constant ANOMALY = 6;
     uint16 internal constant MEASUREMENTS = 7;
     uint16 internal constant OTHER = 8;
+    /// @notice Set points taken over by the EMS, as Light Nodes signed them.
+    uint16 internal constant ACTIVATION = 9;
+    /// @notice Which PoDs stand at which point of measure.
+    uint16 internal constant POD_ASSOCIATION = 10;
+    /// @notice A DSO's or TSO's signed order of reserve.
+    uint16 internal constant RESERVE_ORDER = 11;
+    /// @notice An aggregator's published prices, by which requests are sized.
+    uint16 internal constant REFERENCE_PRICES = 12;
+    uint16 internal constant WEATHER = 13;
+    /// @notice Statements of a settlement, and an aggregator's own check of it.
+    uint16 internal constant SETTLEMENT_REPORT = 14;
+    /// @notice What is put before the arbiter, such as a better feasible solution.
+    uint16 internal constant EVIDENCE = 15;
+    /// @notice A flexibility contract's text.
+    uint16 internal constant CONTRACT = 16;
+    /// @notice Indicators of a period, computed from the market's data.
+    uint16 internal constant KPI_REPORT = 17;
+
+    /// @notice The greatest kind.
+    uint16 internal constant LAST = KPI_REPORT;
 }

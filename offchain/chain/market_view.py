@@ -172,7 +172,7 @@ class MarketView:
         return [
             (bytes(event.args["root"]), _cid(event.args))
             for event in self._chain.events("ReadingAnchor", "BatchAnchored")
-            if int(event.args["at"]) <= until_s
+            if self._chain.time_of(event.block) <= until_s
         ]
 
     def _first(self, contract: str, event: str, session: int) -> Event | None:

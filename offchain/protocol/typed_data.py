@@ -27,6 +27,9 @@ VERSION = "1"
 READING_ANCHOR = "ReadingAnchor"
 """The contract under whose domain Light Nodes sign."""
 
+NO_POD = bytes(32)
+"""What a consent to a PoD that replaces none says."""
+
 
 class NoticeKind(IntEnum):
     """Kinds of documents that `DataNotary` notarises (NoticeKinds.sol)."""
@@ -39,6 +42,15 @@ class NoticeKind(IntEnum):
     ANOMALY = 6
     MEASUREMENTS = 7
     OTHER = 8
+    ACTIVATION = 9
+    POD_ASSOCIATION = 10
+    RESERVE_ORDER = 11
+    REFERENCE_PRICES = 12
+    WEATHER = 13
+    SETTLEMENT_REPORT = 14
+    EVIDENCE = 15
+    CONTRACT = 16
+    KPI_REPORT = 17
 
 
 def contract_domain(contract: str, chain_id: int, address: str) -> bytes:
@@ -167,11 +179,14 @@ class RelayReceipt(_Signed):
 
 @dataclass(frozen=True)
 class Registration(_Signed):
-    """A customer's consent to a PoD's part in the market (IPodRegistry), under the domain of PodRegistry."""
+    """A customer's consent to a PoD's part in the market (IPodRegistry), under the domain of PodRegistry.
+
+    `replaces`: the customer's PoD that this one takes the place of, `NO_POD` if none.
+    """
 
     MEMBERS = (
         "bytes32 pod,address aggregator,address customer,address node,address mechanism,uint32 maxUpW,"
-        "uint32 maxDownW,uint32 maxUpVar,uint32 maxDownVar,uint64 nonce,uint48 deadline"
+        "uint32 maxDownW,uint32 maxUpVar,uint32 maxDownVar,bytes32 replaces,uint64 nonce,uint48 deadline"
     )
 
     pod: bytes
@@ -183,7 +198,30 @@ class Registration(_Signed):
     maxDownW: int
     maxUpVar: int
     maxDownVar: int
+    replaces: bytes
     nonce: int
+    deadline: int
+
+
+@dataclass(frozen=True)
+class Revocation(_Signed):
+    """A customer's end of a PoD's part in the market (IPodRegistry), under the domain of PodRegistry."""
+
+    MEMBERS = "bytes32 pod,uint64 nonce,uint48 deadline"
+
+    pod: bytes
+    nonce: int
+    deadline: int
+
+
+@dataclass(frozen=True)
+class NodeKey(_Signed):
+    """A PoD's new Light Node key, signed by that key and by a DSO (IPodRegistry), under the domain of PodRegistry."""
+
+    MEMBERS = "bytes32 pod,address node,uint48 deadline"
+
+    pod: bytes
+    node: str
     deadline: int
 
 

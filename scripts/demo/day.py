@@ -26,7 +26,7 @@ from offchain.protocol.pods import document_key, leaf_salt
 from offchain.protocol.products import Product, Side
 from offchain.protocol.signatures import address_of
 from offchain.protocol.terms import SLOT_S, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Registration
+from offchain.protocol.typed_data import NO_POD, NoticeKind, Registration
 from offchain.protocol.units import eur_per_kwh_to_ueur_per_kw, w_to_kw
 from offchain.rest.client import PlatformClient
 from offchain.rest.registry import PodRegistration
@@ -341,6 +341,7 @@ class Day:
             maxDownW=pod.max_down_w,
             maxUpVar=0,
             maxDownVar=0,
+            replaces=NO_POD,
             nonce=0,
             deadline=self._terms.baselineGate,
         )

@@ -15,7 +15,7 @@ from offchain.chain.market_view import MarketView
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.market_time import day_start_s
 from offchain.protocol.terms import SessionTerms
-from offchain.protocol.typed_data import Registration
+from offchain.protocol.typed_data import NO_POD, Registration
 from offchain.store.documents import FolderStore
 from scripts.demo.cast import Cast, Person
 
@@ -96,6 +96,7 @@ class SmallMarket:
             maxDownW=POD_LIMIT_W,
             maxUpVar=0,
             maxDownVar=0,
+            replaces=NO_POD,
             nonce=0,
             deadline=START_S,
         )

@@ -15,7 +15,7 @@ import numpy as np
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES
 from offchain.protocol.merkle import MerkleTree, standard_leaf_hash
-from offchain.protocol.typed_data import Pair, Registration
+from offchain.protocol.typed_data import NO_POD, Pair, Registration
 from tests.contracts.chain import next_block_at, travel_to
 from tests.contracts.play import (
     CID,
@@ -72,7 +72,7 @@ def register_pod(market: Any, gas: GasMeter, aggregator: Any, customer: Any, nod
     pod, pods = keccak256(b"pod"), market.PodRegistry
     mechanism = market.Vault.address
     people = (aggregator.address, customer.address, node.address, mechanism)
-    consent = Registration(pod, *people, 6000, 5000, 2000, 1000, 0, FOREVER)
+    consent = Registration(pod, *people, 6000, 5000, 2000, 1000, NO_POD, 0, FOREVER)
     signature = consent.sign(domain(pods), key_of(customer))
     gas.add("PodRegistry.register", pods.register(astuple(consent), signature, {"from": aggregator}))
     gas.add("PodRegistry.setPom", pods.setPom(pod, keccak256(b"pom"), {"from": dso}))

@@ -14,11 +14,13 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.signatures import recover_address
 from offchain.protocol.typed_data import (
     Commitment,
+    NodeKey,
     Outcome,
     Pair,
     Reading,
     Registration,
     RelayReceipt,
+    Revocation,
     SetPoints,
     Settlement,
     TechnicalOutcome,
@@ -36,7 +38,11 @@ WORDS = [keccak256(bytes([k])) for k in range(8)]
 
 COMMITMENT = Commitment(7, PLAYER, 1, WORDS[0], 2**64 - 1, 3, 2**48 - 1)
 RECEIPT = RelayReceipt(7, WORDS[1], 3, 1_800_000_000)
-REGISTRATION = Registration(WORDS[2], PLAYER, OTHER, CONTRACT, PLAYER, 1, 2, 3, 2**32 - 1, 0, 1_800_000_000)
+REGISTRATION = Registration(
+    WORDS[2], PLAYER, OTHER, CONTRACT, PLAYER, 1, 2, 3, 2**32 - 1, WORDS[7], 0, 1_800_000_000
+)
+REVOCATION = Revocation(WORDS[2], 4, 1_800_000_000)
+NODE_KEY = NodeKey(WORDS[2], OTHER, 1_800_000_000)
 READING = Reading(WORDS[3], 1_800_000_000, 900, 1, 2, 3, 4, 5, 6, 2**53)
 SET_POINTS = SetPoints(WORDS[4], WORDS[5], 1_800_000_000, WORDS[6], 1, 2, 3)
 OUTCOME = Outcome(7, WORDS[0], 1, WORDS[1], 2, WORDS[2], 3, WORDS[3], RAW, 4, 5, WORDS[4])
@@ -64,7 +70,19 @@ def peer_digest(struct: Any, contract: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "struct", [COMMITMENT, RECEIPT, REGISTRATION, READING, SET_POINTS, OUTCOME, TECHNICAL, SETTLEMENT]
+    "struct",
+    [
+        COMMITMENT,
+        RECEIPT,
+        REGISTRATION,
+        REVOCATION,
+        NODE_KEY,
+        READING,
+        SET_POINTS,
+        OUTCOME,
+        TECHNICAL,
+        SETTLEMENT,
+    ],
 )
 def test_members_are_the_fields_in_order(struct: Any) -> None:
     assert [name for _, name in types_of(struct)] == [field.name for field in fields(struct)]
@@ -72,7 +90,13 @@ def test_members_are_the_fields_in_order(struct: Any) -> None:
 
 @pytest.mark.parametrize(
     ("struct", "contract"),
-    [(COMMITMENT, "CommitmentBook"), (RECEIPT, "CommitmentBook"), (REGISTRATION, "PodRegistry")],
+    [
+        (COMMITMENT, "CommitmentBook"),
+        (RECEIPT, "CommitmentBook"),
+        (REGISTRATION, "PodRegistry"),
+        (REVOCATION, "PodRegistry"),
+        (NODE_KEY, "PodRegistry"),
+    ],
 )
 def test_digests_and_signatures_are_eth_accounts(struct: Any, contract: str) -> None:
     domain = contract_domain(contract, CHAIN_ID, CONTRACT)

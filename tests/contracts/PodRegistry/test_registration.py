@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.typed_data import Registration
+from offchain.protocol.typed_data import NO_POD, Registration
 from tests.contracts.chain import next_block_at, now_s, refused
 from tests.contracts.conftest import account_of
 from tests.contracts.play import FOREVER, NOBODY, domain
@@ -35,6 +35,7 @@ def registration(market: Any, aggregator: Any, customer: Any, node: Any) -> Regi
         maxDownW=5000,
         maxUpVar=2000,
         maxDownVar=1000,
+        replaces=NO_POD,
         nonce=0,
         deadline=FOREVER,
     )
@@ -138,7 +139,7 @@ def test_consent_is_used_once_and_in_time(
         register(replace(registration, nonce=1))
     deadline = now_s() + 100
     next_block_at(deadline + 1)
-    with refused("PodRegistryConsentExpired", deadline, deadline + 1):
+    with refused("PodRegistryExpired", deadline, deadline + 1):
         register(replace(registration, deadline=deadline))
     deadline = now_s() + 100
     next_block_at(deadline)

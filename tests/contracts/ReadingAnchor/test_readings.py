@@ -10,7 +10,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import READING
 from offchain.protocol.merkle import MerkleTree
 from offchain.protocol.signatures import parse_address, sign_digest, to_compact
-from offchain.protocol.typed_data import Reading, Registration
+from offchain.protocol.typed_data import NO_POD, Reading, Registration
 from tests.contracts.chain import next_block_at, now_s, refused
 from tests.contracts.play import CHAIN_ID, CID, FOREVER, domain
 
@@ -46,7 +46,7 @@ def anchor(market: Any, root: bytes, length: int, sender: Any) -> Any:
 def readings(market: Any, aggregator: Any, customer: Any, node: Any) -> list[Reading]:
     """Readings of a registered PoD."""
     consent = Registration(
-        POD, aggregator.address, customer.address, node.address, market.Vault.address, 1, 1, 1, 1, 0, FOREVER
+        POD, aggregator.address, customer.address, node.address, market.Vault.address, 1, 1, 1, 1, NO_POD, 0, FOREVER
     )
     signature = consent.sign(domain(market.PodRegistry), key_of(customer))
     market.PodRegistry.register(astuple(consent), signature, {"from": aggregator})
