@@ -21,6 +21,9 @@ from brownie.project.main import get_loaded_projects
 from offchain.protocol.errors import FlexledgerError
 
 LOCAL_CHAIN_IDS = (31337, 1337)
+LEAST_STAKE_UEUR = 100 * 10**6
+MARKET_PARTS = ("ParticipantRegistry", "MarketSessions", "Vault", "CommitmentBook")
+"""What the one contract Market is made of; the manifest names each."""
 NO_ACCOUNT = "0x" + "00" * 20
 INTERFACES = ("ISettlementMechanism", "ITableMechanism")
 """ABIs of contracts that others make: the manifest has them without an address."""
@@ -68,6 +71,11 @@ class Deployment:
         self._record(name, contract.address, block, contract.abi)
         return contract
 
+    def alias(self, name: str, contract: Any) -> None:
+        """Record a part of a contract under a name and an interface of its own."""
+        block = self._manifest["contracts"][contract._name]["block"]
+        self._record(name, contract.address, block, self._interface(f"I{name}"))
+
     def adopt(self, name: str, address: str, abi: Sequence[object]) -> None:
         """Record a contract that stands already."""
         if not _has_code(address):
@@ -108,27 +116,28 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     """Deploy what is missing, in the order in which the contracts need each other, and wire it."""
     deploy = deployment.deploy
     administration = deploy("Administration", deployer)
-    participants = deploy("ParticipantRegistry", administration)
-    pods = deploy("PodRegistry", administration, participants)
-    sessions = deploy("MarketSessions", participants)
-    notary = deploy("DataNotary", participants)
-    anchor = deploy("ReadingAnchor", participants, pods)
-    tables = (deploy("FixedPriceMechanism"), deploy("PercentageMechanism"))
-    mechanisms = deploy("SettlementMechanismFactory", participants, *tables)
-    vault = deploy("Vault", administration, _euro(deployment))
     reserve = os.environ.get("FLEXLEDGER_RESERVE", deployer.address)
-    book = deploy("CommitmentBook", participants, sessions, vault, reserve)
-    board = deploy("OutcomeBoard", participants, sessions, vault, book, notary)
+    market = deploy("Market", administration, deploy("SessionRules"), _euro(deployment), reserve)
+    for part in MARKET_PARTS:
+        deployment.alias(part, market)
+    pods = deploy("PodRegistry", administration, market)
+    notary = deploy("DataNotary", market)
+    anchor = deploy("ReadingAnchor", market, pods)
+    tables = (deploy("FixedPriceMechanism"), deploy("PercentageMechanism"))
+    mechanisms = deploy("SettlementMechanismFactory", market, *tables)
+    availability = deploy("Availability", administration, market, LEAST_STAKE_UEUR)
+    board = deploy("OutcomeBoard", administration, market, notary, availability)
     token = deploy("FlexToken", administration)
-    ledger = deploy("SettlementLedger", participants, sessions, vault, board, token)
-    if not vault.isController(book):
-        vault.setControllers([book, board, ledger], {"from": deployer})
+    ledger = deploy("SettlementLedger", market, board, token)
+    sender = {"from": deployer}
+    if not market.isController(availability):
+        market.setControllers([availability, board, ledger], sender)
     if pods.readingAnchor() == NO_ACCOUNT:
-        pods.setReadingAnchor(anchor, {"from": deployer})
+        pods.setReadingAnchor(anchor, sender)
     if token.minter() == NO_ACCOUNT:
-        token.setMinter(ledger, {"from": deployer})
-    basis = (administration, participants, pods, sessions, notary, anchor, mechanisms)
-    return {contract._name: contract for contract in (*basis, vault, book, board, token, ledger)}
+        token.setMinter(ledger, sender)
+    basis = (administration, market, pods, notary, anchor, mechanisms, availability, board, token, ledger)
+    return {contract._name: contract for contract in basis} | dict.fromkeys(MARKET_PARTS, market)
 
 
 def _deployer() -> Any:

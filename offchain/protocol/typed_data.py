@@ -163,6 +163,21 @@ class Opening(_Posted):
 
 
 @dataclass(frozen=True)
+class Receipt(_Signed):
+    """A store has a document's bytes and answers for them (IAvailability), under the domain of Availability.
+
+    `content`: see `offchain.protocol.receipts`.
+    """
+
+    MEMBERS = "bytes32 content,bytes32 cidDigest,uint8 cidCodec,uint48 until"
+
+    content: bytes
+    cidDigest: bytes
+    cidCodec: int
+    until: int
+
+
+@dataclass(frozen=True)
 class RelayReceipt(_Signed):
     """The market's receipt for a commitment that it sends on, under the domain of CommitmentBook.
 
@@ -344,19 +359,6 @@ class Settlement(_Struct):
         head = self.words()
         tail = typed_words("Array(uint256 offset,uint256 length)", [len(head) + WORD_BYTES, len(pairs)])
         return keccak256(head + tail + b"".join(pair.words() for pair in pairs))
-
-
-def sealed_hash(session: int, player: str, root: bytes, salt: bytes, leaf_count: int, cid: Cid) -> bytes:
-    """What a commitment hides: session, player, root, salt, leaf count and CID of a document (ICommitmentBook).
-
-    The CID is in it so that who sees a reveal on its way can't send it first with another document's address.
-    """
-    members = (
-        "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,"
-        "bytes32 cidDigest,uint8 cidCodec"
-    )
-    values = [session, player, root, salt, leaf_count, cid.digest, cid.codec]
-    return keccak256(typed_words(f"Sealed({members})", values))
 
 
 def seed_share(player: str, salt: bytes) -> bytes:

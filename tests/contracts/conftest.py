@@ -9,7 +9,7 @@ from brownie import accounts
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.terms import SessionTerms
-from scripts.deploy import Deployment, deploy_market
+from scripts.deploy import LEAST_STAKE_UEUR, Deployment, deploy_market
 from tests.contracts.play import EURO, as_struct, fund, session_terms
 
 ROLES = {
@@ -21,8 +21,15 @@ ROLES = {
     "grid_oracle": 4,
     "settlement_oracle": 5,
     "anchoring_oracle": 6,
+    "store": 7,
+    "other_store": 7,
+    "auditor": 8,
     "operator": 9,
+    "arbiter": 10,
+    "other_clearing_oracle": 3,
+    "other_settlement_oracle": 5,
 }
+STORES = ("store", "other_store")
 BALANCE_UEUR = 1000 * EURO
 
 
@@ -47,7 +54,12 @@ def deployed(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("deployment") / "manifest.json"
     deployment = Deployment(path, admin)
     contracts = deploy_market(deployment, admin)
-    market = SimpleNamespace(**contracts, Euro=deployment.deploy("Euro", code="TestEuro"), manifest=path)
+    market = SimpleNamespace(
+        **contracts,
+        Euro=deployment.deploy("Euro", code="TestEuro"),
+        manifest=path,
+        stores=[account_of(name).address for name in STORES],
+    )
     for name, role in ROLES.items():
         market.ParticipantRegistry.register(account_of(name), 1 << role, name, {"from": admin})
     return market
@@ -58,6 +70,8 @@ def market(deployed: Any) -> Any:
     """The contracts by name, with every participant's balance in the vault."""
     for name in ROLES:
         fund(deployed, account_of(name), BALANCE_UEUR)
+    for name in STORES:
+        deployed.Availability.stake(LEAST_STAKE_UEUR, {"from": account_of(name)})
     return deployed
 
 
@@ -128,3 +142,28 @@ def node(market: Any) -> Any:
 def stranger(market: Any) -> Any:
     """Somebody without any role."""
     return account_of("stranger")
+
+
+@pytest.fixture
+def auditor(market: Any) -> Any:
+    return account_of("auditor")
+
+
+@pytest.fixture
+def arbiter(market: Any) -> Any:
+    return account_of("arbiter")
+
+
+@pytest.fixture
+def store(market: Any) -> Any:
+    return account_of("store")
+
+
+@pytest.fixture
+def other_clearing_oracle(market: Any) -> Any:
+    return account_of("other_clearing_oracle")
+
+
+@pytest.fixture
+def other_settlement_oracle(market: Any) -> Any:
+    return account_of("other_settlement_oracle")

@@ -8,18 +8,20 @@ from brownie import project
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import Retraction
 from tests.contracts.chain import next_block_at, now_s, refused, travel_to
 from tests.contracts.conftest import BALANCE_UEUR
 from tests.contracts.play import (
     DSO_REQUEST,
     EURO,
-    NOBODY,
     OFFER,
     TSO_REQUEST,
+    Sealed,
     as_struct,
     commit,
     domain,
     fund,
+    key_of,
     sealed,
     session_terms,
 )
@@ -28,8 +30,11 @@ OPEN, REVEAL, ANNOUNCED = 2, 3, 1
 ROLE_OF_SIDE = {OFFER: 2, DSO_REQUEST: 0, TSO_REQUEST: 1}
 
 
-def key_of(player: Any) -> bytes:
-    return bytes.fromhex(player.private_key.removeprefix("0x"))
+COMMITTED, WITHDRAWN = 1, 2
+
+
+def entry_of(market: Any, session: int, document: Sealed) -> Any:
+    return market.CommitmentBook.entry(session, document.player, document.hash(session))
 
 
 @pytest.fixture
@@ -43,22 +48,20 @@ def test_commits_and_locks_the_bond(market: Any, opened: SessionTerms, aggregato
     book, session = market.CommitmentBook, opened.session
     document = sealed(aggregator, OFFER, 100 * EURO)
     tx = commit(market, session, document)
-    assert tx.return_value == 1
     assert tx.events["Committed"] == {
         "session": session,
-        "id": 1,
         "player": aggregator,
-        "side": OFFER,
         "sealedHash": "0x" + document.hash(session).hex(),
+        "side": OFFER,
         "capUeur": 100 * EURO,
         "bondUeur": 2 * EURO,
         "nonce": 0,
     }
     assert market.Vault.free(aggregator) == BALANCE_UEUR - 2 * EURO
-    assert book.nonces(aggregator) == book.commitmentCount(session) == 1
-    entry = book.commitment(session, 1)
-    assert entry["hash"] == "0x" + document.hash(session).hex()
-    assert (entry["player"], entry["capUeur"], entry["state"]) == (aggregator, 100 * EURO, 1)
+    assert book.nonces(aggregator) == 1
+    entry = entry_of(market, session, document)
+    assert (entry["state"], entry["side"], entry["capUeur"]) == (COMMITTED, OFFER, 100 * EURO)
+    assert (entry["moneyUeur"], entry["number"]) == (2 * EURO, 0)
 
 
 def test_relayed_by_anyone_with_the_players_signature(
@@ -84,10 +87,11 @@ def test_a_wallet_contract_may_be_a_player(
     market.Euro.mint(stranger, 9 * EURO, {"from": stranger})
     market.Euro.approve(market.Vault, 9 * EURO, {"from": stranger})
     market.Vault.depositFor(wallet, 9 * EURO, {"from": stranger})
-    commitment = sealed(wallet, OFFER, EURO).commitment(market, opened.session)
+    document = sealed(wallet, OFFER, EURO)
+    commitment = document.commitment(market, opened.session)
     signature = commitment.sign(domain(market.CommitmentBook), key_of(aggregator))
     market.CommitmentBook.commitFor(astuple(commitment), signature, {"from": stranger})
-    assert market.CommitmentBook.commitment(opened.session, 1)["player"] == wallet
+    assert entry_of(market, opened.session, document)["state"] == COMMITTED
 
 
 def test_a_signature_holds_for_exactly_what_was_signed(
@@ -102,6 +106,7 @@ def test_a_signature_holds_for_exactly_what_was_signed(
         {"side": DSO_REQUEST},
         {"sealedHash": keccak256(b"other")},
         {"capUeur": 99 * EURO},
+        {"replaces": keccak256(b"other")},
         {"nonce": 1},
         {"deadline": commitment.deadline - 1},
     ]
@@ -143,8 +148,8 @@ def test_nonces_follow_each_other(market: Any, opened: SessionTerms, aggregator:
         with refused("CommitmentBookWrongNonce", aggregator, 0, wrong):
             market.CommitmentBook.commit(astuple(commitment), {"from": aggregator})
     commit(market, opened.session, document)
-    tx = commit(market, opened.session, document)
-    assert tx.return_value == 2
+    commit(market, opened.session, sealed(aggregator, OFFER, EURO, "second"))
+    assert market.CommitmentBook.nonces(aggregator) == 2
 
 
 def test_a_deadline_holds_to_its_last_second(market: Any, opened: SessionTerms, aggregator: Any) -> None:
@@ -153,7 +158,7 @@ def test_a_deadline_holds_to_its_last_second(market: Any, opened: SessionTerms, 
     next_block_at(deadline)
     market.CommitmentBook.commit(astuple(late), {"from": aggregator})
     next_block_at(deadline + 1)
-    late = replace(late, nonce=1)
+    late = replace(late, nonce=1, sealedHash=keccak256(b"later"))
     with refused("CommitmentBookExpired", deadline, deadline + 1):
         market.CommitmentBook.commit(astuple(late), {"from": aggregator})
 
@@ -166,10 +171,10 @@ def test_gates_to_the_second(market: Any, terms: SessionTerms, aggregator: Any) 
     next_block_at(terms.gateOpening)
     commit(market, session, document)
     next_block_at(terms.gateClosure - 1)
-    commit(market, session, document)
+    commit(market, session, sealed(aggregator, OFFER, EURO, "last"))
     next_block_at(terms.gateClosure)
     with refused("MarketSessionsNotInPhase", session, OPEN, REVEAL):
-        commit(market, session, document)
+        commit(market, session, sealed(aggregator, OFFER, EURO, "late"))
 
 
 @pytest.mark.parametrize("side", [OFFER, DSO_REQUEST, TSO_REQUEST])
@@ -212,11 +217,107 @@ def test_refuses_nothing_sealed_and_unknown_sessions(
     unknown = opened.session + 1
     with refused("MarketSessionsUnknownSession", unknown):
         commit(market, unknown, document)
-    with refused("CommitmentBookNoSuchCommitment", opened.session, 1):
-        market.CommitmentBook.commitment(opened.session, 1)
+    assert entry_of(market, opened.session, document)["state"] == 0
 
 
-def test_needs_a_reserve(market: Any, admin: Any) -> None:
-    contracts = (market.ParticipantRegistry, market.MarketSessions, market.Vault)
-    with refused("CommitmentBookZeroReserve"):
-        project.get_loaded_projects()[0].CommitmentBook.deploy(*contracts, NOBODY, {"from": admin})
+def test_a_sealed_hash_is_used_once(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    session, document = opened.session, sealed(aggregator, OFFER, EURO)
+    commit(market, session, document)
+    with refused("CommitmentBookUsedHash", session, aggregator, document.hash(session), COMMITTED):
+        commit(market, session, document)
+
+
+def test_who_copies_a_hash_blocks_nobody(
+    market: Any, opened: SessionTerms, aggregator: Any, other_aggregator: Any
+) -> None:
+    session, document = opened.session, sealed(aggregator, OFFER, EURO)
+    thief = replace(document, player=other_aggregator)
+    copied = thief.commitment(market, session, sealedHash=document.hash(session))
+    market.CommitmentBook.commit(astuple(copied), {"from": other_aggregator})
+    commit(market, session, document)
+    assert entry_of(market, session, document)["state"] == COMMITTED
+
+
+def test_replaced_before_the_gate(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    session, first = opened.session, sealed(aggregator, OFFER, 100 * EURO)
+    second = sealed(aggregator, OFFER, 200 * EURO, "better")
+    commit(market, session, first)
+    tx = commit(market, session, second, replaces=first.hash(session))
+    assert tx.events["Retracted"]["sealedHash"] == "0x" + first.hash(session).hex()
+    assert tx.events["Retracted"]["bondUeur"] == 2 * EURO
+    assert market.Vault.free(aggregator) == BALANCE_UEUR - 4 * EURO
+    assert entry_of(market, session, first)["state"] == WITHDRAWN
+    with refused("CommitmentBookUsedHash", session, aggregator, first.hash(session), WITHDRAWN):
+        commit(market, session, first)
+    third = sealed(aggregator, OFFER, EURO, "third")
+    with refused(
+        "CommitmentBookNotInState", session, aggregator, first.hash(session), COMMITTED, WITHDRAWN
+    ):
+        commit(market, session, third, replaces=first.hash(session))
+
+
+def test_nobody_replaces_anothers(
+    market: Any, opened: SessionTerms, aggregator: Any, other_aggregator: Any
+) -> None:
+    session, document = opened.session, sealed(aggregator, OFFER, EURO)
+    commit(market, session, document)
+    mine = sealed(other_aggregator, OFFER, EURO)
+    with refused("CommitmentBookNotInState", session, other_aggregator, document.hash(session), COMMITTED, 0):
+        commit(market, session, mine, replaces=document.hash(session))
+
+
+def test_retracted_before_the_gate(
+    market: Any, opened: SessionTerms, aggregator: Any, other_aggregator: Any
+) -> None:
+    book, session, document = market.CommitmentBook, opened.session, sealed(aggregator, OFFER, EURO)
+    commit(market, session, document)
+    with refused("CommitmentBookNotInState", session, other_aggregator, document.hash(session), COMMITTED, 0):
+        book.retract(session, document.hash(session), {"from": other_aggregator})
+    book.retract(session, document.hash(session), {"from": aggregator})
+    assert market.Vault.free(aggregator) == BALANCE_UEUR
+    with refused(
+        "CommitmentBookNotInState", session, aggregator, document.hash(session), COMMITTED, WITHDRAWN
+    ):
+        book.retract(session, document.hash(session), {"from": aggregator})
+
+
+def test_a_gate_that_closed_keeps_what_it_has(market: Any, opened: SessionTerms, aggregator: Any) -> None:
+    session, document = opened.session, sealed(aggregator, OFFER, EURO)
+    commit(market, session, document)
+    next_block_at(opened.gateClosure)
+    with refused("MarketSessionsNotInPhase", session, OPEN, REVEAL):
+        market.CommitmentBook.retract(session, document.hash(session), {"from": aggregator})
+
+
+def test_retraction_relayed_and_a_relayer_cant_commit_again(
+    market: Any, opened: SessionTerms, aggregator: Any, stranger: Any
+) -> None:
+    book, session, document = market.CommitmentBook, opened.session, sealed(aggregator, OFFER, EURO)
+    commitment = document.commitment(market, session)
+    signature = commitment.sign(domain(book), key_of(aggregator))
+    book.commitFor(astuple(commitment), signature, {"from": stranger})
+    given = Retraction(session, aggregator.address, document.hash(session), 1, opened.gateClosure)
+    assert bytes(book.hashRetraction(astuple(given))) == given.digest(domain(book))
+    signed = given.sign(domain(book), key_of(aggregator))
+    forged = given.sign(domain(book), key_of(stranger))
+    with refused("CommitmentBookBadSignature", aggregator, given.digest(domain(book))):
+        book.retractFor(astuple(given), forged, {"from": stranger})
+    book.retractFor(astuple(given), signed, {"from": stranger})
+    assert market.Vault.free(aggregator) == BALANCE_UEUR
+    with refused("CommitmentBookWrongNonce", aggregator, 2, 1):
+        book.retractFor(astuple(given), signed, {"from": stranger})
+    with refused("CommitmentBookWrongNonce", aggregator, 2, 0):
+        book.commitFor(astuple(commitment), signature, {"from": stranger})
+
+
+def test_nothing_is_committed_or_taken_back_in_a_pause(
+    market: Any, opened: SessionTerms, admin: Any, aggregator: Any
+) -> None:
+    session, document = opened.session, sealed(aggregator, OFFER, EURO)
+    commit(market, session, document)
+    next_block_at(opened.gateOpening + 100)
+    market.MarketSessions.pause({"from": admin})
+    with refused("MarketSessionsPaused", opened.gateOpening + 100):
+        commit(market, session, sealed(aggregator, OFFER, EURO, "second"))
+    with refused("MarketSessionsPaused", opened.gateOpening + 100):
+        market.CommitmentBook.retract(session, document.hash(session), {"from": aggregator})
