@@ -8,14 +8,13 @@ from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
 from offchain.protocol.products import Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Outcome, Pair, Settlement, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Opening, Outcome, Pair, Settlement, Stage, TechnicalOutcome
 
 
 @dataclass(frozen=True)
 class Committed:
     """A sealed commitment of the book."""
 
-    commitment: int
     player: str
     side: Side
     sealed_hash: bytes
@@ -23,8 +22,17 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class Revealed:
+    """A commitment that was revealed: what it hid, and how far its player's balance covered its cap (µ€)."""
+
+    made: Committed
+    opening: Opening
+    coverage_ueur: int
+
+
+@dataclass(frozen=True)
 class RevealedDocument:
-    """A reveal as the chain has it: the commitment, the root and CID of its document, and its share of the seed."""
+    """A document of the book as the chain has it, the root and CID of its document, and its share of the seed."""
 
     reveal: Reveal
     root: bytes
@@ -59,7 +67,7 @@ class MarketView:
         """What a session fixed at its creation."""
         values = self._chain.call("MarketSessions", "terms", session)
         names = [field.name for field in fields(SessionTerms)][1:]
-        return SessionTerms(session, **dict(zip(names, map(int, values), strict=True)))
+        return SessionTerms(session, **dict(zip(names, values, strict=True)))
 
     def pods(self) -> dict[bytes, PodFacts]:
         """Every PoD of the registry that isn't removed, by pseudonym."""
@@ -95,10 +103,9 @@ class MarketView:
         return out
 
     def commitments(self, session: int) -> list[Committed]:
-        """The session's commitments in order of their ids."""
+        """The session's commitments, oldest first, those that were taken back included."""
         return [
             Committed(
-                commitment=int(event.args["id"]),
                 player=str(event.args["player"]),
                 side=Side(int(event.args["side"])),
                 sealed_hash=bytes(event.args["sealedHash"]),
@@ -107,26 +114,43 @@ class MarketView:
             for event in self._chain.events("CommitmentBook", "Committed", session=session)
         ]
 
+    def revealed(self, session: int) -> list[Revealed]:
+        """The session's reveals, oldest first, whether their documents stand in the book or not."""
+        made = {(entry.player, entry.sealed_hash): entry for entry in self.commitments(session)}
+        return [
+            Revealed(
+                made[str(event.args["player"]), bytes(event.args["sealedHash"])],
+                Opening(
+                    session=session,
+                    player=str(event.args["player"]),
+                    root=bytes(event.args["root"]),
+                    salt=bytes(event.args["salt"]),
+                    leafCount=int(event.args["leafCount"]),
+                    cidDigest=bytes(event.args["cidDigest"]),
+                    cidCodec=int(event.args["cidCodec"]),
+                ),
+                int(event.args["coverageUeur"]),
+            )
+            for event in self._chain.events("CommitmentBook", "Revealed", session=session)
+        ]
+
     def reveals(self, session: int) -> list[RevealedDocument]:
-        """The session's reveals in order of their commitments."""
-        committed = {entry.commitment: entry for entry in self.commitments(session)}
+        """The documents of the session's book in order of their numbers."""
+        known = {(entry.made.player, entry.made.sealed_hash): entry for entry in self.revealed(session)}
         out = []
-        for event in self._chain.events("CommitmentBook", "Revealed", session=session):
-            made = committed[int(event.args["id"])]
+        for event in self._chain.events("CommitmentBook", "DocumentAvailable", session=session):
+            entry = known[str(event.args["player"]), bytes(event.args["sealedHash"])]
             reveal = Reveal(
-                commitment=int(event.args["id"]),
-                player=made.player,
-                side=made.side,
-                leaf_count=int(event.args["leafCount"]),
-                cap_ueur=made.cap_ueur,
-                coverage_ueur=int(event.args["coverageUeur"]),
+                commitment=int(event.args["number"]),
+                player=entry.made.player,
+                side=entry.made.side,
+                leaf_count=entry.opening.leafCount,
+                first_position=int(event.args["firstPosition"]),
+                cap_ueur=entry.made.cap_ueur,
+                coverage_ueur=entry.coverage_ueur,
             )
-            out.append(
-                RevealedDocument(
-                    reveal, bytes(event.args["root"]), _cid(event.args), bytes(event.args["salt"])
-                )
-            )
-        return sorted(out, key=lambda entry: entry.reveal.commitment)
+            out.append(RevealedDocument(reveal, entry.opening.root, entry.opening.cid, entry.opening.salt))
+        return out
 
     def seed(self, session: int) -> bytes:
         """The session's seed: XOR of the reveals' shares."""
@@ -134,20 +158,20 @@ class MarketView:
 
     def market_outcome(self, session: int) -> Outcome | None:
         """The market outcome posted, if any."""
-        return _outcome(self._first("OutcomeBoard", "MarketOutcomePosted", session))
+        return _outcome(self._standing("MarketOutcomePosted", Stage.MARKET, session))
 
     def technical_outcome(self, session: int) -> TechnicalOutcome | None:
         """The DSO's technical outcome posted, if any."""
-        event = self._first("OutcomeBoard", "TechnicalOutcomePosted", session)
+        event = self._standing("TechnicalOutcomePosted", Stage.TECHNICAL, session)
         return None if event is None else TechnicalOutcome(**_named(event.args["outcome"]))
 
     def validated_outcome(self, session: int) -> Outcome | None:
         """The validated outcome posted, if any."""
-        return _outcome(self._first("OutcomeBoard", "ValidatedOutcomePosted", session))
+        return _outcome(self._standing("ValidatedOutcomePosted", Stage.VALIDATED, session))
 
     def settlement(self, session: int) -> tuple[Settlement, list[Pair]] | None:
         """The settlement posted, with what each payer owes each payee, if any."""
-        event = self._first("SettlementLedger", "SettlementPosted", session)
+        event = self._standing("SettlementPosted", Stage.SETTLEMENT, session)
         if event is None:
             return None
         pairs = [Pair(**_named(pair)) for pair in event.args["pairs"]]
@@ -175,9 +199,13 @@ class MarketView:
             if self._chain.time_of(event.block) <= until_s
         ]
 
-    def _first(self, contract: str, event: str, session: int) -> Event | None:
-        found = self._chain.events(contract, event, session=session)
-        return found[0] if found else None
+    def _standing(self, name: str, stage: Stage, session: int) -> Event | None:
+        """The posting that stands: one that was struck doesn't."""
+        standing = bytes(self._chain.call("OutcomeBoard", "outcomeHash", session, int(stage)))
+        for event in self._chain.events("OutcomeBoard", name, session=session):
+            if bytes(event.args["hash"]) == standing:
+                return event
+        return None
 
 
 def _cid(args: Mapping[str, object]) -> Cid:

@@ -53,6 +53,26 @@ class NoticeKind(IntEnum):
     KPI_REPORT = 17
 
 
+class BookState(IntEnum):
+    """Where a commitment stands (ICommitmentBook)."""
+
+    NONE = 0
+    COMMITTED = 1
+    WITHDRAWN = 2
+    FORFEITED = 3
+    REVEALED = 4
+    AVAILABLE = 5
+
+
+class Stage(IntEnum):
+    """The results of a session, in their order (IOutcomeBoard)."""
+
+    MARKET = 0
+    TECHNICAL = 1
+    VALIDATED = 2
+    SETTLEMENT = 3
+
+
 def contract_domain(contract: str, chain_id: int, address: str) -> bytes:
     """EIP-712 domain separator of a contract of the market, such as "CommitmentBook"."""
     return domain_separator(f"flexledger {contract}", VERSION, chain_id, address)
