@@ -137,17 +137,23 @@ contract SettlementLedger is ISettlementLedger {
         due = new uint64[](amounts.length);
         uint256 earned = _rewards[session].claimed;
         for (uint256 i = 0; i < amounts.length; ++i) {
+            int256 amount = amounts[i];
             uint256 debt = debtUeur[wallets[i]];
-            // Narrowing is safe: the sign is known, and an int64's size fits.
-            if (amounts[i] < 0) {
-                debtUeur[wallets[i]] = debt + uint256(-int256(amounts[i]));
-                continue;
+            // Casts and sums are safe: the sign is known, and a leaf has at most 100 int64.
+            unchecked {
+                if (amount < 0) {
+                    debtUeur[wallets[i]] = debt + uint256(-amount);
+                    continue;
+                }
+                earned += uint256(amount);
+                if (debt == 0) {
+                    due[i] = uint64(uint256(amount));
+                    continue;
+                }
+                uint256 paidOff = debt < uint256(amount) ? debt : uint256(amount);
+                debtUeur[wallets[i]] = debt - paidOff;
+                due[i] = uint64(uint256(amount) - paidOff);
             }
-            uint256 reward = uint64(amounts[i]);
-            earned += reward;
-            uint256 paidOff = debt < reward ? debt : reward;
-            if (paidOff != 0) debtUeur[wallets[i]] = debt - paidOff;
-            due[i] = uint64(reward - paidOff);
         }
         // INVARIANT: no more tokens than the settlement said, whatever its leaves say.
         uint64 most = _rewards[session].rewardsUeur;
