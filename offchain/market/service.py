@@ -81,9 +81,7 @@ class MarketService:
         return cid
 
     def _state(self, opening: Opening) -> BookState:
-        entry = self._chain.call(
-            "CommitmentBook", "entry", opening.session, opening.player, opening.hash()
-        )
+        entry = self._chain.call("CommitmentBook", "entry", opening.session, opening.player, opening.hash())
         return BookState(entry[0])
 
     def _committed(

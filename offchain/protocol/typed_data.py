@@ -64,15 +64,6 @@ class BookState(IntEnum):
     AVAILABLE = 5
 
 
-class Stage(IntEnum):
-    """The results of a session, in their order (IOutcomeBoard)."""
-
-    MARKET = 0
-    TECHNICAL = 1
-    VALIDATED = 2
-    SETTLEMENT = 3
-
-
 def contract_domain(contract: str, chain_id: int, address: str) -> bytes:
     """EIP-712 domain separator of a contract of the market, such as "CommitmentBook"."""
     return domain_separator(f"flexledger {contract}", VERSION, chain_id, address)
@@ -164,9 +155,7 @@ class Retraction(_Signed):
 class Opening(_Posted):
     """What a sealed hash hides (ICommitmentBook); its hash is the sealed hash."""
 
-    MEMBERS = (
-        "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
-    )
+    MEMBERS = "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
 
     session: int
     player: str

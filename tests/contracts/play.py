@@ -7,18 +7,18 @@ from brownie import accounts
 
 from offchain.protocol.cid import RAW, Cid
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
 from offchain.protocol.receipts import bundle, content
+from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
 from offchain.protocol.typed_data import (
     Commitment,
     NoticeKind,
+    Opening,
     Outcome,
     Pair,
     Receipt,
     Settlement,
     TechnicalOutcome,
     contract_domain,
-    Opening,
 )
 from tests.contracts.chain import next_block_at, now_s, travel_to
 
@@ -141,7 +141,9 @@ def key_of(account: Any) -> bytes:
     return bytes.fromhex(account.private_key.removeprefix("0x"))
 
 
-def receipts(market: Any, terms: SessionTerms, found: bytes, cid: Cid = CID, **changes: Any) -> tuple[int, bytes]:
+def receipts(
+    market: Any, terms: SessionTerms, found: bytes, cid: Cid = CID, **changes: Any
+) -> tuple[int, bytes]:
     """Receipts of both stores for a content: the struct that contracts take."""
     until = terms.settlementDeadline + terms.challengeWindowS
     receipt = replace(Receipt(found, cid.digest, cid.codec, until), **changes)
