@@ -72,11 +72,13 @@ contract Availability is IAvailability, EIP712, AccessManaged {
 
     /// @inheritdoc IAvailability
     function leave() external {
-        Stake storage known = _stakes[msg.sender];
-        if (known.amountUeur == 0) revert AvailabilityNoStake(msg.sender);
-        if (known.leftAt != 0) revert AvailabilityStoreLeft(msg.sender);
-        known.leftAt = uint48(block.timestamp);
-        emit StoreLeft(msg.sender);
+        _leave(msg.sender);
+    }
+
+    /// @inheritdoc IAvailability
+    function expel(address store) external {
+        if (market.isActive(store, IParticipantRegistry.Role.STORE)) revert AvailabilityIsAStore(store);
+        _leave(store);
     }
 
     /// @inheritdoc IAvailability
@@ -105,7 +107,10 @@ contract Availability is IAvailability, EIP712, AccessManaged {
     /// @inheritdoc IAvailability
     function certify(ICommitmentBook.Opening calldata opening, StoreReceipts calldata receipts) external {
         bytes32 content = keccak256(abi.encode(opening.root, opening.leafCount));
-        requireReceipts(opening.session, content, opening.cidDigest, opening.cidCodec, receipts);
+        ICommitmentBook.ResultTerms memory terms =
+            market.resultTerms(opening.session, IParticipantRegistry.Role.STORE);
+        uint256 until = uint256(terms.settlementDeadline) + terms.challengeWindowS;
+        requireReceipts(terms.receipts, until, content, opening.cidDigest, opening.cidCodec, receipts);
         market.makeAvailable(opening);
     }
 
@@ -139,23 +144,22 @@ contract Availability is IAvailability, EIP712, AccessManaged {
 
     /// @inheritdoc IAvailability
     function requireReceipts(
-        uint64 session,
+        uint256 needed,
+        uint256 neededUntil,
         bytes32 content,
         bytes32 cidDigest,
         uint8 cidCodec,
         StoreReceipts calldata receipts
     ) public view {
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
         uint256 given = receipts.signatures.length / SIGNATURE_BYTES;
-        if (given < terms.receipts) revert AvailabilityTooFewReceipts(given, terms.receipts);
+        if (given < needed) revert AvailabilityTooFewReceipts(given, needed);
         // INVARIANT: a store answers demands until the session's last result is final.
-        uint256 needed = uint256(terms.settlementDeadline) + terms.challengeWindowS;
-        if (receipts.until < needed || receipts.until > block.timestamp + LONGEST_RECEIPT_S) {
-            revert AvailabilityUntilTooEarly(receipts.until, needed);
+        if (receipts.until < neededUntil || receipts.until > block.timestamp + LONGEST_RECEIPT_S) {
+            revert AvailabilityUntilTooEarly(receipts.until, neededUntil);
         }
         bytes32 digest = hashReceipt(Receipt(content, cidDigest, cidCodec, receipts.until));
         address before = address(0);
-        for (uint256 i = 0; i < terms.receipts; ++i) {
+        for (uint256 i = 0; i < needed; ++i) {
             bytes calldata signature = receipts.signatures[i * SIGNATURE_BYTES:(i + 1) * SIGNATURE_BYTES];
             address store = _recover(digest, bytes32(signature[:32]), bytes32(signature[32:]), i);
             // INVARIANT: each store counts once.
@@ -188,8 +192,16 @@ contract Availability is IAvailability, EIP712, AccessManaged {
         return uint32(parts);
     }
 
+    function _leave(address store) private {
+        Stake storage known = _stakes[store];
+        if (known.amountUeur == 0) revert AvailabilityNoStake(store);
+        if (known.leftAt != 0) revert AvailabilityStoreLeft(store);
+        known.leftAt = uint48(block.timestamp);
+        emit StoreLeft(store);
+    }
+
+    /// @dev One slot: that it holds the role was checked when it put up its stake, and who lost it is expelled.
     function _requireStore(address store) private view {
-        if (!market.isActive(store, IParticipantRegistry.Role.STORE)) revert AvailabilityNotAStore(store);
         Stake memory known = _stakes[store];
         if (known.leftAt != 0) revert AvailabilityStoreLeft(store);
         if (known.amountUeur < leastStakeUeur) {

@@ -156,10 +156,13 @@ abstract contract CommitmentBook is ICommitmentBook, MarketSessions, Vault, EIP7
     }
 
     /// @inheritdoc ICommitmentBook
-    function resultTerms(uint64 session) external view returns (ResultTerms memory found) {
+    function resultTerms(uint64 session, Role role) external view returns (ResultTerms memory found) {
         SessionTerms storage known = _known(session);
-        found.time = _marketTime(known);
-        found.seed = ~_invertedSeeds[session];
+        (found.time, found.paused) = _marketTimeAndPause(known);
+        // Each lies in a slot of its own: only the one that is asked for is read.
+        if (role == Role.CLEARING_ORACLE) found.named = known.clearingOracle;
+        else if (role == Role.GRID_ORACLE) found.named = known.gridOracle;
+        else if (role == Role.SETTLEMENT_ORACLE) found.named = known.settlementOracle;
         found.escrowUeur = _tallies[session].escrowUeur;
         found.outcomeBondUeur = known.outcomeBondUeur;
         found.outcomeBondPermille = known.outcomeBondPermille;
@@ -172,9 +175,6 @@ abstract contract CommitmentBook is ICommitmentBook, MarketSessions, Vault, EIP7
         found.validatedOutcomeDeadline = known.validatedOutcomeDeadline;
         found.deliveryStart = known.deliveryStart;
         found.settlementDeadline = known.settlementDeadline;
-        found.clearingOracle = known.clearingOracle;
-        found.gridOracle = known.gridOracle;
-        found.settlementOracle = known.settlementOracle;
     }
 
     /// @inheritdoc ICommitmentBook

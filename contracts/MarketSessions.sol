@@ -78,11 +78,6 @@ abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
     }
 
     /// @inheritdoc IMarketSessions
-    function requireNotPaused() external view {
-        _requireNotPaused();
-    }
-
-    /// @inheritdoc IMarketSessions
     function tooLateForSetPoints(uint64 session) external view returns (bool) {
         return block.timestamp + SLOT_S > _known(session).deliveryStart;
     }
@@ -153,11 +148,16 @@ abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
         if (known.deliveryStart == 0) revert MarketSessionsUnknownSession(session);
     }
 
-    function _marketTime(SessionTerms storage known) internal view returns (uint256) {
+    function _marketTime(SessionTerms storage known) internal view returns (uint256 time) {
+        (time,) = _marketTimeAndPause(known);
+    }
+
+    function _marketTimeAndPause(SessionTerms storage known) internal view returns (uint256 time, bool isPaused) {
         Pause memory held = _pause;
+        isPaused = held.sinceS != 0;
         uint256 pausedS = held.totalS;
-        if (held.sinceS != 0) pausedS += block.timestamp - held.sinceS;
-        return block.timestamp + known.pausedBeforeS - pausedS;
+        if (isPaused) pausedS += block.timestamp - held.sinceS;
+        time = block.timestamp + known.pausedBeforeS - pausedS;
     }
 
     function _bond(SessionTerms storage known, uint64 capUeur) private view returns (uint64) {

@@ -58,19 +58,29 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     }
 
     /// @inheritdoc IOutcomeBoard
+    function prepare(uint64 session) external {
+        if (_postings[session][Stage.MARKET].postedAt != 0) revert OutcomeBoardAlreadyPrepared(session);
+        for (uint8 stage = 0; stage <= uint8(Stage.SETTLEMENT); ++stage) {
+            // Any time but zero does: it is written over by the posting's.
+            _postings[session][Stage(stage)].postedAt = 1;
+        }
+        emit BoardPrepared(session);
+    }
+
+    /// @inheritdoc IOutcomeBoard
     function postMarketOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external {
         uint64 session = outcome.session;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.CLEARING_ORACLE);
         if (terms.time < terms.documentsDeadline) {
             revert OutcomeBoardTooEarly(session, terms.documentsDeadline, terms.time);
         }
         bool again = _postings[session][Stage.MARKET].poster != address(0);
         _requireTurn(
-            session, terms, terms.clearingOracle, again ? terms.validatedOutcomeDeadline : terms.marketOutcomeDeadline
+            session, terms, terms.named, again ? terms.validatedOutcomeDeadline : terms.marketOutcomeDeadline
         );
         // INVARIANT: ties were broken by the seed of all reveals.
-        _requireBasis(session, terms.seed, outcome.basis);
-        _requireHeld(outcome, receipts);
+        _requireBasis(session, market.seed(session), outcome.basis);
+        _requireHeld(outcome, terms, receipts);
         bytes32 hash = keccak256(abi.encode(outcome));
         _post(session, Stage.MARKET, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
         emit MarketOutcomePosted(session, msg.sender, hash, outcome);
@@ -81,8 +91,8 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         external
     {
         uint64 session = outcome.session;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
-        _requireTurn(session, terms, terms.gridOracle, terms.validatedOutcomeDeadline);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.GRID_ORACLE);
+        _requireTurn(session, terms, terms.named, terms.validatedOutcomeDeadline);
         _requireBasis(session, _standing(session, Stage.MARKET).hash, outcome.marketOutcomeHash);
         // INVARIANT: refusals rest on a grid model that its author fixed before anyone committed an offer.
         uint48 at = notary.notarisedAt(NoticeKinds.GRID_MODEL, session, msg.sender, outcome.gridModel);
@@ -91,7 +101,8 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         }
         Cids.requireKnown(outcome.cidCodec);
         availability.requireReceipts(
-            session,
+            terms.receipts,
+            _lastWindow(terms),
             keccak256(abi.encode(outcome.refusalRoot, outcome.refusalLength)),
             outcome.cidDigest,
             outcome.cidCodec,
@@ -105,14 +116,14 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     /// @inheritdoc IOutcomeBoard
     function postValidatedOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external {
         uint64 session = outcome.session;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
-        _requireTurn(session, terms, terms.clearingOracle, terms.validatedOutcomeDeadline);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.CLEARING_ORACLE);
+        _requireTurn(session, terms, terms.named, terms.validatedOutcomeDeadline);
         // INVARIANT: set points leave 15 minutes before delivery in real time, however long the market was paused.
         if (block.timestamp + 900 > terms.deliveryStart) {
             revert OutcomeBoardTooLate(session, terms.deliveryStart - 900, block.timestamp);
         }
         _requireBasis(session, _standing(session, Stage.TECHNICAL).hash, outcome.basis);
-        _requireHeld(outcome, receipts);
+        _requireHeld(outcome, terms, receipts);
         bytes32 hash = keccak256(abi.encode(outcome));
         _post(session, Stage.VALIDATED, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
         emit ValidatedOutcomePosted(session, msg.sender, hash, outcome);
@@ -125,16 +136,17 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         IAvailability.StoreReceipts calldata receipts
     ) external {
         uint64 session = settlement.session;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.SETTLEMENT_ORACLE);
         uint48 end = market.deliveryEnd(session);
         if (block.timestamp < end) revert OutcomeBoardTooEarly(session, end, block.timestamp);
-        _requireTurn(session, terms, terms.settlementOracle, _settlementDeadline(session, terms));
+        _requireTurn(session, terms, terms.named, _settlementDeadline(session, terms));
         // INVARIANT: a settlement follows a validated outcome, and this one.
         _requireBasis(session, _standing(session, Stage.VALIDATED).hash, settlement.validatedOutcomeHash);
         Cids.requireKnown(settlement.cidCodec);
         _requirePairs(session, pairs);
         availability.requireReceipts(
-            session,
+            terms.receipts,
+            _lastWindow(terms),
             keccak256(
                 abi.encode(
                     settlement.settlementRoot,
@@ -157,7 +169,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         Posting storage posted = _standing(session, stage);
         uint48 bond = posted.bondUeur;
         if (bond == 0) revert OutcomeBoardBondGone(session, stage);
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         // INVARIANT: a bond stays as long as its result can be challenged.
         uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
         if (terms.time < end) revert OutcomeBoardTooEarly(session, end, terms.time);
@@ -216,7 +228,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         if (posted.hash == 0 || posted.hash != hash || posted.bondUeur == 0) {
             revert OutcomeBoardNotChallengeable(session, stage, posted.hash, hash);
         }
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
         if (terms.time >= end) revert OutcomeBoardTooLate(session, end, terms.time);
     }
@@ -235,21 +247,21 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     function isFinal(uint64 session, Stage stage) external view returns (bool) {
         Posting memory posted = _postings[session][stage];
         if (posted.hash == 0 || _holds[session][stage].ofFinality != 0) return false;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         return terms.time >= uint256(posted.postedAt) + terms.challengeWindowS;
     }
 
     /// @inheritdoc IOutcomeBoard
     function isEnded(uint64 session) external view returns (bool) {
         if (_postings[session][Stage.VALIDATED].hash != 0) return false;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         return terms.time >= terms.validatedOutcomeDeadline || block.timestamp + 900 > terms.deliveryStart;
     }
 
     /// @inheritdoc IOutcomeBoard
     function isUnsettled(uint64 session) external view returns (bool) {
         if (_postings[session][Stage.SETTLEMENT].hash != 0) return false;
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         return terms.time >= _settlementDeadline(session, terms);
     }
 
@@ -278,7 +290,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
 
     /// @dev Removes a struck posting, and all that rests on it, unless the session is operative: then only its bond goes.
     function _remove(uint64 session, Stage stage, Posting memory posted) private {
-        ICommitmentBook.ResultTerms memory terms = market.resultTerms(session);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         bool operative = stage != Stage.SETTLEMENT && terms.time >= terms.validatedOutcomeDeadline;
         _postings[session][stage] = Posting({
             hash: operative ? posted.hash : bytes32(0),
@@ -321,7 +333,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         address named,
         uint256 deadline
     ) private view {
-        market.requireNotPaused();
+        if (terms.paused) revert OutcomeBoardPaused();
         if (terms.time >= deadline) revert OutcomeBoardTooLate(session, deadline, terms.time);
         // INVARIANT: a silent oracle holds nobody up: towards the end another one's turn comes.
         if (named != address(0) && named != msg.sender && terms.time + terms.takeoverS < deadline) {
@@ -329,7 +341,11 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         }
     }
 
-    function _requireHeld(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) private view {
+    function _requireHeld(
+        Outcome calldata outcome,
+        ICommitmentBook.ResultTerms memory terms,
+        IAvailability.StoreReceipts calldata receipts
+    ) private view {
         Cids.requireKnown(outcome.cidCodec);
         bytes32 content = keccak256(
             abi.encode(
@@ -341,7 +357,21 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
                 outcome.reserveLength
             )
         );
-        availability.requireReceipts(outcome.session, content, outcome.cidDigest, outcome.cidCodec, receipts);
+        availability.requireReceipts(
+            terms.receipts, _lastWindow(terms), content, outcome.cidDigest, outcome.cidCodec, receipts
+        );
+    }
+
+    function _termsFor(uint64 session, IParticipantRegistry.Role role)
+        private
+        view
+        returns (ICommitmentBook.ResultTerms memory)
+    {
+        return market.resultTerms(session, role);
+    }
+
+    function _lastWindow(ICommitmentBook.ResultTerms memory terms) private pure returns (uint256) {
+        return uint256(terms.settlementDeadline) + terms.challengeWindowS;
     }
 
     /// @dev By role and not by activity: who was suspended meanwhile is still paid.

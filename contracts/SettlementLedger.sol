@@ -224,7 +224,10 @@ contract SettlementLedger is ISettlementLedger {
         uint256 earned = _rewards[session].claimed;
         for (uint256 i = 0; i < amounts.length; ++i) {
             int256 amount = amounts[i];
-            if (amount > 0) earned += uint256(amount);
+            // Sums are safe: a leaf has at most 100 int64.
+            unchecked {
+                if (amount > 0) earned += uint256(amount);
+            }
             if (wallets[i] == address(0)) {
                 // One wallet that can't be paid holds up none of the others.
                 emit RewardUnpayable(session, i, amounts[i]);

@@ -45,8 +45,8 @@ interface IAvailability {
 
     error AvailabilityTooFewReceipts(uint256 given, uint256 needed);
     error AvailabilityNotSigned(uint256 index);
-    error AvailabilityNotAStore(address signer);
     error AvailabilityStoreLeft(address signer);
+    error AvailabilityIsAStore(address store);
     error AvailabilityStakeTooSmall(address signer, uint256 stakeUeur, uint256 leastUeur);
     error AvailabilityNotAscending(address signer);
     error AvailabilityUntilTooEarly(uint48 until, uint256 needed);
@@ -94,9 +94,15 @@ interface IAvailability {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Reverts unless enough stores hold a document for a session: active, with a stake, bound until its end.
+    /// @notice Takes a suspended store's, or a former one's, receipts out of use, as if it had left. By anyone.
+    function expel(address store) external;
+
+    /// @notice Reverts unless enough stores hold a document: with a stake, and bound for long enough.
+    /// @param needed how many of them
+    /// @param neededUntil until when they must answer demands: a session's last challenge window
     function requireReceipts(
-        uint64 session,
+        uint256 needed,
+        uint256 neededUntil,
         bytes32 content,
         bytes32 cidDigest,
         uint8 cidCodec,

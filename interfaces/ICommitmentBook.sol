@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {IParticipantRegistry} from "./IParticipantRegistry.sol";
+
 /// @title The sealed book: commitments to documents, their reveals, and the documents that stand in it
 /// @notice Until the gate closes the book holds hashes only. The sealed hash is keccak256(abi.encode(session, player, root,
 /// salt, leafCount, cidDigest, cidCodec)). Session and player are in it, so that a copied hash can't be revealed by who
@@ -102,11 +104,13 @@ interface ICommitmentBook {
 
     /// @notice What who posts or challenges a result needs of its session, in one call. Terms as in IMarketSessions.
     /// @param time market time now
-    /// @param seed of the session
+    /// @param paused whether the market is paused
+    /// @param named who has the first turn at the stage; 0: everybody
     /// @param escrowUeur as in the tally
     struct ResultTerms {
         uint256 time;
-        bytes32 seed;
+        bool paused;
+        address named;
         uint64 escrowUeur;
         uint64 outcomeBondUeur;
         uint16 outcomeBondPermille;
@@ -119,9 +123,6 @@ interface ICommitmentBook {
         uint48 validatedOutcomeDeadline;
         uint48 deliveryStart;
         uint48 settlementDeadline;
-        address clearingOracle;
-        address gridOracle;
-        address settlementOracle;
     }
 
     event Committed(
@@ -208,7 +209,8 @@ interface ICommitmentBook {
     function tally(uint64 session) external view returns (Tally memory);
 
     /// @notice What who posts or challenges a result needs of its session; reverts for an unknown one.
-    function resultTerms(uint64 session) external view returns (ResultTerms memory);
+    /// @param role of who posts it, which says whose turn is named
+    function resultTerms(uint64 session, IParticipantRegistry.Role role) external view returns (ResultTerms memory);
 
     /// @notice XOR of the shares of all reveals of a session.
     function seed(uint64 session) external view returns (bytes32);

@@ -125,9 +125,6 @@ interface IMarketSessions {
     /// @notice Whether the market is paused.
     function paused() external view returns (bool);
 
-    /// @notice Reverts while the market is paused.
-    function requireNotPaused() external view;
-
     /// @notice Whether less than 900 s of real time are left until delivery: an outcome would come too late.
     function tooLateForSetPoints(uint64 session) external view returns (bool);
 

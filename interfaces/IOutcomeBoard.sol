@@ -109,8 +109,11 @@ interface IOutcomeBoard {
     event ResultRemoved(uint64 indexed session, Stage indexed stage, bytes32 indexed hash);
     event BondReleased(uint64 indexed session, Stage indexed stage, address indexed poster, uint64 bondUeur);
     event ResultHeld(uint64 indexed session, Stage indexed stage, bool finality, bool held);
+    event BoardPrepared(uint64 indexed session);
     event ChallengersSet(address[] challengers);
 
+    error OutcomeBoardPaused();
+    error OutcomeBoardAlreadyPrepared(uint64 session);
     error OutcomeBoardAlreadyPosted(uint64 session, Stage stage);
     error OutcomeBoardNotPosted(uint64 session, Stage stage);
     error OutcomeBoardTooEarly(uint64 session, uint256 from, uint256 time);
@@ -131,6 +134,9 @@ interface IOutcomeBoard {
 
     /// @notice Names the contracts that decide challenges. Once, by an administrator.
     function setChallengers(address[] calldata challengers) external;
+
+    /// @notice Pays for a session's slots beforehand, so that who posts its results doesn't. By anyone, once.
+    function prepare(uint64 session) external;
 
     /// @notice Posts what clearing gave, from the documents deadline until the market outcome deadline, or, where one was
     /// struck, the validated outcome's. By a CLEARING_ORACLE whose turn it is.

@@ -2,34 +2,104 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from typing import Any
 
 from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
 from offchain.protocol.products import Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Outcome, Pair, Settlement, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Opening, Outcome, Pair, Settlement, TechnicalOutcome
+
+POD_EVENTS = (
+    "PodRegistered",
+    "PodRemoved",
+    "GridPrequalified",
+    "ProductsPrequalified",
+    "PodSuspended",
+    "PodReinstated",
+)
 
 
 @dataclass(frozen=True)
 class Committed:
-    """A sealed commitment of the book."""
+    """A sealed commitment of the book. `standing`: neither retracted nor replaced."""
 
-    commitment: int
     player: str
     side: Side
     sealed_hash: bytes
     cap_ueur: int
+    nonce: int
+    standing: bool
 
 
 @dataclass(frozen=True)
 class RevealedDocument:
-    """A reveal as the chain has it: the commitment, the root and CID of its document, and its share of the seed."""
+    """A reveal as the chain has it. It stands in the book once it is available."""
+
+    opening: Opening
+    side: Side
+    sealed_hash: bytes
+    cap_ueur: int
+    coverage_ueur: int
+
+
+@dataclass(frozen=True)
+class BookDocument:
+    """A document of the book: its number and positions there, and what was revealed of it."""
 
     reveal: Reveal
+    opening: Opening
+
+    @property
+    def root(self) -> bytes:
+        """Root of its tree."""
+        return self.opening.root
+
+    @property
+    def cid(self) -> Cid:
+        """Where its bytes are."""
+        return self.opening.cid
+
+
+class Stage(IntEnum):
+    """What oracles post of a session (IOutcomeBoard)."""
+
+    MARKET = 0
+    TECHNICAL = 1
+    VALIDATED = 2
+    SETTLEMENT = 3
+
+
+@dataclass(frozen=True)
+class Posting:
+    """What the board keeps of a result: `hash` is zero if none stands, `poster` then whose was struck, if any."""
+
+    hash: bytes
+    poster: str
+    posted_at_s: int
+    bond_ueur: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An anchored batch of readings: its root, when that was anchored first, and where its document may be."""
+
     root: bytes
-    cid: Cid
-    salt: bytes
+    at_s: int
+    cids: tuple[Cid, ...]
+
+
+@dataclass(frozen=True)
+class NodeService:
+    """When a Light Node's key served a PoD: from the first second on, before the last (0: still; from 0: never)."""
+
+    from_s: int
+    until_s: int
+
+    def covers(self, instant_s: int) -> bool:
+        """Whether the key served at an instant."""
+        return 0 < self.from_s <= instant_s and (self.until_s == 0 or instant_s < self.until_s)
 
 
 @dataclass(frozen=True)
@@ -59,7 +129,11 @@ class MarketView:
         """What a session fixed at its creation."""
         values = self._chain.call("MarketSessions", "terms", session)
         names = [field.name for field in fields(SessionTerms)][1:]
-        return SessionTerms(session, **dict(zip(names, map(int, values), strict=True)))
+        return SessionTerms(session, **dict(zip(names, values, strict=True)))
+
+    def market_time_s(self, session: int) -> int:
+        """The clock that the session's deadlines go by: the chain's, less pauses since its creation."""
+        return int(self._chain.call("MarketSessions", "marketTime", session))
 
     def pods(self) -> dict[bytes, PodFacts]:
         """Every PoD of the registry that isn't removed, by pseudonym."""
@@ -70,84 +144,107 @@ class MarketView:
         return self._pods_until(terms.gateClosure)
 
     def _pods_until(self, before_s: int | None) -> dict[bytes, PodFacts]:
-        events = [
-            *self._chain.events("PodRegistry", "PodRegistered"),
-            *self._chain.events("PodRegistry", "PodRemoved"),
-        ]
-        out: dict[bytes, PodFacts] = {}
+        events = [event for name in POD_EVENTS for event in self._chain.events("PodRegistry", name)]
+        records: dict[bytes, _PodRecord] = {}
         for event in sorted(events, key=lambda entry: (entry.block, entry.index)):
             if before_s is not None and self._chain.time_of(event.block) >= before_s:
                 break
-            pod, args = bytes(event.args["pod"]), event.args
-            if event.name == "PodRemoved":
-                out.pop(pod, None)
-                continue
-            out[pod] = PodFacts(
-                aggregator=str(args["aggregator"]),
-                customer=str(args["customer"]),
-                node=str(args["node"]),
-                mechanism=str(args["mechanism"]),
-                max_up_w=int(args["maxUpW"]),
-                max_down_w=int(args["maxDownW"]),
-                max_up_var=int(args["maxUpVar"]),
-                max_down_var=int(args["maxDownVar"]),
-            )
-        return out
+            pod = bytes(event.args["pod"])
+            if event.name == "PodRegistered":
+                records[pod] = _PodRecord(event.args)
+            elif event.name == "PodRemoved":
+                records.pop(pod, None)
+            elif pod in records:
+                records[pod].change(event)
+        return {pod: record.facts() for pod, record in records.items()}
+
+    def node_service(self, pod: bytes, node: str) -> NodeService:
+        """When a Light Node's key served a PoD."""
+        return NodeService(*map(int, self._chain.call("PodRegistry", "nodeService", pod, node)))
 
     def commitments(self, session: int) -> list[Committed]:
-        """The session's commitments in order of their ids."""
+        """The session's commitments in the order in which they were made."""
+        retracted = {
+            (str(event.args["player"]), bytes(event.args["sealedHash"]))
+            for event in self._chain.events("CommitmentBook", "Retracted", session=session)
+        }
         return [
             Committed(
-                commitment=int(event.args["id"]),
                 player=str(event.args["player"]),
                 side=Side(int(event.args["side"])),
                 sealed_hash=bytes(event.args["sealedHash"]),
                 cap_ueur=int(event.args["capUeur"]),
+                nonce=int(event.args["nonce"]),
+                standing=(str(event.args["player"]), bytes(event.args["sealedHash"])) not in retracted,
             )
             for event in self._chain.events("CommitmentBook", "Committed", session=session)
         ]
 
     def reveals(self, session: int) -> list[RevealedDocument]:
-        """The session's reveals in order of their commitments."""
-        committed = {entry.commitment: entry for entry in self.commitments(session)}
+        """The session's reveals in the order in which they were made."""
+        committed = {(entry.player, entry.sealed_hash): entry for entry in self.commitments(session)}
         out = []
         for event in self._chain.events("CommitmentBook", "Revealed", session=session):
-            made = committed[int(event.args["id"])]
-            reveal = Reveal(
-                commitment=int(event.args["id"]),
+            args = event.args
+            made = committed[str(args["player"]), bytes(args["sealedHash"])]
+            opening = Opening(
+                session=session,
                 player=made.player,
-                side=made.side,
-                leaf_count=int(event.args["leafCount"]),
-                cap_ueur=made.cap_ueur,
-                coverage_ueur=int(event.args["coverageUeur"]),
+                root=bytes(args["root"]),
+                salt=bytes(args["salt"]),
+                leafCount=int(args["leafCount"]),
+                cidDigest=bytes(args["cidDigest"]),
+                cidCodec=int(args["cidCodec"]),
             )
-            out.append(
-                RevealedDocument(
-                    reveal, bytes(event.args["root"]), _cid(event.args), bytes(event.args["salt"])
-                )
+            coverage_ueur = int(args["coverageUeur"])
+            out.append(RevealedDocument(opening, made.side, made.sealed_hash, made.cap_ueur, coverage_ueur))
+        return out
+
+    def book(self, session: int) -> list[BookDocument]:
+        """The session's available documents in order of their numbers."""
+        revealed = {(entry.opening.player, entry.sealed_hash): entry for entry in self.reveals(session)}
+        out = []
+        for event in self._chain.events("CommitmentBook", "DocumentAvailable", session=session):
+            entry = revealed[str(event.args["player"]), bytes(event.args["sealedHash"])]
+            reveal = Reveal(
+                commitment=int(event.args["number"]),
+                player=entry.opening.player,
+                side=entry.side,
+                leaf_count=entry.opening.leafCount,
+                first_position=int(event.args["firstPosition"]),
+                cap_ueur=entry.cap_ueur,
+                coverage_ueur=entry.coverage_ueur,
             )
-        return sorted(out, key=lambda entry: entry.reveal.commitment)
+            out.append(BookDocument(reveal, entry.opening))
+        return sorted(out, key=lambda document: document.reveal.commitment)
 
     def seed(self, session: int) -> bytes:
         """The session's seed: XOR of the reveals' shares."""
         return bytes(self._chain.call("CommitmentBook", "seed", session))
 
+    def posting(self, session: int, stage: Stage) -> Posting:
+        """What the board keeps of a result."""
+        found = self._chain.call("OutcomeBoard", "posting", session, stage)
+        return Posting(bytes(found[0]), str(found[1]), int(found[2]), int(found[3]))
+
     def market_outcome(self, session: int) -> Outcome | None:
-        """The market outcome posted, if any."""
-        return _outcome(self._first("OutcomeBoard", "MarketOutcomePosted", session))
+        """The market outcome that stands, if any."""
+        event = self._standing("MarketOutcomePosted", session, Stage.MARKET)
+        return None if event is None else Outcome(**_named(event.args["outcome"]))
 
     def technical_outcome(self, session: int) -> TechnicalOutcome | None:
-        """The DSO's technical outcome posted, if any."""
-        event = self._first("OutcomeBoard", "TechnicalOutcomePosted", session)
+        """The DSO's technical outcome that stands, if any."""
+        event = self._standing("TechnicalOutcomePosted", session, Stage.TECHNICAL)
         return None if event is None else TechnicalOutcome(**_named(event.args["outcome"]))
 
     def validated_outcome(self, session: int) -> Outcome | None:
-        """The validated outcome posted, if any."""
-        return _outcome(self._first("OutcomeBoard", "ValidatedOutcomePosted", session))
+        """The validated outcome that stands, if any."""
+        event = self._standing("ValidatedOutcomePosted", session, Stage.VALIDATED)
+        return None if event is None else Outcome(**_named(event.args["outcome"]))
 
     def settlement(self, session: int) -> tuple[Settlement, list[Pair]] | None:
-        """The settlement posted, with what each payer owes each payee, if any."""
-        event = self._first("SettlementLedger", "SettlementPosted", session)
+        """The settlement that stands, with what each payer owes each payee, if any."""
+        event = self._standing("SettlementPosted", session, Stage.SETTLEMENT)
         if event is None:
             return None
         pairs = [Pair(**_named(pair)) for pair in event.args["pairs"]]
@@ -167,17 +264,60 @@ class MarketView:
             if int(event.args["kind"]) == kind
         ]
 
-    def anchored_batches(self, until_s: int) -> list[tuple[bytes, Cid]]:
-        """Root and document of every batch of readings anchored up to an instant, oldest first."""
+    def anchored_batches(self, until_s: int) -> list[Batch]:
+        """Every batch of readings whose root was anchored up to an instant, oldest first. Who anchors a root again, at any
+        time, adds where its document may be."""
+        times: dict[bytes, int] = {}
+        cids: dict[bytes, list[Cid]] = {}
+        for event in self._chain.events("ReadingAnchor", "BatchAnchored"):
+            root = bytes(event.args["root"])
+            times.setdefault(root, self._chain.time_of(event.block))
+            cids.setdefault(root, []).append(_cid(event.args))
         return [
-            (bytes(event.args["root"]), _cid(event.args))
-            for event in self._chain.events("ReadingAnchor", "BatchAnchored")
-            if self._chain.time_of(event.block) <= until_s
+            Batch(root, at_s, tuple(dict.fromkeys(cids[root])))
+            for root, at_s in times.items()
+            if at_s <= until_s
         ]
 
-    def _first(self, contract: str, event: str, session: int) -> Event | None:
-        found = self._chain.events(contract, event, session=session)
-        return found[0] if found else None
+    def _standing(self, event: str, session: int, stage: Stage) -> Event | None:
+        standing = self.posting(session, stage).hash
+        if not any(standing):
+            return None
+        found = self._chain.events("OutcomeBoard", event, session=session, hash=standing)
+        return found[-1] if found else None
+
+
+class _PodRecord:
+    """A PoD's record as its events tell it."""
+
+    def __init__(self, args: Mapping[str, Any]) -> None:
+        self._args = args
+        self._grid = self._market = self._suspended_by = 0
+
+    def change(self, event: Event) -> None:
+        """What an event after its registration says."""
+        match event.name:
+            case "GridPrequalified":
+                self._grid = int(event.args["products"])
+            case "ProductsPrequalified":
+                self._market = int(event.args["products"])
+            case "PodSuspended" | "PodReinstated":
+                self._suspended_by = int(event.args["suspendedBy"])
+
+    def facts(self) -> PodFacts:
+        """The record as it stands."""
+        args = self._args
+        return PodFacts(
+            aggregator=str(args["aggregator"]),
+            customer=str(args["customer"]),
+            node=str(args["node"]),
+            mechanism=str(args["mechanism"]),
+            max_up_w=int(args["maxUpW"]),
+            max_down_w=int(args["maxDownW"]),
+            max_up_var=int(args["maxUpVar"]),
+            max_down_var=int(args["maxDownVar"]),
+            products=0 if self._suspended_by else self._grid & self._market,
+        )
 
 
 def _cid(args: Mapping[str, object]) -> Cid:
@@ -191,7 +331,3 @@ def _named(struct: object) -> dict[str, Any]:
     if not isinstance(struct, Mapping):
         raise TypeError("an event without its struct")
     return dict(struct)
-
-
-def _outcome(event: Event | None) -> Outcome | None:
-    return None if event is None else Outcome(**_named(event.args["outcome"]))

@@ -57,26 +57,36 @@ def check_document(
         raise InvalidInput("session", document.session, f"must be the commitment's, {terms.session}")
     if document.author.lower() != player.lower():
         raise InvalidInput("author", document.author, f"must be the commitment's player, {player}")
-    leaves = document.lists[0]
-    for index, record in enumerate(leaves.records()):
-        slot, product = record.integer("slot"), record.integer("product")
-        if slot >= terms.slots:
+    outside = leaf_outside_session(document, terms)
+    if outside is not None:
+        leaf = document.lists[0].records()[outside]
+        where, most_product = f"{kinds[0].name}[{outside}]", int(max(Product))
+        if leaf.integer("slot") >= terms.slots:
             rule = f"the session has slots 0 to {terms.slots - 1}"
-            raise InvalidInput(f"{leaves.kind.name}[{index}].slot", slot, rule)
-        if product > max(Product):
-            raise InvalidInput(
-                f"{leaves.kind.name}[{index}].product", product, f"must be at most {max(Product)}"
-            )
+            raise InvalidInput(f"{where}.slot", leaf.integer("slot"), rule)
+        raise InvalidInput(f"{where}.product", leaf.integer("product"), f"must be at most {most_product}")
     most = most_ueur(document, side, terms)
     if most > cap_ueur:
         raise InvalidInput("capUeur", cap_ueur, f"the document may cost {most} µ€")
 
 
+def leaf_outside_session(document: ListDocument, terms: SessionTerms) -> int | None:
+    """Index of the first offer or request whose slot or product the session doesn't have, None if there is none: one such
+    leaf voids its whole document."""
+    leaves = document.lists[0]
+    for index, (slot, product) in enumerate(
+        zip(leaves.integers("slot"), leaves.integers("product"), strict=True)
+    ):
+        if slot >= terms.slots or product > max(Product):
+            return index
+    return None
+
+
 def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> None:
     """Refuse an offer that its player may not make, or that price priority doesn't know.
 
-    Raises InvalidInput: an unknown or another aggregator's PoD, no power or more than the PoD's limit, a minimum
-    above the power; blocks, groups and links, which other clearing methods take.
+    Raises InvalidInput: an unknown or another aggregator's PoD, one not prequalified for the product, no power or more
+    than the PoD's limit, a minimum above the power; blocks, groups and links, which other clearing methods take.
     """
     pod, power_w = record.word("pod"), record.integer("powerW")
     facts = pods.get(pod)
@@ -84,7 +94,12 @@ def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> 
         raise InvalidInput("pod", "0x" + pod.hex(), "isn't in the PoD registry")
     if facts.aggregator.lower() != player.lower():
         raise InvalidInput("pod", "0x" + pod.hex(), f"is offered by its aggregator only, {facts.aggregator}")
-    limit_w = facts.limit_w(Product(record.integer("product")))
+    product = Product(record.integer("product"))
+    if not facts.may_offer(product):
+        raise InvalidInput(
+            "product", int(product), "isn't one that the PoD is prequalified for, or it is suspended"
+        )
+    limit_w = facts.limit_w(product)
     if not 0 < power_w <= limit_w:
         raise InvalidInput("powerW", power_w, f"must be above 0 and within the PoD's limit of {limit_w}")
     if record.integer("minPowerW") > power_w:

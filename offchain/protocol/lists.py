@@ -197,6 +197,16 @@ def next_positions(keys: Sequence[object]) -> list[int]:
     return out
 
 
+def previous_positions(keys: Sequence[object]) -> list[int]:
+    """As `next_positions`, of the entry before, 0 for the first: a leaf's `previous...`."""
+    last: dict[object, int] = {}
+    out = [0] * len(keys)
+    for position, key in enumerate(keys):
+        out[position] = last.get(key, 0)
+        last[key] = position + 1
+    return out
+
+
 def _shown(value: Value) -> int | str:
     return value if isinstance(value, int) else "0x" + value.hex()
 

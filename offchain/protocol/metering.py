@@ -23,16 +23,26 @@ class Net:
         return self.power_w if product.is_active else self.reactive_var
 
 
+@dataclass(frozen=True)
+class Anchored:
+    """Net power as a leaf of an anchored list says it: the list's root, and the leaf's position."""
+
+    net: Net
+    root: bytes
+    position: int
+
+
 PodSlot = tuple[bytes, int]
-Baselines = Mapping[PodSlot, Net]
-Readings = Mapping[PodSlot, tuple[Net, ...]]
+Baselines = Mapping[PodSlot, Anchored]
+Readings = Mapping[PodSlot, tuple[Anchored, ...]]
 
 
-def baselines_of(documents: Iterable[ListDocument]) -> dict[PodSlot, Net]:
+def baselines_of(documents: Iterable[ListDocument]) -> dict[PodSlot, Anchored]:
     """Baselines by PoD and slot of the anchored documents; the first one stands where two say something."""
-    out: dict[PodSlot, Net] = {}
+    out: dict[PodSlot, Anchored] = {}
     for document in documents:
         leaves = document.list_of(BASELINE)
+        root = leaves.root
         rows = zip(
             leaves.words("pod"),
             leaves.integers("slot"),
@@ -40,19 +50,23 @@ def baselines_of(documents: Iterable[ListDocument]) -> dict[PodSlot, Net]:
             leaves.integers("reactiveVar"),
             strict=True,
         )
-        for pod, slot, power_w, reactive_var in rows:
-            out.setdefault((pod, slot), Net(power_w, reactive_var))
+        for position, (pod, slot, power_w, reactive_var) in enumerate(rows):
+            out.setdefault((pod, slot), Anchored(Net(power_w, reactive_var), root, position))
     return out
 
 
-def readings_of(documents: Iterable[ListDocument], terms: SessionTerms) -> dict[PodSlot, tuple[Net, ...]]:
-    """Readings by PoD and slot of the anchored batches, those of the session's quarter-hours only.
+def readings_of(
+    documents: Iterable[ListDocument], terms: SessionTerms
+) -> dict[PodSlot, tuple[Anchored, ...]]:
+    """Readings by PoD and slot of the anchored batches, those of the session's quarter-hours only; of several that say the
+    same the first.
 
     Net W of a slot is 4 times its net Wh. Reactive: inductive absorbed and capacitive injected count as absorbed.
     """
-    out: dict[PodSlot, tuple[Net, ...]] = {}
+    out: dict[PodSlot, tuple[Anchored, ...]] = {}
     for document in documents:
         leaves = document.list_of(READING)
+        root = leaves.root
         rows = zip(
             leaves.words("pod"),
             leaves.integers("startTime"),
@@ -65,7 +79,8 @@ def readings_of(documents: Iterable[ListDocument], terms: SessionTerms) -> dict[
             leaves.integers("injectedCapacitiveVarh"),
             strict=True,
         )
-        for pod, start_s, period_s, absorbed, injected, ind_in, ind_out, cap_in, cap_out in rows:
+        for position, row in enumerate(rows):
+            pod, start_s, period_s, absorbed, injected, ind_in, ind_out, cap_in, cap_out = row
             slot, rest = divmod(start_s - terms.deliveryStart, SLOT_S)
             if rest or period_s != SLOT_S or not 0 <= slot < terms.slots:
                 continue
@@ -74,6 +89,6 @@ def readings_of(documents: Iterable[ListDocument], terms: SessionTerms) -> dict[
                 SLOTS_PER_HOUR * (ind_in - ind_out - cap_in + cap_out),
             )
             known = out.get((pod, slot), ())
-            if net not in known:
-                out[pod, slot] = (*known, net)
+            if all(net != entry.net for entry in known):
+                out[pod, slot] = (*known, Anchored(net, root, position))
     return out

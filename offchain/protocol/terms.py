@@ -73,6 +73,12 @@ class PodFacts:
     max_down_w: int
     max_up_var: int
     max_down_var: int
+    products: int
+    """Mask of the products that it may be offered for: prequalified by grid and by product, and not suspended."""
+
+    def may_offer(self, product: Product) -> bool:
+        """Whether the PoD may be offered for a product."""
+        return bool(self.products >> product & 1)
 
     def limit_w(self, product: Product) -> int:
         """Most that the PoD can give of a product, in W or var."""

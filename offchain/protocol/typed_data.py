@@ -53,6 +53,17 @@ class NoticeKind(IntEnum):
     KPI_REPORT = 17
 
 
+class BookState(IntEnum):
+    """Where a commitment stands (ICommitmentBook)."""
+
+    NONE = 0
+    COMMITTED = 1
+    WITHDRAWN = 2
+    FORFEITED = 3
+    REVEALED = 4
+    AVAILABLE = 5
+
+
 def contract_domain(contract: str, chain_id: int, address: str) -> bytes:
     """EIP-712 domain separator of a contract of the market, such as "CommitmentBook"."""
     return domain_separator(f"flexledger {contract}", VERSION, chain_id, address)
@@ -144,9 +155,7 @@ class Retraction(_Signed):
 class Opening(_Posted):
     """What a sealed hash hides (ICommitmentBook); its hash is the sealed hash."""
 
-    MEMBERS = (
-        "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
-    )
+    MEMBERS = "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
 
     session: int
     player: str

@@ -25,12 +25,19 @@ from tests.contracts.play import (
     GRID_MODEL,
     OFFER,
     as_struct,
+    certify,
     commit,
     domain,
     finalise,
+    gather,
+    key_of,
     notarise_grid_model,
     outcome,
+    post_market,
     post_settlement,
+    post_technical,
+    post_validated,
+    reveal,
     sealed,
     session_terms,
     settlement,
@@ -39,12 +46,22 @@ from tests.contracts.play import (
 from tests.contracts.play import Played as PlayedSession
 
 FIGURES = Path(__file__).parent / "gas.json"
+LIMITS = {
+    "CommitmentBook.commit, the first": 65_000,
+    "CommitmentBook.commit, a player's later": 65_000,
+    "CommitmentBook.commitFor": 80_000,
+    "CommitmentBook.reveal, a session's first": 65_000,
+    "CommitmentBook.reveal, later": 65_000,
+    "OutcomeBoard.postMarketOutcome": 120_000,
+    "OutcomeBoard.postTechnicalOutcome": 120_000,
+    "OutcomeBoard.postValidatedOutcome": 120_000,
+    "ReadingAnchor.anchor": 52_000,
+    "SettlementLedger.claim, 100 new wallets": 3_000_000,
+}
+"""What each may cost at most, whatever its size (the claim: 100 customers with new wallets)."""
+
 START_S = 2_000_000_000
 """A fixed time: calldata with other times may have other zero bytes, and cost other gas."""
-
-
-def key_of(account: Any) -> bytes:
-    return bytes.fromhex(account.private_key.removeprefix("0x"))
 
 
 class GasMeter:
@@ -114,41 +131,47 @@ def test_gas_is_as_written_down(
     next_block_at(START_S + 100)
     terms = replace(session_terms(), session=1)
     gas.add("MarketSessions.create", market.MarketSessions.create(as_struct(terms), {"from": operator}))
+    gas.add("OutcomeBoard.prepare", market.OutcomeBoard.prepare(1, {"from": operator}))
     gas.add("DataNotary.notarise", notarise_grid_model(market, 1, grid_oracle))
 
     travel_to(terms.gateOpening)
     request, offer = sealed(dso, DSO_REQUEST, 300 * EURO), sealed(aggregator, OFFER, 100 * EURO)
-    gas.add("CommitmentBook.commit, a session's first", commit(market, 1, request))
+    gas.add("CommitmentBook.commit, the first", commit(market, 1, request))
     signed = offer.commitment(market, 1)
     signature = signed.sign(domain(book), key_of(aggregator))
     gas.add("CommitmentBook.commitFor", book.commitFor(astuple(signed), signature, {"from": stranger}))
-    gas.add("CommitmentBook.commit, a player's later", commit(market, 1, offer))
+    second, third = (sealed(aggregator, OFFER, 100 * EURO, name) for name in ("second", "third"))
+    gas.add("CommitmentBook.commit, a player's later", commit(market, 1, second))
+    tx = commit(market, 1, third, replaces=second.hash(1))
+    gas.add("CommitmentBook.commit, replacing", tx)
+    fourth = sealed(aggregator, OFFER, 100 * EURO, "fourth")
+    commit(market, 1, fourth)
+    tx = book.retract(1, fourth.hash(1), {"from": aggregator})
+    gas.add("CommitmentBook.retract", tx)
     travel_to(terms.gateClosure)
-    for number, document, name in ((1, request, "a session's first"), (2, offer, "later")):
-        tx = book.reveal(*document.reveal_arguments(1, number), {"from": stranger})
-        gas.add(f"CommitmentBook.reveal, {name}", tx)
+    for document, name in ((request, "a session's first"), (offer, "later")):
+        gas.add(f"CommitmentBook.reveal, {name}", reveal(market, 1, document, stranger))
     travel_to(terms.revealDeadline)
-    gas.add("CommitmentBook.forfeit", book.forfeit(1, 3, {"from": stranger}))
+    tx = book.forfeit(1, aggregator, third.hash(1), {"from": stranger})
+    gas.add("CommitmentBook.forfeit", tx)
+    gas.add("Availability.certify, two receipts", certify(market, terms, request, stranger))
+    certify(market, terms, offer, stranger)
 
     travel_to(terms.documentsDeadline)
     first = outcome(1, bytes(book.seed(1)))
-    gas.add(
-        "OutcomeBoard.postMarketOutcome", board.postMarketOutcome(astuple(first), {"from": clearing_oracle})
-    )
+    gas.add("OutcomeBoard.postMarketOutcome", post_market(market, terms, first, clearing_oracle))
     technical = technical_outcome(1, first.hash(), gridModel=GRID_MODEL)
-    tx = board.postTechnicalOutcome(astuple(technical), {"from": grid_oracle})
-    gas.add("OutcomeBoard.postTechnicalOutcome", tx)
+    gas.add("OutcomeBoard.postTechnicalOutcome", post_technical(market, terms, technical, grid_oracle))
     validated = outcome(1, technical.hash())
-    tx = board.postValidatedOutcome(astuple(validated), {"from": clearing_oracle})
-    gas.add("OutcomeBoard.postValidatedOutcome", tx)
+    gas.add("OutcomeBoard.postValidatedOutcome", post_validated(market, terms, validated, clearing_oracle))
 
     played = PlayedSession(market, terms, validated.hash())
     wallets, amounts, tree = claims_tree()
     made = settlement(played, claimRoot=tree.root, claimLength=2, rewardsUeur=2 * sum(amounts))
     pairs = [Pair(dso.address, aggregator.address, 70 * EURO, 3 * EURO)]
-    name = "SettlementLedger.{}, one pair"
-    gas.add(name.format("postSettlement"), post_settlement(played, made, pairs, settlement_oracle))
-    gas.add(name.format("finalise"), finalise(played, made, pairs, stranger))
+    gas.add("OutcomeBoard.postSettlement, one pair", post_settlement(played, made, pairs, settlement_oracle))
+    gas.add("CommitmentBook.gather, two documents", gather(played, [request, offer], stranger))
+    gas.add("SettlementLedger.finalise, one pair", finalise(played, made, pairs, stranger))
     gas.add("OutcomeBoard.releaseBond", board.releaseBond(1, 0, {"from": stranger}))
     gas.add("SettlementLedger.releaseCoverage", ledger.releaseCoverage(1, dso, {"from": stranger}))
     for position, state in enumerate(("new", "used")):
@@ -158,4 +181,6 @@ def test_gas_is_as_written_down(
 
     if os.environ.get("FLEXLEDGER_WRITE_GAS") == "1":
         FIGURES.write_text(json.dumps(gas.used, indent=2) + "\n")
+    for name, most in LIMITS.items():
+        assert gas.used[name] <= most, name
     assert gas.used == json.loads(FIGURES.read_text())

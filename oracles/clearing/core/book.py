@@ -1,24 +1,34 @@
-"""The book of a session: the revealed documents in order of their commitments, as offers and requests with positions.
+"""The book of a session: its available documents in order of their numbers, as offers and requests with positions.
 
-A position of the book counts over the documents of one side: commitments in order of id, then the leaf's position
-in its document. A document that breaks its cap, or doesn't hold what its side holds, is void at its player's cost:
-its positions stay, its leaves count for nothing.
+A position of the book counts over the documents of one side (offers; requests of DSO and TSO together): documents in
+order of number, then the leaf's position in its document; the chain gives each its first. A document that breaks its
+cap, or doesn't hold what its side holds, is void at its player's cost: its positions stay, its leaves count for nothing.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from offchain.protocol.book_rules import check_document, check_offer, offer_penalty_ueur, request_cost_ueur
+from offchain.protocol.book_rules import (
+    check_document,
+    check_offer,
+    leaf_outside_session,
+    offer_penalty_ueur,
+    request_cost_ueur,
+)
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
 from offchain.protocol.lists import LeafList, ListDocument, Record
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 
+MOST_PERMILLE = 1000
+
 
 @dataclass(frozen=True)
 class Offer:
-    """An offer of the book. `counted_w`: as far as PoD limits and collateral let it count."""
+    """An offer of the book. `counted_w`: as far as collateral lets it count. `cover_ueur`: collateral that its document
+    needed up to and with this offer. `because`: of a void one, position + 1 in its document of the leaf that breaks a
+    rule, its own or the one that voids the whole document; 0 where no leaf does (beyond its cap, not a document)."""
 
     position: int
     commitment: int
@@ -33,14 +43,18 @@ class Offer:
     salt: bytes
     leaf_hash: bytes
     counted_w: int
+    cover_ueur: int
     void: OfferStatus | None
+    because: int
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request of the book. `counted_w`: relief in W at effectiveness 1000, as far as escrow covers it."""
+    """A request of the book. `document`: its document's number. `counted_w`: relief in W at effectiveness 1000, as far as
+    escrow covers it."""
 
     position: int
+    document: int
     player: str
     side: Side
     slot: int
@@ -51,7 +65,7 @@ class Request:
     grid_model: bytes
     counted_w: int
     effectiveness: Mapping[bytes, tuple[int, int]] = field(repr=False)
-    """By PoD: per mille, and the position of the leaf that says so."""
+    """By PoD: per mille (the most of an area's leaves for it), and the position of the leaf that says so."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Book:
     offers: tuple[Offer, ...]
     requests: tuple[Request, ...]
     void_documents: Mapping[int, str]
-    """Commitments whose document is void, and why."""
+    """Documents that are void, by number, and why."""
 
 
 def assemble(
@@ -69,35 +83,46 @@ def assemble(
     pods: Mapping[bytes, PodFacts],
     terms: SessionTerms,
 ) -> Book:
-    """The book of the revealed documents.
+    """The book of the available documents.
 
-    `documents` in any order, None where a revealed document can't be read; `pods` is the registry at the gate.
-    No document is an error for the others.
+    `documents` in any order, None where one can't be read; `pods` is the registry at the gate. No document is an error
+    for the others. Raises InvalidInput where the documents' first positions don't follow each other: one is missing.
     """
     offers: list[Offer] = []
     requests: list[Request] = []
     void: dict[int, str] = {}
-    first_request = 0
+    length = {True: 0, False: 0}
     for reveal, document in sorted(documents, key=lambda entry: entry[0].commitment):
+        of_offers = reveal.side is Side.OFFER
+        if reveal.first_position != length[of_offers]:
+            rule = f"the documents before it end at {length[of_offers]}"
+            raise InvalidInput(f"document {reveal.commitment}: first_position", reveal.first_position, rule)
+        length[of_offers] += reveal.leaf_count
         problem = _problem(document, reveal, terms)
         if problem is not None:
             void[reveal.commitment] = problem
-        if reveal.side is Side.OFFER:
-            if document is None or problem is not None:
-                offers.extend(_void_offers(reveal, len(offers)))
-            else:
-                offers.extend(_offers(reveal, document.list_of(OFFER), len(offers), pods, terms))
-            continue
-        if document is not None and problem is None:
-            requests.extend(_requests(reveal, document, first_request))
-        first_request += reveal.leaf_count
+        if document is None or problem is not None:
+            if of_offers:
+                offers.extend(_void_offers(reveal, _because(document, reveal, terms)))
+        elif of_offers:
+            offers.extend(_offers(reveal, document.list_of(OFFER), pods, terms))
+        else:
+            requests.extend(_requests(reveal, document))
     return Book(tuple(offers), tuple(requests), void)
 
 
-def _void_offers(reveal: Reveal, first: int) -> list[Offer]:
+def _because(document: ListDocument | None, reveal: Reveal, terms: SessionTerms) -> int:
+    """Position + 1 of the leaf that voids a whole document of offers, 0 if no leaf does."""
+    if document is None or document.leaf_count != reveal.leaf_count or document.lists[0].kind is not OFFER:
+        return 0
+    outside = leaf_outside_session(document, terms)
+    return 0 if outside is None else outside + 1
+
+
+def _void_offers(reveal: Reveal, because: int) -> list[Offer]:
     return [
         Offer(
-            position=first + index,
+            position=reveal.first_position + index,
             commitment=reveal.commitment,
             offer_position=index,
             player=reveal.player,
@@ -110,7 +135,9 @@ def _void_offers(reveal: Reveal, first: int) -> list[Offer]:
             salt=bytes(32),
             leaf_hash=bytes(32),
             counted_w=0,
+            cover_ueur=0,
             void=OfferStatus.VOID,
+            because=because,
         )
         for index in range(reveal.leaf_count)
     ]
@@ -119,7 +146,6 @@ def _void_offers(reveal: Reveal, first: int) -> list[Offer]:
 def _offers(
     reveal: Reveal,
     leaves: LeafList,
-    first: int,
     pods: Mapping[bytes, PodFacts],
     terms: SessionTerms,
 ) -> list[Offer]:
@@ -141,7 +167,7 @@ def _offers(
                 counted_w, void = 0, OfferStatus.UNCOVERED
         out.append(
             Offer(
-                position=first + index,
+                position=reveal.first_position + index,
                 commitment=reveal.commitment,
                 offer_position=index,
                 player=reveal.player,
@@ -154,7 +180,9 @@ def _offers(
                 salt=row.word("salt"),
                 leaf_hash=hashes[index].tobytes(),
                 counted_w=counted_w,
+                cover_ueur=reveal.coverage_ueur - left_ueur,
                 void=void,
+                because=index + 1 if void is OfferStatus.VOID else 0,
             )
         )
     return out
@@ -180,7 +208,8 @@ def _problem(document: ListDocument | None, reveal: Reveal, terms: SessionTerms)
     return None
 
 
-def _requests(reveal: Reveal, document: ListDocument, first: int) -> list[Request]:
+def _requests(reveal: Reveal, document: ListDocument) -> list[Request]:
+    first = reveal.first_position
     needs, effects = document.list_of(REQUEST), document.list_of(EFFECTIVENESS)
     by_area: dict[int, dict[bytes, tuple[int, int]]] = {}
     columns = zip(
@@ -191,8 +220,10 @@ def _requests(reveal: Reveal, document: ListDocument, first: int) -> list[Reques
         strict=True,
     )
     for area, pod, permille, position in columns:
-        if permille > 0:
-            by_area.setdefault(area, {}).setdefault(pod, (permille, first + position))
+        of_area = by_area.setdefault(area, {})
+        # Above 1000 an area's leaf says nothing. Of several the most counts: no other of them makes an offer cheaper.
+        if of_area.get(pod, (0, 0))[0] < permille <= MOST_PERMILLE:
+            of_area[pod] = (permille, first + position)
     left_ueur = reveal.coverage_ueur
     out = []
     for row in needs.records():
@@ -203,6 +234,7 @@ def _requests(reveal: Reveal, document: ListDocument, first: int) -> list[Reques
         out.append(
             Request(
                 position=first + row.integer("position"),
+                document=reveal.commitment,
                 player=reveal.player,
                 side=reveal.side,
                 slot=row.integer("slot"),

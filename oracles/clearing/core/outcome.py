@@ -1,17 +1,27 @@
 """Outcomes as lists that prove themselves: by offer, and by request and slot, with running sums (see protocol.md)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from offchain.protocol.cid import Cid
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, Value
-from offchain.protocol.lists import LeafList, ListDocument, next_positions
+from offchain.protocol.lists import LeafList, ListDocument, next_positions, previous_positions
 from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
+from offchain.protocol.units import payment_ueur
 from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import Acceptance, Clearing
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A quantity that the DSO refuses, of an entry of the market outcome's list by request."""
+
+    by_request_position: int
+    refused_w: int
 
 
 def outcome_document(book: Book, clearing: Clearing, session: int, author: str) -> ListDocument:
@@ -28,10 +38,13 @@ def outcome_document(book: Book, clearing: Clearing, session: int, author: str) 
             len(book.offers),
             offer.commitment,
             offer.offer_position,
+            offer.counted_w,
             accepted_w[offer.position],
             int(clearing.status[offer.position]),
             offer.slot,
             first_entry.get(offer.position, -1) + 1,
+            clearing.because[offer.position],
+            offer.cover_ueur,
             outcome_salt(offer.salt, OUTCOME_BY_OFFER.number, offer.position),
         )
         for offer in book.offers
@@ -73,11 +86,13 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
     for entry in acceptances:
         pod_total[_pod_key(entry)] += entry.accepted_w
     next_for_offer = next_positions([entry.offer.position for entry in acceptances])
-    next_for_pod = next_positions([_pod_key(entry) for entry in acceptances])
+    pod_keys = [_pod_key(entry) for entry in acceptances]
+    next_for_pod, previous_for_pod = next_positions(pod_keys), previous_positions(pod_keys)
     request_sum: dict[int, int] = defaultdict(int)
     offer_sum: dict[int, int] = defaultdict(int)
     pod_sum: dict[tuple[bytes, int, int], int] = defaultdict(int)
-    money = 0
+    document_sum: dict[int, int] = defaultdict(int)
+    running_w = running_ueur = 0
     rows: list[Sequence[Value]] = []
     for position, entry in enumerate(acceptances):
         request, offer, pod_key = entry.request, entry.offer, _pod_key(entry)
@@ -85,7 +100,10 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
         request_sum[request.position] += entry.accepted_w * permille
         offer_sum[offer.position] += entry.accepted_w
         pod_sum[pod_key] += entry.accepted_w
-        money += entry.accepted_w * offer.price_ueur_per_kw // 1000
+        paid_ueur = payment_ueur(entry.accepted_w, offer.price_ueur_per_kw)
+        document_sum[request.document] += paid_ueur
+        running_w += entry.accepted_w
+        running_ueur += paid_ueur
         rows.append(
             (
                 position,
@@ -104,8 +122,11 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
                 pod_sum[pod_key],
                 pod_total[pod_key],
                 next_for_offer[position],
+                previous_for_pod[position],
                 next_for_pod[position],
-                money,
+                running_w,
+                running_ueur,
+                document_sum[request.document],
                 outcome_salt(offer.salt, OUTCOME_BY_REQUEST.number, position),
             )
         )
@@ -116,35 +137,53 @@ def _pod_key(entry: Acceptance) -> tuple[bytes, int, int]:
     return (entry.offer.pod, entry.request.slot, int(entry.request.product))
 
 
-def after_refusals(clearing: Clearing, refused_w: Mapping[int, int]) -> Clearing:
-    """The clearing less what the DSO refused, by position in the market outcome's list by request.
+def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
+    """The clearing less what the DSO refused, in order of the refusals' list.
 
-    Entries refused whole are gone; a refused offer of which nothing is left says TEC.
+    Entries refused whole are gone; an offer of which less than its minimum is left isn't taken at all. What a refusal cut
+    says so: TEC where nothing is left, and `because`, position + 1 of the first refusal of the offer. Everything else
+    stays as the market outcome has it: the `because` of COM_EXCLUDED is a position of the market outcome's list.
     """
-    status = list(clearing.status)
+    status, because = list(clearing.status), list(clearing.because)
+    left_w = [entry.accepted_w for entry in clearing.acceptances]
+    first_refusal: dict[int, int] = {}
+    for number, refused in enumerate(refusals, start=1):
+        left_w[refused.by_request_position] -= refused.refused_w
+        first_refusal.setdefault(clearing.acceptances[refused.by_request_position].offer.position, number)
+    of_offer: dict[int, int] = defaultdict(int)
+    for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True):
+        of_offer[entry.offer.position] += remaining_w
     kept = []
-    left: dict[int, int] = defaultdict(int)
-    refused_offers = set()
-    for position, entry in enumerate(clearing.acceptances):
-        remaining_w = entry.accepted_w - refused_w.get(position, 0)
-        if remaining_w < entry.accepted_w:
-            refused_offers.add(entry.offer.position)
-        if remaining_w > 0:
+    for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True):
+        if remaining_w and of_offer[entry.offer.position] >= entry.offer.min_power_w:
             kept.append(replace(entry, accepted_w=remaining_w))
-            left[entry.offer.position] += remaining_w
-    for position in refused_offers:
-        status[position] = OfferStatus.PARTLY_ACCEPTED if left[position] else OfferStatus.TEC
-    return Clearing(tuple(kept), tuple(status))
+    taken = {entry.offer.position for entry in kept}
+    for position, number in first_refusal.items():
+        status[position] = OfferStatus.PARTLY_ACCEPTED if position in taken else OfferStatus.TEC
+        because[position] = number
+    return Clearing(tuple(kept), tuple(status), tuple(because))
 
 
-def refused_w(technical: ListDocument, market: ListDocument) -> dict[int, int]:
-    """Refused W by position in the market outcome's list by request; more than was accepted counts as all of it."""
-    accepted = market.list_of(OUTCOME_BY_REQUEST).integers("acceptedW")
-    refusals = technical.list_of(REFUSAL)
-    out: dict[int, int] = defaultdict(int)
-    for position, amount_w in zip(
-        refusals.integers("byRequestPosition"), refusals.integers("refusedW"), strict=True
-    ):
-        if position < len(accepted):
-            out[position] = min(accepted[position], out[position] + amount_w)
-    return dict(out)
+def refusals_of(technical: ListDocument, market: ListDocument) -> list[Refused]:
+    """A technical outcome's refusals, held to the market outcome.
+
+    Raises InvalidInput where one isn't of an entry, in the entries' order and once each, copies it wrongly, or refuses
+    more than it has: no outcome follows from that, and each is a fraud proof.
+    """
+    entries = market.list_of(OUTCOME_BY_REQUEST).records()
+    out: list[Refused] = []
+    for index, leaf in enumerate(technical.list_of(REFUSAL).records()):
+        position, amount_w = leaf.integer("byRequestPosition"), leaf.integer("refusedW")
+        if position >= len(entries) or (out and position <= out[-1].by_request_position):
+            rule = f"must be one of the outcome's {len(entries)} entries, after the one before"
+            raise InvalidInput(f"RefusalLeaf[{index}].byRequestPosition", position, rule)
+        entry = entries[position]
+        for name in ("offerPosition", "slot", "product"):
+            if leaf.integer(name) != entry.integer(name):
+                rule = f"must be its entry's, {entry.integer(name)}"
+                raise InvalidInput(f"RefusalLeaf[{index}].{name}", leaf.integer(name), rule)
+        if not 0 < amount_w <= entry.integer("acceptedW"):
+            rule = f"must be above 0 and at most what was accepted, {entry.integer('acceptedW')}"
+            raise InvalidInput(f"RefusalLeaf[{index}].refusedW", amount_w, rule)
+        out.append(Refused(position, amount_w))
+    return out

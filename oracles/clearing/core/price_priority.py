@@ -30,10 +30,12 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Clearing:
-    """Acceptances in merit order within each request, requests in order of position; and each offer's status."""
+    """Acceptances in merit order within each request, requests in order of position; and each offer's status, with
+    `because`, what proves it (see OutcomeByOfferLeaf)."""
 
     acceptances: tuple[Acceptance, ...]
     status: tuple[OfferStatus, ...]
+    because: tuple[int, ...]
 
 
 def clear(book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> Clearing:
@@ -51,7 +53,7 @@ class _Market:
         self._pods = pods
         self._left_w = [offer.counted_w for offer in book.offers]
         self._taken_w: dict[PodSlot, int] = defaultdict(int)
-        self._refused_for = [offer.void or OfferStatus.COM_NOT_NEEDED for offer in book.offers]
+        self._below_minimum = [False for _ in book.offers]
         self._tie = [keccak256(seed + offer.leaf_hash) for offer in book.offers]
         self._by_place: dict[PodSlot, list[Offer]] = defaultdict(list)
         for offer in book.offers:
@@ -63,9 +65,10 @@ class _Market:
             self._book.requests, key=lambda r: (r.side is not Side.DSO_REQUEST, r.position)
         )
         served = {request.position: self._serve(request) for request in in_service_order}
-        status = [self._final_status(offer) for offer in self._book.offers]
-        by_position = sorted(served)
-        return Clearing(tuple(entry for position in by_position for entry in served[position]), tuple(status))
+        acceptances = tuple(entry for position in sorted(served) for entry in served[position])
+        reasons = _Reasons(self._book, self._pods, acceptances)
+        outcome = [self._status(offer, reasons) for offer in self._book.offers]
+        return Clearing(acceptances, tuple(s for s, _ in outcome), tuple(because for _, because in outcome))
 
     def _serve(self, request: Request) -> list[Acceptance]:
         accepted: list[Acceptance] = []
@@ -85,11 +88,8 @@ class _Market:
         offers = []
         for pod, (permille, _) in request.effectiveness.items():
             for offer in self._by_place.get((pod, request.slot, request.product), ()):
-                if offer.price_ueur_per_kw * 1000 > request.price_cap_ueur_per_kw * permille:
-                    self._note(offer, OfferStatus.COM_NOT_NEEDED)
-                elif self._taken_w[pod, request.slot, _opposite(request.product)]:
-                    self._note(offer, OfferStatus.COM_EXCLUDED)
-                else:
+                within_cap = offer.price_ueur_per_kw * 1000 <= request.price_cap_ueur_per_kw * permille
+                if within_cap and not self._taken_w[pod, request.slot, _opposite(request.product)]:
                     offers.append(offer)
         return sorted(
             offers, key=lambda o: (self._merit(o, request), o.min_power_w > 0, self._tie[o.position])
@@ -111,12 +111,10 @@ class _Market:
             room, [request.effectiveness[offer.pod][0] for offer in divisible], needed, self._ranks(divisible)
         )
         out = []
-        for offer, offered, amount in zip(divisible, room, amounts, strict=True):
+        for offer, amount in zip(divisible, amounts, strict=True):
             needed -= amount * request.effectiveness[offer.pod][0]
             if amount:
                 out.append((offer, amount))
-            else:
-                self._note(offer, OfferStatus.COM_DEARER if offered else OfferStatus.COM_NOT_NEEDED)
         if amounts != room:
             needed = 0
         for offer in (offer for offer in tied if offer.min_power_w > 0):
@@ -124,7 +122,7 @@ class _Market:
             room_w = self._room_w(offer, left_of_pod)
             amount = min(room_w, needed // permille)
             if amount < offer.min_power_w:
-                self._note(offer, OfferStatus.COM_MINIMUM if amount else OfferStatus.COM_DEARER)
+                self._below_minimum[offer.position] |= amount > 0
                 amount = 0
             else:
                 needed -= amount * permille
@@ -148,16 +146,53 @@ class _Market:
             ranks[index] = rank
         return ranks
 
-    def _note(self, offer: Offer, status: OfferStatus) -> None:
-        self._refused_for[offer.position] = status
-
-    def _final_status(self, offer: Offer) -> OfferStatus:
+    def _status(self, offer: Offer, reasons: "_Reasons") -> tuple[OfferStatus, int]:
         if offer.void is not None:
-            return offer.void
+            return offer.void, offer.because
         taken_w = offer.counted_w - self._left_w[offer.position]
         if taken_w:
-            return OfferStatus.ACCEPTED if taken_w == offer.power_w else OfferStatus.PARTLY_ACCEPTED
-        return self._refused_for[offer.position]
+            return (OfferStatus.ACCEPTED if taken_w == offer.power_w else OfferStatus.PARTLY_ACCEPTED), 0
+        if not reasons.is_wanted(offer):
+            return OfferStatus.COM_NOT_NEEDED, 0
+        because = reasons.excluded_by(offer)
+        if because:
+            return OfferStatus.COM_EXCLUDED, because
+        below = self._below_minimum[offer.position]
+        return (OfferStatus.COM_MINIMUM if below else OfferStatus.COM_DEARER), 0
+
+
+class _Reasons:
+    """Why offers weren't taken, from the whole clearing."""
+
+    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]) -> None:
+        self._pods = pods
+        self._caps: dict[PodSlot, Fraction] = {}
+        for request in book.requests:
+            if request.counted_w:
+                for pod, (permille, _) in request.effectiveness.items():
+                    place = (pod, request.slot, request.product)
+                    cap = Fraction(request.price_cap_ueur_per_kw * permille, 1000)
+                    self._caps[place] = max(cap, self._caps.get(place, cap))
+        self._taken_w: dict[PodSlot, int] = defaultdict(int)
+        self._first: dict[PodSlot, int] = {}
+        for position, entry in enumerate(acceptances):
+            place = (entry.offer.pod, entry.offer.slot, entry.offer.product)
+            self._taken_w[place] += entry.accepted_w
+            self._first.setdefault(place, position)
+
+    def is_wanted(self, offer: Offer) -> bool:
+        """Whether a request that counts names its PoD, slot and product, at a price cap that takes it."""
+        cap = self._caps.get((offer.pod, offer.slot, offer.product))
+        return cap is not None and offer.price_ueur_per_kw <= cap
+
+    def excluded_by(self, offer: Offer) -> int:
+        """Position + 1 of the first entry that took its PoD the opposite way, or to its limit; 0 if there is none."""
+        opposite = (offer.pod, offer.slot, _opposite(offer.product))
+        if opposite in self._first:
+            return self._first[opposite] + 1
+        place = (offer.pod, offer.slot, offer.product)
+        full = self._taken_w[place] == self._pods[offer.pod].limit_w(offer.product)
+        return self._first[place] + 1 if full else 0
 
 
 def _pro_rata(room_w: list[int], permille: list[int], needed: int, ranks: list[int]) -> list[int]:

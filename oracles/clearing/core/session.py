@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
-from oracles.clearing.core.outcome import after_refusals, outcome_document, refused_w
+from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
 from oracles.clearing.core.price_priority import Clearing, clear
 
 
@@ -33,6 +33,9 @@ def clear_session(
 
 
 def validate_session(cleared: ClearedSession, technical: ListDocument, author: str) -> ListDocument:
-    """The validated outcome: the market outcome less what the DSO's technical outcome refuses."""
-    kept = after_refusals(cleared.clearing, refused_w(technical, cleared.market))
+    """The validated outcome: the market outcome less what the DSO's technical outcome refuses.
+
+    Raises InvalidInput where the technical outcome isn't one of this market outcome.
+    """
+    kept = after_refusals(cleared.clearing, refusals_of(technical, cleared.market))
     return outcome_document(cleared.book, kept, cleared.market.session, author)

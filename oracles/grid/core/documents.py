@@ -118,20 +118,25 @@ def assess_outcome(
 def technical_outcome(
     assessment: Assessment, market: ListDocument, grid_model: bytes, author: str
 ) -> ListDocument:
-    """The technical outcome: a leaf for every quantity refused, in full or in part; its notes name the elements."""
+    """The technical outcome: a leaf for every quantity refused, in full or in part, in order of the market outcome's
+    entries; its notes name the elements."""
     entries = market.list_of(OUTCOME_BY_REQUEST).records()
+    refusals = sorted(assessment.refusals, key=lambda refusal: refusal.item.priority)
+    running_w = 0
     rows: list[list[Value]] = []
-    for position, refusal in enumerate(assessment.refusals):
+    for position, refusal in enumerate(refusals):
         entry = entries[refusal.item.priority]
+        running_w += refusal.refused_w
         rows.append(
             [
                 position,
-                len(assessment.refusals),
+                len(refusals),
                 refusal.item.priority,
                 entry.integer("offerPosition"),
                 refusal.item.slot,
                 int(refusal.item.product),
                 refusal.refused_w,
+                running_w,
                 keccak256(refusal.element.key.encode()),
                 refusal.margin,
                 int(refusal.unit),
@@ -139,7 +144,7 @@ def technical_outcome(
                 outcome_salt(entry.word("salt"), REFUSAL.number, position),
             ]
         )
-    elements = [refusal.element.key for refusal in assessment.refusals]
+    elements = [refusal.element.key for refusal in refusals]
     return ListDocument(
         market.session, author, (LeafList.of_rows(REFUSAL, rows),), {"elements": elements} if elements else {}
     )

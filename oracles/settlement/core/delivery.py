@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
-from offchain.protocol.metering import Baselines, Readings
+from offchain.protocol.metering import Anchored, Baselines, Readings
 from offchain.protocol.products import DeliveryStatus, Product
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Delivered W (var) of a product, never below 0, and what it was judged by."""
+    """Delivered W (var) of a product, never below 0, and the anchored leaves by which it was judged."""
 
     delivered_w: int
     status: DeliveryStatus
+    baseline: Anchored | None
+    reading: Anchored | None
 
 
 def delivery(
@@ -23,14 +25,16 @@ def delivery(
 ) -> Delivery:
     """Delivered amount: baseline minus net (up), the reverse (down); reactive alike, with var.
 
-    Where two signed readings of a slot differ the lower delivery counts. Without a baseline nothing can have been
-    delivered; without a reading nothing is.
+    Where signed readings of a slot differ the one with the lowest delivery counts, the first of those. Without a
+    baseline nothing can have been delivered; without a reading nothing is.
     """
     baseline = baselines.get((pod, slot))
-    nets = readings.get((pod, slot))
-    if not nets:
-        return Delivery(0, DeliveryStatus.NO_READING)
+    found = readings.get((pod, slot))
+    if not found:
+        return Delivery(0, DeliveryStatus.NO_READING, baseline, None)
     if baseline is None:
-        return Delivery(0, DeliveryStatus.MEASURED)
-    moved = min(product.sign * (baseline.of(product) - net.of(product)) for net in nets)
-    return Delivery(max(0, moved), DeliveryStatus.MEASURED)
+        return Delivery(0, DeliveryStatus.MEASURED, None, found[0])
+    reference = baseline.net.of(product)
+    delivered = [max(0, product.sign * (reference - reading.net.of(product))) for reading in found]
+    least = delivered.index(min(delivered))
+    return Delivery(delivered[least], DeliveryStatus.MEASURED, baseline, found[least])

@@ -5,19 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, SETTLEMENT, Value
-from offchain.protocol.lists import LeafList, ListDocument, Record, next_positions
-from offchain.protocol.metering import Baselines, Readings
+from offchain.protocol.lists import LeafList, ListDocument, Record, next_positions, previous_positions
+from offchain.protocol.metering import Anchored, Baselines, Readings
 from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import DeliveryStatus, Product
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import Pair
 from offchain.protocol.units import payment_ueur
-from oracles.settlement.core.delivery import delivery
+from oracles.settlement.core.delivery import Delivery, delivery
 
 CustomerPrice = Callable[[str, int, int], int]
 """(mechanism, slot, flexibility price) to the customer's price, both in µ€ per kW and interval."""
 
-CUSTOMERS_PER_CLAIM = 100
+PODS_PER_CLAIM = 100
+NO_LEAF = (bytes(32), 0)
+"""Root and position where there is no leaf to judge by."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim leaf: up to 100 customers' wallets and what each gets in token units (µ€)."""
+    """A claim leaf: the customers' wallets of up to 100 PoDs, and what each PoD earned less what it lost, in token units
+    (µ€). A wallet stands there once for each of its PoDs; below 0 it is carried over."""
 
     wallets: tuple[str, ...]
     amounts_ueur: tuple[int, ...]
@@ -50,8 +53,8 @@ class SettlementResult:
 
     @property
     def rewards_ueur(self) -> int:
-        """Sum of all claims, in token units."""
-        return sum(sum(claim.amounts_ueur) for claim in self.claims)
+        """Sum of what PoDs earned on balance, in token units."""
+        return sum(max(0, amount) for claim in self.claims for amount in claim.amounts_ueur)
 
 
 def judge(
@@ -99,11 +102,13 @@ def settle(
     """Settle a validated outcome. `payer_of_request`: who made the request at a position of the book."""
     entries = outcome.list_of(OUTCOME_BY_REQUEST)
     rows = entries.records()
-    judged = []
+    judged: list[Judgement] = []
+    deliveries: list[Delivery] = []
     for row in rows:
         pod, slot, product = row.word("pod"), row.integer("slot"), Product(row.integer("product"))
         price = row.integer("priceUeurPerKw")
         found = delivery(pod, slot, product, baselines, readings)
+        deliveries.append(found)
         judged.append(
             judge(
                 row.integer("acceptedW"),
@@ -118,20 +123,31 @@ def settle(
     parties = [
         (payer_of_request(row.integer("requestPosition")), pods[row.word("pod")].aggregator) for row in rows
     ]
-    leaves, pairs = _leaves(rows, judged, parties)
+    leaves, pairs = _leaves(rows, judged, deliveries, parties)
     document = ListDocument(terms.session, author, (LeafList.of_rows(SETTLEMENT, leaves),))
     return SettlementResult(document, pairs, _claims(rows, judged, pods))
 
 
 def _leaves(
-    rows: Sequence[Record], judged: Sequence[Judgement], parties: Sequence[tuple[str, str]]
+    rows: Sequence[Record],
+    judged: Sequence[Judgement],
+    deliveries: Sequence[Delivery],
+    parties: Sequence[tuple[str, str]],
 ) -> tuple[list[Sequence[Value]], tuple[Pair, ...]]:
     pods = [row.word("pod") for row in rows]
-    next_for_pair, next_for_pod = next_positions(parties), next_positions(pods)
+    links = zip(
+        previous_positions(parties),
+        next_positions(parties),
+        previous_positions(pods),
+        next_positions(pods),
+        strict=True,
+    )
+    place_of_pod = {pod: place for place, pod in enumerate(dict.fromkeys(pods))}
     pair_sum: dict[tuple[str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
     pod_sum: dict[bytes, tuple[int, int]] = defaultdict(lambda: (0, 0))
     leaves: list[Sequence[Value]] = []
-    for position, (row, entry, party, pod) in enumerate(zip(rows, judged, parties, pods, strict=True)):
+    columns = zip(rows, judged, deliveries, parties, pods, links, strict=True)
+    for position, (row, entry, found, party, pod, row_links) in enumerate(columns):
         paid, penalised = pair_sum[party]
         pair_sum[party] = (paid + entry.payment_ueur, penalised + entry.penalty_ueur)
         earned, lost = pod_sum[pod]
@@ -154,24 +170,28 @@ def _leaves(
                 entry.reward_penalty_ueur,
                 *pair_sum[party],
                 *pod_sum[pod],
-                next_for_pair[position],
-                next_for_pod[position],
+                *row_links,
+                *divmod(place_of_pod[pod], PODS_PER_CLAIM),
+                *_leaf_of(found.baseline),
+                *_leaf_of(found.reading),
                 outcome_salt(row.word("salt"), SETTLEMENT.number, position),
             )
         )
-    return leaves, tuple(Pair(*party, *pair_sum[party]) for party in sorted(pair_sum))
+    in_order = sorted(pair_sum, key=lambda party: (int(party[0], 16), int(party[1], 16)))
+    return leaves, tuple(Pair(*party, *pair_sum[party]) for party in in_order)
+
+
+def _leaf_of(anchored: Anchored | None) -> tuple[bytes, int]:
+    return NO_LEAF if anchored is None else (anchored.root, anchored.position)
 
 
 def _claims(
     rows: Sequence[Record], judged: Sequence[Judgement], pods: Mapping[bytes, PodFacts]
 ) -> tuple[Claim, ...]:
-    """Rewards less penalties of each PoD, where anything is left, summed by wallet; a hundred wallets a leaf."""
+    """Rewards less penalties of each PoD, in order of the PoDs' first leaves, a hundred PoDs a leaf."""
     of_pod: dict[bytes, int] = defaultdict(int)
     for row, entry in zip(rows, judged, strict=True):
         of_pod[row.word("pod")] += entry.reward_ueur - entry.reward_penalty_ueur
-    of_wallet: dict[str, int] = defaultdict(int)
-    for pod, net_ueur in of_pod.items():
-        of_wallet[pods[pod].customer] += max(0, net_ueur)
-    due = sorted((wallet, amount) for wallet, amount in of_wallet.items() if amount)
-    chunks = [due[first : first + CUSTOMERS_PER_CLAIM] for first in range(0, len(due), CUSTOMERS_PER_CLAIM)]
+    net = [(pods[pod].customer, amount) for pod, amount in of_pod.items()]
+    chunks = [net[first : first + PODS_PER_CLAIM] for first in range(0, len(net), PODS_PER_CLAIM)]
     return tuple(Claim(tuple(w for w, _ in chunk), tuple(a for _, a in chunk)) for chunk in chunks)

@@ -8,7 +8,7 @@ from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import refused, travel_to
 from tests.contracts.play import EURO
 
-ANNOUNCED, OPEN, REVEAL = 1, 2, 3
+ANNOUNCED = 1
 
 
 def test_every_phase_starts_in_its_first_second(market: Any, terms: SessionTerms) -> None:
@@ -36,28 +36,14 @@ def test_unknown_sessions(market: Any, terms: SessionTerms) -> None:
     assert sessions.phase(unknown) == 0
     for view in (
         lambda: sessions.terms(unknown),
-        lambda: sessions.requireOpen(unknown, 0),
-        lambda: sessions.requireReveal(unknown),
+        lambda: sessions.marketTime(unknown),
+        lambda: sessions.tooLateForSetPoints(unknown),
+        lambda: sessions.resultTerms(unknown),
         lambda: sessions.bondUeur(unknown, 0),
         lambda: sessions.deliveryEnd(unknown),
     ):
         with refused("MarketSessionsUnknownSession", unknown):
             view()
-
-
-def test_gates(market: Any, terms: SessionTerms) -> None:
-    sessions, session = market.MarketSessions, terms.session
-    travel_to(terms.gateOpening - 1)
-    with refused("MarketSessionsNotInPhase", session, OPEN, ANNOUNCED):
-        sessions.requireOpen(session, 0)
-    travel_to(terms.gateOpening)
-    sessions.requireOpen(session, 0)
-    with refused("MarketSessionsNotInPhase", session, REVEAL, OPEN):
-        sessions.requireReveal(session)
-    travel_to(terms.gateClosure)
-    sessions.requireReveal(session)
-    with refused("MarketSessionsNotInPhase", session, OPEN, REVEAL):
-        sessions.requireOpen(session, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Market, technical and validated outcomes (SPECIFICATION.md 6.x)."""
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.terms import SessionTerms
-from offchain.protocol.typed_data import Outcome, TechnicalOutcome
+from offchain.protocol.typed_data import Outcome
 from tests.contracts.chain import next_block_at, now_s, refused, travel_to
 from tests.contracts.conftest import BALANCE_UEUR
 from tests.contracts.play import (
@@ -22,24 +22,16 @@ from tests.contracts.play import (
     outcome,
     play_book,
     play_outcomes,
+    post_market,
+    post_technical,
+    post_validated,
     sealed,
     technical_outcome,
 )
 
 NOTHING = bytes(32)
-BOND = 5 * EURO
-
-
-def post_market(market: Any, made: Outcome, sender: Any) -> Any:
-    return market.OutcomeBoard.postMarketOutcome(astuple(made), {"from": sender})
-
-
-def post_technical(market: Any, made: TechnicalOutcome, sender: Any) -> Any:
-    return market.OutcomeBoard.postTechnicalOutcome(astuple(made), {"from": sender})
-
-
-def post_validated(market: Any, made: Outcome, sender: Any) -> Any:
-    return market.OutcomeBoard.postValidatedOutcome(astuple(made), {"from": sender})
+BOND = 10 * EURO
+"""A tenth of the request's escrow."""
 
 
 @pytest.fixture
@@ -60,7 +52,7 @@ def first(market: Any, revealed: SessionTerms) -> Outcome:
 def cleared(market: Any, revealed: SessionTerms, first: Outcome, clearing_oracle: Any) -> SessionTerms:
     """The session with its market outcome."""
     travel_to(revealed.documentsDeadline)
-    post_market(market, first, clearing_oracle)
+    post_market(market, revealed, first, clearing_oracle)
     return revealed
 
 
@@ -70,17 +62,18 @@ def test_every_stage_keeps_the_hash_and_locks_a_bond(
     board, session = market.OutcomeBoard, cleared.session
     assert bytes(board.outcomeHash(session, MARKET)) == first.hash()
     technical = technical_outcome(session, first.hash())
-    tx = post_technical(market, technical, grid_oracle)
+    tx = post_technical(market, cleared, technical, grid_oracle)
     assert tx.events["TechnicalOutcomePosted"]["hash"] == "0x" + technical.hash().hex()
     assert market.Vault.free(grid_oracle) == BALANCE_UEUR - BOND
     validated = outcome(session, technical.hash(), acceptedWSlots=9_500)
-    tx = post_validated(market, validated, clearing_oracle)
+    tx = post_validated(market, cleared, validated, clearing_oracle)
     event = tx.events["ValidatedOutcomePosted"]
     assert (event["session"], event["poster"]) == (session, clearing_oracle)
     assert event["outcome"]["acceptedWSlots"] == 9_500
+    assert market.Vault.bonded(clearing_oracle) == 2 * BOND
     posting = board.posting(session, VALIDATED)
     assert posting["hash"] == "0x" + validated.hash().hex()
-    assert (posting["poster"], posting["postedAt"]) == (clearing_oracle, now_s())
+    assert (posting["poster"], posting["postedAt"], posting["bondUeur"]) == (clearing_oracle, now_s(), BOND)
     assert market.Vault.free(clearing_oracle) == BALANCE_UEUR - 2 * BOND
 
 
@@ -90,9 +83,9 @@ def test_market_outcome_window_to_the_second(
     start, deadline = revealed.documentsDeadline, revealed.marketOutcomeDeadline
     next_block_at(start - 1)
     with refused("OutcomeBoardTooEarly", revealed.session, start, start - 1):
-        post_market(market, first, clearing_oracle)
+        post_market(market, revealed, first, clearing_oracle)
     next_block_at(deadline - 1)
-    post_market(market, first, clearing_oracle)
+    post_market(market, revealed, first, clearing_oracle)
 
 
 def test_market_outcome_too_late(
@@ -101,7 +94,7 @@ def test_market_outcome_too_late(
     deadline = revealed.marketOutcomeDeadline
     next_block_at(deadline)
     with refused("OutcomeBoardTooLate", revealed.session, deadline, deadline):
-        post_market(market, first, clearing_oracle)
+        post_market(market, revealed, first, clearing_oracle)
 
 
 def test_market_outcome_rests_on_the_seed(
@@ -109,7 +102,7 @@ def test_market_outcome_rests_on_the_seed(
 ) -> None:
     travel_to(revealed.documentsDeadline)
     with refused("OutcomeBoardWrongBasis", revealed.session, first.basis, NOTHING):
-        post_market(market, replace(first, basis=NOTHING), clearing_oracle)
+        post_market(market, revealed, replace(first, basis=NOTHING), clearing_oracle)
 
 
 def test_each_stage_is_posted_once(
@@ -117,15 +110,15 @@ def test_each_stage_is_posted_once(
 ) -> None:
     session = cleared.session
     with refused("OutcomeBoardAlreadyPosted", session, MARKET):
-        post_market(market, replace(first, totalUeur=0), clearing_oracle)
+        post_market(market, cleared, replace(first, totalUeur=0), clearing_oracle)
     technical = technical_outcome(session, first.hash())
-    post_technical(market, technical, grid_oracle)
+    post_technical(market, cleared, technical, grid_oracle)
     with refused("OutcomeBoardAlreadyPosted", session, TECHNICAL):
-        post_technical(market, replace(technical, refusedWSlots=0), grid_oracle)
+        post_technical(market, cleared, replace(technical, refusedWSlots=0), grid_oracle)
     validated = outcome(session, technical.hash())
-    post_validated(market, validated, clearing_oracle)
+    post_validated(market, cleared, validated, clearing_oracle)
     with refused("OutcomeBoardAlreadyPosted", session, VALIDATED):
-        post_validated(market, validated, clearing_oracle)
+        post_validated(market, cleared, validated, clearing_oracle)
 
 
 def test_each_stage_rests_on_the_one_before(
@@ -134,31 +127,34 @@ def test_each_stage_rests_on_the_one_before(
     session = revealed.session
     travel_to(revealed.documentsDeadline)
     with refused("OutcomeBoardNotPosted", session, MARKET):
-        post_technical(market, technical_outcome(session, NOTHING), grid_oracle)
-    post_market(market, first, clearing_oracle)
+        post_technical(market, revealed, technical_outcome(session, NOTHING), grid_oracle)
+    post_market(market, revealed, first, clearing_oracle)
     with refused("OutcomeBoardNotPosted", session, TECHNICAL):
-        post_validated(market, outcome(session, NOTHING), clearing_oracle)
+        post_validated(market, revealed, outcome(session, NOTHING), clearing_oracle)
     other = keccak256(b"another outcome")
     with refused("OutcomeBoardWrongBasis", session, first.hash(), other):
-        post_technical(market, technical_outcome(session, other), grid_oracle)
+        post_technical(market, revealed, technical_outcome(session, other), grid_oracle)
     technical = technical_outcome(session, first.hash())
-    post_technical(market, technical, grid_oracle)
+    post_technical(market, revealed, technical, grid_oracle)
     with refused("OutcomeBoardWrongBasis", session, technical.hash(), other):
-        post_validated(market, outcome(session, other), clearing_oracle)
+        post_validated(market, revealed, outcome(session, other), clearing_oracle)
 
 
 def test_only_oracles_post(
-    market: Any, cleared: SessionTerms, first: Outcome, clearing_oracle: Any, grid_oracle: Any, operator: Any
+    market: Any, terms: SessionTerms, clearing_oracle: Any, grid_oracle: Any, operator: Any
 ) -> None:
-    technical = technical_outcome(cleared.session, first.hash())
     for sender in (operator, clearing_oracle):
-        with refused("ParticipantRegistryMissingRole", sender, 4):
-            post_technical(market, technical, sender)
+        notarise_grid_model(market, terms.session, sender)
+    travel_to(terms.documentsDeadline)
+    first = outcome(terms.session, NOTHING)
     for sender in (operator, grid_oracle):
         with refused("ParticipantRegistryMissingRole", sender, 3):
-            post_market(market, first, sender)
-        with refused("ParticipantRegistryMissingRole", sender, 3):
-            post_validated(market, first, sender)
+            post_market(market, terms, first, sender)
+    post_market(market, terms, first, clearing_oracle)
+    technical = technical_outcome(terms.session, first.hash())
+    for sender in (operator, clearing_oracle):
+        with refused("ParticipantRegistryMissingRole", sender, 4):
+            post_technical(market, terms, technical, sender)
 
 
 def test_the_grid_model_was_notarised_by_its_oracle_before_the_gate(
@@ -171,13 +167,13 @@ def test_the_grid_model_was_notarised_by_its_oracle_before_the_gate(
     notarise_grid_model(market, session, grid_oracle)
     travel_to(terms.documentsDeadline)
     first = outcome(session, NOTHING)
-    post_market(market, first, clearing_oracle)
+    post_market(market, terms, first, clearing_oracle)
     technical = technical_outcome(session, first.hash())
     with refused("OutcomeBoardGridModelNotNotarised", session, grid_oracle, GRID_MODEL, terms.gateOpening):
-        post_technical(market, technical, grid_oracle)
+        post_technical(market, terms, technical, grid_oracle)
     other = keccak256(b"another model")
     with refused("OutcomeBoardGridModelNotNotarised", session, grid_oracle, other, 0):
-        post_technical(market, replace(technical, gridModel=other), grid_oracle)
+        post_technical(market, terms, replace(technical, gridModel=other), grid_oracle)
 
 
 def test_a_model_of_the_last_second_counts(
@@ -195,7 +191,7 @@ def test_no_bond_no_outcome(
     market.Vault.withdraw(BALANCE_UEUR - BOND + 1, {"from": clearing_oracle})
     travel_to(revealed.documentsDeadline)
     with refused("VaultInsufficientFree", clearing_oracle, BOND - 1, BOND):
-        post_market(market, first, clearing_oracle)
+        post_market(market, revealed, first, clearing_oracle)
 
 
 def test_refuses_other_codecs(
@@ -203,7 +199,7 @@ def test_refuses_other_codecs(
 ) -> None:
     travel_to(revealed.documentsDeadline)
     with refused("CidsUnknownCodec", 0x12):
-        post_market(market, replace(first, cidCodec=0x12), clearing_oracle)
+        post_market(market, revealed, replace(first, cidCodec=0x12), clearing_oracle)
 
 
 def test_final_and_bond_back_when_the_window_is_over(
@@ -215,15 +211,15 @@ def test_final_and_bond_back_when_the_window_is_over(
     play_outcomes(market, revealed, clearing_oracle, grid_oracle)
     end = board.posting(session, VALIDATED)["postedAt"] + revealed.challengeWindowS
     travel_to(end - 2)
-    assert not board.isFinal(session)
+    assert not board.isFinal(session, VALIDATED)
     next_block_at(end - 1)
     with refused("OutcomeBoardTooEarly", session, end, end - 1):
         board.releaseBond(session, VALIDATED, {"from": stranger})
     travel_to(end)
-    assert board.isFinal(session)
+    assert board.isFinal(session, VALIDATED)
     tx = board.releaseBond(session, VALIDATED, {"from": stranger})
-    assert tx.events["OutcomeBondReleased"]["bondUeur"] == BOND
-    with refused("OutcomeBoardBondAlreadyReleased", session, VALIDATED):
+    assert tx.events["BondReleased"]["bondUeur"] == BOND
+    with refused("OutcomeBoardBondGone", session, VALIDATED):
         board.releaseBond(session, VALIDATED, {"from": stranger})
     board.releaseBond(session, MARKET, {"from": stranger})
     board.releaseBond(session, TECHNICAL, {"from": stranger})
@@ -235,14 +231,14 @@ def test_without_a_validated_outcome_it_ends_empty(
 ) -> None:
     board, session, deadline = market.OutcomeBoard, cleared.session, cleared.validatedOutcomeDeadline
     technical = technical_outcome(session, first.hash())
-    post_technical(market, technical, grid_oracle)
+    post_technical(market, cleared, technical, grid_oracle)
     travel_to(deadline - 1)
     assert not board.isEnded(session)
     next_block_at(deadline)
     with refused("OutcomeBoardTooLate", session, deadline, deadline):
-        post_validated(market, outcome(session, technical.hash()), clearing_oracle)
+        post_validated(market, cleared, outcome(session, technical.hash()), clearing_oracle)
     assert board.isEnded(session)
-    assert not board.isFinal(session)
+    assert not board.isFinal(session, VALIDATED)
 
 
 def test_a_validated_session_never_ends_empty(
@@ -251,3 +247,27 @@ def test_a_validated_session_never_ends_empty(
     play_outcomes(market, revealed, clearing_oracle, grid_oracle)
     travel_to(revealed.settlementDeadline)
     assert not market.OutcomeBoard.isEnded(revealed.session)
+
+
+@pytest.mark.parametrize(
+    ("escrow_ueur", "bond_ueur"), [(50 * EURO, 5 * EURO), (50 * EURO + 1, 5 * EURO + 1), (0, 5 * EURO)]
+)
+def test_a_bond_is_a_share_of_the_escrow_with_a_floor(
+    market: Any, terms: SessionTerms, dso: Any, clearing_oracle: Any, grid_oracle: Any, escrow_ueur: int, bond_ueur: int
+) -> None:  # fmt: skip
+    play_book(market, terms, [sealed(dso, DSO_REQUEST, escrow_ueur)], grid_oracle)
+    travel_to(terms.documentsDeadline)
+    made = outcome(terms.session, bytes(market.CommitmentBook.seed(terms.session)))
+    post_market(market, terms, made, clearing_oracle)
+    assert market.OutcomeBoard.posting(terms.session, MARKET)["bondUeur"] == bond_ueur
+
+
+def test_nothing_is_posted_in_a_pause(
+    market: Any, revealed: SessionTerms, first: Outcome, admin: Any, clearing_oracle: Any
+) -> None:
+    travel_to(revealed.documentsDeadline)
+    since = now_s() + 5
+    next_block_at(since)
+    market.MarketSessions.pause({"from": admin})
+    with refused("OutcomeBoardPaused"):
+        post_market(market, revealed, first, clearing_oracle)

@@ -6,7 +6,7 @@ from tests.contracts.chain import refused
 from tests.contracts.play import NOBODY
 
 AGGREGATOR, STORE, OPERATOR = 2, 7, 9
-ALL_ROLES = 2**10 - 1
+ALL_ROLES = 2**11 - 1
 
 
 def test_registers_roles(market: Any, admin: Any, stranger: Any) -> None:
@@ -63,7 +63,7 @@ def test_refuses_bad_registrations(market: Any, admin: Any, stranger: Any) -> No
     with refused("ParticipantRegistryUnknownRoles", stranger, 0):
         registry.register(stranger, 0, "none", {"from": admin})
     with refused("ParticipantRegistryUnknownRoles", stranger, ALL_ROLES + 1):
-        registry.register(stranger, ALL_ROLES + 1, "eleventh", {"from": admin})
+        registry.register(stranger, ALL_ROLES + 1, "twelfth", {"from": admin})
     registry.register(stranger, ALL_ROLES, "all", {"from": admin})
     with refused("ParticipantRegistryUnknownAccount", market.Vault):
         registry.suspend(market.Vault, "unknown", {"from": admin})

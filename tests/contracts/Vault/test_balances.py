@@ -5,11 +5,21 @@ from typing import Any
 import pytest
 from brownie import project
 
+from offchain.protocol.signatures import sign_digest, struct_hash, typed_digest
 from tests.contracts.chain import refused
 from tests.contracts.conftest import BALANCE_UEUR
-from tests.contracts.play import EURO, NOBODY, fund
+from tests.contracts.play import EURO, NOBODY, fund, key_of
 
 KEY, OTHER_KEY = b"\x01" * 32, b"\x02" * 32
+
+
+AGGREGATOR_ROLE = 2
+
+
+def vault_of_its_own(market: Any, euro: Any, admin: Any) -> Any:
+    """A market whose controllers aren't set yet; its reserve is the administrator."""
+    made = project.get_loaded_projects()[0].Market
+    return made.deploy(market.Administration, market.MarketSessions.rules(), euro, admin, {"from": admin})
 
 
 @pytest.fixture
@@ -21,7 +31,7 @@ def controller(stranger: Any) -> Any:
 @pytest.fixture
 def vault(market: Any, admin: Any, controller: Any, aggregator: Any) -> Any:
     """A vault with a controller that is no contract; the aggregator has 100 euros in it."""
-    made = project.get_loaded_projects()[0].Vault.deploy(market.Administration, market.Euro, {"from": admin})
+    made = vault_of_its_own(market, market.Euro, admin)
     made.setControllers([controller], {"from": admin})
     market.Euro.mint(aggregator, 100 * EURO, {"from": aggregator})
     market.Euro.approve(made, 100 * EURO, {"from": aggregator})
@@ -71,13 +81,46 @@ def test_lock_release_move(vault: Any, controller: Any, aggregator: Any, dso: An
     assert vault.free(dso) == 30
 
 
-def test_lock_up_to_what_is_there(vault: Any, controller: Any, aggregator: Any) -> None:
-    tx = vault.lockUpTo(KEY, aggregator, 30 * EURO, {"from": controller})
-    assert tx.return_value == 30 * EURO
-    tx = vault.lockUpTo(KEY, aggregator, 100 * EURO, {"from": controller})
-    assert tx.return_value == 70 * EURO
-    assert vault.free(aggregator) == 0
-    assert vault.locked(KEY, aggregator) == 100 * EURO
+def test_bonds_of_those_who_hold_the_role(
+    vault: Any, controller: Any, admin: Any, aggregator: Any, dso: Any
+) -> None:
+    with refused("ParticipantRegistryMissingRole", aggregator, AGGREGATOR_ROLE):
+        vault.bond(aggregator, AGGREGATOR_ROLE, 60, {"from": controller})
+    vault.register(aggregator, 1 << AGGREGATOR_ROLE, "aggregator", {"from": admin})
+    with refused("VaultInsufficientFree", aggregator, 100 * EURO, 100 * EURO + 1):
+        vault.bond(aggregator, AGGREGATOR_ROLE, 100 * EURO + 1, {"from": controller})
+    vault.bond(aggregator, AGGREGATOR_ROLE, 60, {"from": controller})
+    with refused("VaultInsufficientFree", aggregator, 100 * EURO - 60, 100 * EURO - 59):
+        vault.withdraw(100 * EURO - 59, {"from": aggregator})
+    vault.unbond(aggregator, 10, {"from": controller})
+    tx = vault.slash(aggregator, dso, 30, {"from": controller})
+    assert tx.events["Slashed"] == {"from": aggregator, "to": dso, "amountUeur": 30}
+    assert (vault.bonded(aggregator), vault.free(aggregator)) == (20, 100 * EURO - 50)
+    assert vault.free(dso) == 30
+    for taken in (vault.unbond, lambda *a: vault.slash(a[0], dso, *a[1:])):
+        with refused("VaultInsufficientBonded", aggregator, 20, 21):
+            taken(aggregator, 21, {"from": controller})
+    vault.suspend(aggregator, "forged readings", {"from": admin})
+    with refused("ParticipantRegistrySuspended", aggregator):
+        vault.bond(aggregator, AGGREGATOR_ROLE, 1, {"from": controller})
+    vault.unbond(aggregator, 20, {"from": controller})
+
+
+def test_deposits_with_a_permit_that_somebody_used_first(market: Any, aggregator: Any, stranger: Any) -> None:
+    euro, deadline = market.Euro, 2**48
+    euro.mint(aggregator, 10, {"from": aggregator})
+    digest = typed_digest(
+        bytes(euro.DOMAIN_SEPARATOR()),
+        struct_hash(
+            "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)",
+            [aggregator.address, market.Vault.address, 10, euro.nonces(aggregator), deadline],
+        ),
+    )
+    made = sign_digest(key_of(aggregator), digest)
+    signature = (made[64], made[:32], made[32:64])
+    euro.permit(aggregator, market.Vault, 10, deadline, *signature, {"from": stranger})
+    market.Vault.depositWithPermit(10, deadline, *signature, {"from": aggregator})
+    assert market.Vault.free(aggregator) == BALANCE_UEUR + 10
 
 
 def test_one_key_never_pays_for_another(vault: Any, controller: Any, aggregator: Any, dso: Any) -> None:
@@ -95,7 +138,9 @@ def test_one_key_never_pays_for_another(vault: Any, controller: Any, aggregator:
 def test_only_controllers_lock(vault: Any, admin: Any, aggregator: Any) -> None:
     for change in (
         lambda: vault.lock(KEY, aggregator, 1, {"from": admin}),
-        lambda: vault.lockUpTo(KEY, aggregator, 1, {"from": admin}),
+        lambda: vault.bond(aggregator, AGGREGATOR_ROLE, 0, {"from": admin}),
+        lambda: vault.unbond(aggregator, 0, {"from": admin}),
+        lambda: vault.slash(aggregator, admin, 0, {"from": admin}),
         lambda: vault.release(KEY, aggregator, 0, {"from": admin}),
         lambda: vault.move(KEY, aggregator, admin, 0, {"from": admin}),
     ):
@@ -104,11 +149,11 @@ def test_only_controllers_lock(vault: Any, admin: Any, aggregator: Any) -> None:
 
 
 def test_controllers_are_set_once_by_an_administrator(market: Any, vault: Any, admin: Any, dso: Any) -> None:
-    for contract in (market.CommitmentBook, market.OutcomeBoard, market.SettlementLedger):
+    for contract in (market.Availability, market.OutcomeBoard, market.SettlementLedger):
         assert market.Vault.isController(contract)
     with refused("VaultControllersAlreadySet"):
         vault.setControllers([admin], {"from": admin})
-    fresh = project.get_loaded_projects()[0].Vault.deploy(market.Administration, market.Euro, {"from": admin})
+    fresh = vault_of_its_own(market, market.Euro, admin)
     with refused("AccessManagedUnauthorized", dso):
         fresh.setControllers([dso], {"from": dso})
     with refused("VaultNoControllers"):
@@ -120,7 +165,7 @@ def test_controllers_are_set_once_by_an_administrator(market: Any, vault: Any, a
 def test_credits_what_arrives(market: Any, admin: Any, aggregator: Any) -> None:
     loaded = project.get_loaded_projects()[0]
     odd = loaded.OddEuro.deploy(6, {"from": admin})
-    vault = loaded.Vault.deploy(market.Administration, odd, {"from": admin})
+    vault = vault_of_its_own(market, odd, admin)
     odd.mint(aggregator, 1000, {"from": aggregator})
     odd.approve(vault, 1000, {"from": aggregator})
     vault.deposit(1000, {"from": aggregator})
@@ -133,4 +178,12 @@ def test_takes_only_tokens_of_6_decimals(market: Any, admin: Any) -> None:
     loaded = project.get_loaded_projects()[0]
     odd = loaded.OddEuro.deploy(18, {"from": admin})
     with refused("VaultWrongDecimals", odd, 18):
-        loaded.Vault.deploy(market.Administration, odd, {"from": admin})
+        vault_of_its_own(market, odd, admin)
+
+
+def test_needs_a_reserve(market: Any, admin: Any) -> None:
+    made = project.get_loaded_projects()[0].Market
+    with refused("VaultZeroReserve"):
+        made.deploy(
+            market.Administration, market.MarketSessions.rules(), market.Euro, NOBODY, {"from": admin}
+        )

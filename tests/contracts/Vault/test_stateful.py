@@ -9,6 +9,7 @@ from brownie.test import strategy
 from tests.contracts.chain import refused
 
 MINTED = 1_000_000
+ROLE = 2
 KEYS = (b"\x01" * 32, b"\x02" * 32)
 
 
@@ -26,6 +27,7 @@ class VaultMachine:
     def setup(self) -> None:
         self.free: defaultdict[int, int] = defaultdict(int)
         self.locked: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.bonded: defaultdict[int, int] = defaultdict(int)
         self.outside = dict.fromkeys(range(len(self.players)), MINTED)
 
     def rule_deposit(self, account: int, amount: int) -> None:
@@ -58,11 +60,25 @@ class VaultMachine:
         self.free[account] -= amount
         self.locked[key, account] += amount
 
-    def rule_lock_up_to(self, account: int, key: int, amount: int) -> None:
-        self.vault.lockUpTo(KEYS[key], self.players[account], amount, {"from": self.controller})
-        taken = min(amount, self.free[account])
-        self.free[account] -= taken
-        self.locked[key, account] += taken
+    def rule_bond(self, account: int, amount: int) -> None:
+        arguments = (self.players[account], ROLE, amount)
+        if self._refuses_beyond_free(account, amount, self.vault.bond, *arguments, self.controller):
+            return
+        self.free[account] -= amount
+        self.bonded[account] += amount
+
+    def rule_slash_or_unbond(self, account: int, other: int, key: int, amount: int) -> None:
+        player, to = self.players[account], self.players[other]
+        change = (lambda: self.vault.slash(player, to, amount, {"from": self.controller})) if key else (
+            lambda: self.vault.unbond(player, amount, {"from": self.controller})
+        )  # fmt: skip
+        if amount > self.bonded[account]:
+            with refused("VaultInsufficientBonded", player, self.bonded[account], amount):
+                change()
+            return
+        change()
+        self.bonded[account] -= amount
+        self.free[other if key else account] += amount
 
     def rule_release(self, account: int, key: int, amount: int) -> None:
         arguments = (KEYS[key], self.players[account], amount)
@@ -86,12 +102,13 @@ class VaultMachine:
     def invariant_equals_the_model(self) -> None:
         for account, player in enumerate(self.players):
             assert self.vault.free(player) == self.free[account]
+            assert self.vault.bonded(player) == self.bonded[account]
             assert self.euro.balanceOf(player) == self.outside[account]
             for key, word in enumerate(KEYS):
                 assert self.vault.locked(word, player) == self.locked[key, account]
 
     def invariant_owes_what_it_has(self) -> None:
-        owed = sum(self.free.values()) + sum(self.locked.values())
+        owed = sum(self.free.values()) + sum(self.locked.values()) + sum(self.bonded.values())
         assert self.euro.balanceOf(self.vault) == owed
 
     def _refuses_beyond_free(self, account: int, amount: int, change: Any, *rest: Any) -> bool:
@@ -118,10 +135,13 @@ class VaultMachine:
 def test_vault_equals_its_model(
     market: Any, admin: Any, dso: Any, aggregator: Any, customer: Any, stranger: Any, state_machine: Any
 ) -> None:
-    vault = project.get_loaded_projects()[0].Vault.deploy(market.Administration, market.Euro, {"from": admin})
+    rules = market.MarketSessions.rules()
+    made = project.get_loaded_projects()[0].Market
+    vault = made.deploy(market.Administration, rules, market.Euro, admin, {"from": admin})
     vault.setControllers([stranger], {"from": admin})
     players = [dso, aggregator, customer]
     for player in players:
+        vault.register(player, 1 << ROLE, "player", {"from": admin})
         market.Euro.mint(player, MINTED, {"from": player})
         market.Euro.approve(vault, 2**256 - 1, {"from": player})
     settings = {"stateful_step_count": 30, "max_examples": 6}
