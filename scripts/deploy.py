@@ -134,12 +134,13 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     token = deploy("FlexToken", administration)
     demands = deploy("Demands", market, board, availability, DEMAND_FEE_UEUR, STORE_WINDOW_S)
     cases = deploy("ArbiterCases", market, board, CASE_BOND_UEUR, RULING_WINDOW_S)
+    outcomes = deploy("OutcomeChallenges", market, board, pods)
     ledger = deploy("SettlementLedger", market, board, token, cases)
     sender = {"from": deployer}
     if not market.isController(availability):
         market.setControllers([availability, board, ledger, demands, cases], sender)
     if not board.isChallenger(demands):
-        board.setChallengers([demands, cases], sender)
+        board.setChallengers([demands, cases, outcomes], sender)
     if availability.slasher() == NO_ACCOUNT:
         availability.setSlasher(demands, sender)
     if pods.readingAnchor() == NO_ACCOUNT:
@@ -147,7 +148,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     if token.minter() == NO_ACCOUNT:
         token.setMinter(ledger, sender)
     basis = (administration, market, pods, notary, anchor, mechanisms, availability, board, token, ledger)
-    basis += (demands, cases)
+    basis += (demands, cases, outcomes)
     return {contract._name: contract for contract in basis} | dict.fromkeys(MARKET_PARTS, market)
 
 

@@ -23,6 +23,7 @@ CONTRACTS = {
     "Market",
     "MarketSessions",
     "OutcomeBoard",
+    "OutcomeChallenges",
     "ParticipantRegistry",
     "PercentageMechanism",
     "PodRegistry",

@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {ICommitmentBook} from "../interfaces/ICommitmentBook.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
+import {IMarketSessions} from "../interfaces/IMarketSessions.sol";
+import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
+import {IOutcomeChallenges} from "../interfaces/IOutcomeChallenges.sol";
+import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
+import {Leaves} from "./libraries/Leaves.sol";
+import {Proofs} from "./libraries/Proofs.sol";
+
+/// @title Challenges of market and validated outcomes
+contract OutcomeChallenges is IOutcomeChallenges {
+    uint8 private constant LAST_PRODUCT = 3;
+    uint8 private constant PRICE_PRIORITY = 0;
+    uint8 private constant PARTLY_ACCEPTED = 1;
+    uint8 private constant COM_DEARER = 2;
+    uint8 private constant COM_NOT_NEEDED = 3;
+    uint8 private constant VOID = 7;
+
+    IMarket public immutable market;
+    IOutcomeBoard public immutable board;
+    IPodRegistry public immutable pods;
+
+    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) {
+        market = market_;
+        board = board_;
+        pods = pods_;
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function offerLeftOut(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) external {
+        _begin(outcome, stage);
+        bool fault = outcome.byOfferLength != market.tally(outcome.session).offerLeaves;
+        _decide(outcome, stage, fault, "OfferLeftOut");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function malformedEntry(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        Leaves.OutcomeByRequestLeaf calldata leaf = entry.leaf;
+        bool fault = leaf.length != outcome.byRequestLength || leaf.position >= leaf.length
+            || leaf.product > LAST_PRODUCT || leaf.slot >= market.terms(outcome.session).slots || leaf.acceptedW == 0
+            || leaf.effectivenessPermille == 0 || leaf.effectivenessPermille > 1000;
+        fault = fault || (leaf.nextForOffer != 0 && leaf.nextForOffer <= leaf.position + 1)
+            || (leaf.nextForPod != 0 && leaf.nextForPod <= leaf.position + 1)
+            || (leaf.previousForPod != 0 && leaf.previousForPod > leaf.position)
+            || (leaf.previousForPod == 0 && leaf.podRunningW != leaf.acceptedW)
+            || (leaf.nextForPod == 0 && leaf.podRunningW != leaf.podTotalW);
+        fault = fault
+            || (
+                leaf.position == 0
+                    && (
+                        leaf.runningW != leaf.acceptedW || leaf.runningUeur != _money(leaf)
+                            || leaf.documentUeur != leaf.runningUeur
+                            || leaf.requestRunningWPermille != uint256(leaf.acceptedW) * leaf.effectivenessPermille
+                    )
+            );
+        _decide(outcome, stage, fault, "MalformedEntry");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function malformedAnswer(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        Leaves.OutcomeByOfferLeaf calldata leaf = answer.leaf;
+        bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
+            || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
+            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0);
+        _decide(outcome, stage, fault, "MalformedAnswer");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function entryDoubled(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata first,
+        Entry calldata second
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, first);
+        _requireIn(outcome, second);
+        bool fault = first.leaf.position == second.leaf.position && Leaves.hash(first.leaf) != Leaves.hash(second.leaf);
+        _decide(outcome, stage, fault, "Doubled");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function answerDoubled(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata first,
+        Answer calldata second
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, first);
+        _requireIn(outcome, second);
+        bool fault = first.leaf.position == second.leaf.position && Leaves.hash(first.leaf) != Leaves.hash(second.leaf);
+        _decide(outcome, stage, fault, "Doubled");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function sumBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, earlier);
+        _requireIn(outcome, later);
+        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
+        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
+        _requirePosition(uint256(a.position) + 1, b.position);
+        bool same = a.requestPosition == b.requestPosition;
+        uint256 relief = uint256(b.acceptedW) * b.effectivenessPermille;
+        bool fault = b.runningW != uint256(a.runningW) + b.acceptedW
+            || b.runningUeur != uint256(a.runningUeur) + _money(b)
+            || b.requestRunningWPermille != (same ? a.requestRunningWPermille : 0) + relief
+            || b.requestPosition < a.requestPosition
+            || (b.documentUeur != uint256(a.documentUeur) + _money(b) && (same || b.documentUeur != _money(b)));
+        if (same && market.terms(outcome.session).method == PRICE_PRIORITY) {
+            fault = fault
+                || uint256(b.priceUeurPerKw) * a.effectivenessPermille < uint256(a.priceUeurPerKw) * b.effectivenessPermille;
+        }
+        _decide(outcome, stage, fault, "SumBroken");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function totalsDontAddUp(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata last
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, last);
+        _requirePosition(uint256(outcome.byRequestLength) - 1, last.leaf.position);
+        bool fault = last.leaf.runningW != outcome.acceptedWSlots || last.leaf.runningUeur != outcome.totalUeur;
+        _decide(outcome, stage, fault, "TotalsDontAddUp");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function offerChainBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        _requireIn(outcome, entry);
+        Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        bool first = b.firstByRequest != 0 && uint256(e.position) + 1 == b.firstByRequest;
+        bool fault;
+        if (e.offerPosition != b.position) {
+            fault = first;
+        } else {
+            fault = b.firstByRequest == 0 || uint256(e.position) + 1 < b.firstByRequest
+                || (first && e.offerRunningW != e.acceptedW)
+                || (e.nextForOffer != 0 && e.nextForOffer == b.firstByRequest)
+                || (e.nextForOffer == 0 && e.offerRunningW != b.acceptedW);
+        }
+        _decide(outcome, stage, fault, "OfferChainBroken");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function offerSumBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, earlier);
+        _requireIn(outcome, later);
+        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
+        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
+        bool linked = a.nextForOffer != 0 && a.nextForOffer == uint256(b.position) + 1;
+        bool fault;
+        if (a.offerPosition != b.offerPosition) {
+            fault = linked;
+        } else {
+            fault = (a.position != b.position && a.nextForOffer == b.nextForOffer)
+                || (linked && b.offerRunningW != uint256(a.offerRunningW) + b.acceptedW);
+        }
+        _decide(outcome, stage, fault, "OfferChainBroken");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function podSumBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, earlier);
+        _requireIn(outcome, later);
+        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
+        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
+        bool linked = a.nextForPod != 0 && a.nextForPod == uint256(b.position) + 1;
+        bool linkedBack = b.previousForPod != 0 && b.previousForPod == uint256(a.position) + 1;
+        bool fault = linked != linkedBack;
+        if (a.pod != b.pod || a.slot != b.slot || a.product != b.product) {
+            fault = fault || linked;
+        } else if (a.position != b.position) {
+            fault = fault || a.podTotalW != b.podTotalW || a.nextForPod == b.nextForPod
+                || a.previousForPod == b.previousForPod
+                || (linked && b.podRunningW != uint256(a.podRunningW) + b.acceptedW);
+        }
+        _decide(outcome, stage, fault, "PodChainBroken");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function notInBook(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        ICommitmentBook.Tally memory tally = market.tally(outcome.session);
+        bool fault = entry.leaf.offerPosition >= tally.offerLeaves
+            || entry.leaf.requestPosition >= tally.requestLeaves
+            || entry.leaf.effectivenessPosition >= tally.requestLeaves;
+        _decide(outcome, stage, fault, "NotInBook");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function podExceeded(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        bool fault = entry.leaf.podRunningW > _limitW(pods.pods(entry.leaf.pod), entry.leaf.product);
+        _decide(outcome, stage, fault, "PodExceeded");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function wrongCopy(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        ICommitmentBook.Entry memory document = _requireOffer(outcome.session, offer, answer.leaf.position);
+        Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
+        bool fault = b.commitment != document.number || b.offerPosition != offer.leaf.position
+            || b.coverUeur > document.moneyUeur || b.countedW > offer.leaf.powerW
+            || (offer.leaf.durationSlots == 1 && b.status != VOID && b.startSlot != offer.leaf.slot);
+        _decide(outcome, stage, fault, "WrongCopy");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function notAsOffered(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        BookOffer calldata offer
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        _requireOffer(outcome.session, offer, entry.leaf.offerPosition);
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        Leaves.OfferLeaf calldata x = offer.leaf;
+        bool fault = e.pod != x.pod || e.product != x.product || e.slot < x.slot
+            || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW
+            || pods.pods(x.pod).aggregator != offer.opening.player;
+        if (market.terms(outcome.session).method == PRICE_PRIORITY) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
+        _decide(outcome, stage, fault, "NotAsOffered");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function belowMinimum(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        _requireOffer(outcome.session, offer, answer.leaf.position);
+        bool fault = answer.leaf.acceptedW != 0 && answer.leaf.acceptedW < offer.leaf.minPowerW;
+        _decide(outcome, stage, fault, "BelowMinimum");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function notAsRequested(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        BookRequest calldata request
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        _requireRequest(outcome.session, request, entry.leaf.requestPosition);
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        Leaves.RequestLeaf calldata r = request.leaf;
+        bool fault = e.slot != r.slot || e.product != r.product || e.requestRunningWPermille > uint256(r.reliefW) * 1000
+            || uint256(e.priceUeurPerKw) * 1000 > uint256(r.priceCapUeurPerKw) * e.effectivenessPermille;
+        _decide(outcome, stage, fault, "NotAsRequested");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function escrowExceeded(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        ICommitmentBook.Opening calldata document
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        ICommitmentBook.Entry memory known = _requireDocument(outcome.session, document, false);
+        uint256 position = entry.leaf.requestPosition;
+        if (position < known.firstPosition || position >= uint256(known.firstPosition) + document.leafCount) {
+            revert OutcomeChallengesNotTheLeaf(known.firstPosition, position);
+        }
+        _decide(outcome, stage, entry.leaf.documentUeur > known.moneyUeur, "EscrowExceeded");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function wrongEffectiveness(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        BookRequest calldata request,
+        Effectiveness calldata effectiveness
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry);
+        ICommitmentBook.Entry memory document =
+            _requireRequest(outcome.session, request, entry.leaf.requestPosition);
+        _requireEffectiveness(request.opening, effectiveness);
+        Leaves.EffectivenessLeaf calldata f = effectiveness.leaf;
+        _requirePosition(entry.leaf.effectivenessPosition, uint256(document.firstPosition) + f.position);
+        bool fault = f.area != request.leaf.area || f.pod != entry.leaf.pod
+            || f.effectivenessPermille != entry.leaf.effectivenessPermille;
+        _decide(outcome, stage, fault, "WrongEffectiveness");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function falselyVoid(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata culprit
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
+        ICommitmentBook.Entry memory document = _requireDocument(outcome.session, culprit.opening, true);
+        if (b.commitment != document.number || b.because == 0) revert OutcomeChallengesNotAFault("FalselyVoid");
+        _requireOffer(outcome.session, culprit, uint256(document.firstPosition) + b.because - 1);
+        bool fault = b.status == VOID && !_breaksARule(outcome.session, culprit);
+        _decide(outcome, stage, fault, "FalselyVoid");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function cheaperRefused(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata taken,
+        Answer calldata refused,
+        BookOffer calldata offer,
+        BookRequest calldata request,
+        Effectiveness calldata effectiveness
+    ) external {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        uint8 method = market.terms(outcome.session).method;
+        if (method != PRICE_PRIORITY) revert OutcomeChallengesNotForMethod(method);
+        _requireIn(outcome, taken);
+        _requireIn(outcome, refused);
+        _requireOffer(outcome.session, offer, refused.leaf.position);
+        _requireRequest(outcome.session, request, taken.leaf.requestPosition);
+        _requireEffectiveness(request.opening, effectiveness);
+        bool fault = _isRefusedCheaper(taken.leaf, refused.leaf, offer.leaf, request.leaf, effectiveness.leaf);
+        if (!fault) revert OutcomeChallengesNotAFault("CheaperRefused");
+        uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
+        board.strike(
+            outcome.session,
+            IOutcomeBoard.Stage.MARKET,
+            "CheaperRefused",
+            msg.sender,
+            offer.opening.player,
+            // Narrowing is safe: below 2^53 by the leaves' own limits, and cut off by the bond anyway.
+            uint64(lostW * offer.leaf.priceUeurPerKw / 1000)
+        );
+    }
+
+    function _begin(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) private view {
+        if (stage != IOutcomeBoard.Stage.MARKET && stage != IOutcomeBoard.Stage.VALIDATED) {
+            revert OutcomeChallengesWrongStage(stage);
+        }
+        market.requireParticipant(msg.sender);
+        board.requireChallengeable(outcome.session, stage, keccak256(abi.encode(outcome)));
+    }
+
+    /// @dev INVARIANT: only a fault that is shown strikes.
+    function _decide(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        bool fault,
+        bytes32 name
+    ) private {
+        if (!fault) revert OutcomeChallengesNotAFault(name);
+        board.strike(outcome.session, stage, name, msg.sender, address(0), 0);
+    }
+
+    function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)
+        private
+        view
+        returns (ICommitmentBook.Entry memory document)
+    {
+        document = _requireDocument(session, offer.opening, true);
+        Proofs.requireLeaf(offer.opening.root, Leaves.hash(offer.leaf), offer.proof);
+        _requirePosition(position, uint256(document.firstPosition) + offer.leaf.position);
+        _requireWithin(offer.leaf.position, offer.leaf.length, offer.opening.leafCount);
+    }
+
+    function _requireRequest(uint64 session, BookRequest calldata request, uint256 position)
+        private
+        view
+        returns (ICommitmentBook.Entry memory document)
+    {
+        document = _requireDocument(session, request.opening, false);
+        Proofs.requireLeaf(request.opening.root, Leaves.hash(request.leaf), request.proof);
+        _requirePosition(position, uint256(document.firstPosition) + request.leaf.position);
+        _requireWithin(request.leaf.position, request.leaf.length, request.opening.leafCount);
+    }
+
+    function _requireDocument(uint64 session, ICommitmentBook.Opening calldata opening, bool ofOffers)
+        private
+        view
+        returns (ICommitmentBook.Entry memory document)
+    {
+        document = market.document(opening);
+        // INVARIANT: a proof of another session's or side's document shows nothing.
+        if (opening.session != session || (document.side == ICommitmentBook.Side.OFFER) != ofOffers) {
+            revert OutcomeChallengesNotTheLeaf(session, opening.session);
+        }
+    }
+
+    /// @dev Whether an offer is void for a reason that the chain can check by itself.
+    function _breaksARule(uint64 session, BookOffer calldata offer) private view returns (bool) {
+        Leaves.OfferLeaf calldata x = offer.leaf;
+        IMarketSessions.SessionTerms memory terms = market.terms(session);
+        IPodRegistry.Pod memory pod = pods.pods(x.pod);
+        if (pod.aggregator != offer.opening.player || pod.registeredAt >= terms.gateClosure) return true;
+        if (pod.removedAt != 0 && pod.removedAt < terms.gateClosure) return true;
+        if (x.product > LAST_PRODUCT || x.slot >= terms.slots || x.minPowerW > x.powerW) return true;
+        if (x.powerW == 0 || x.powerW > _limitW(pod, x.product) || !pods.offerable(x.pod, x.product)) return true;
+        return terms.method == PRICE_PRIORITY
+            && (x.durationSlots != 1 || x.lastSlot != x.slot || x.exclusiveGroup != 0 || x.linkedTo != 0);
+    }
+
+    function _requireIn(IOutcomeBoard.Outcome calldata outcome, Entry calldata entry) private pure {
+        Proofs.requireLeaf(outcome.byRequestRoot, Leaves.hash(entry.leaf), entry.proof);
+    }
+
+    function _requireIn(IOutcomeBoard.Outcome calldata outcome, Answer calldata answer) private pure {
+        Proofs.requireLeaf(outcome.byOfferRoot, Leaves.hash(answer.leaf), answer.proof);
+    }
+
+    function _requireEffectiveness(ICommitmentBook.Opening calldata opening, Effectiveness calldata effectiveness)
+        private
+        pure
+    {
+        Proofs.requireLeaf(opening.root, Leaves.hash(effectiveness.leaf), effectiveness.proof);
+        _requireWithin(effectiveness.leaf.position, effectiveness.leaf.length, opening.leafCount);
+    }
+
+    function _requireWithin(uint256 position, uint256 length, uint256 leafCount) private pure {
+        if (length != leafCount || position >= length) revert OutcomeChallengesNotTheLeaf(leafCount, position);
+    }
+
+    function _requirePosition(uint256 expected, uint256 position) private pure {
+        if (expected != position) revert OutcomeChallengesNotTheLeaf(expected, position);
+    }
+
+    function _isRefusedCheaper(
+        Leaves.OutcomeByRequestLeaf calldata e,
+        Leaves.OutcomeByOfferLeaf calldata b,
+        Leaves.OfferLeaf calldata x,
+        Leaves.RequestLeaf calldata r,
+        Leaves.EffectivenessLeaf calldata f
+    ) private pure returns (bool) {
+        bool commercial = (b.status == COM_DEARER || b.status == COM_NOT_NEEDED) && b.acceptedW == 0;
+        bool divisible = x.minPowerW == 0 && x.durationSlots == 1 && x.exclusiveGroup == 0 && x.linkedTo == 0;
+        bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area;
+        bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille
+            < uint256(e.priceUeurPerKw) * f.effectivenessPermille;
+        return commercial && divisible && compatible && cheaper;
+    }
+
+    function _money(Leaves.OutcomeByRequestLeaf calldata leaf) private pure returns (uint256) {
+        return uint256(leaf.acceptedW) * leaf.priceUeurPerKw / 1000;
+    }
+
+    function _limitW(IPodRegistry.Pod memory pod, uint8 product) private pure returns (uint256) {
+        if (product == 0) return pod.maxUpW;
+        if (product == 1) return pod.maxDownW;
+        return product == 2 ? pod.maxUpVar : pod.maxDownVar;
+    }
+}

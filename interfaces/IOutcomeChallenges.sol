@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {Leaves} from "../contracts/libraries/Leaves.sol";
+import {ICommitmentBook} from "./ICommitmentBook.sol";
+import {IOutcomeBoard} from "./IOutcomeBoard.sol";
+
+/// @title Challenges of market and validated outcomes
+/// @notice Each is one transaction by any active participant: leaves of the outcome, and of the book, with their proofs. If
+/// they show the fault the outcome is struck (see IOutcomeBoard.strike), else the call reverts and nothing has changed.
+/// An *entry* is a leaf of the list by request, an *answer* one of the list by offer.
+interface IOutcomeChallenges {
+    /// @notice A leaf of the outcome's list by request.
+    struct Entry {
+        Leaves.OutcomeByRequestLeaf leaf;
+        bytes32[] proof;
+    }
+
+    /// @notice A leaf of the outcome's list by offer.
+    struct Answer {
+        Leaves.OutcomeByOfferLeaf leaf;
+        bytes32[] proof;
+    }
+
+    /// @notice An offer of the book, with what proves its document.
+    struct BookOffer {
+        ICommitmentBook.Opening opening;
+        Leaves.OfferLeaf leaf;
+        bytes32[] proof;
+    }
+
+    /// @notice A request of the book, with what proves its document.
+    struct BookRequest {
+        ICommitmentBook.Opening opening;
+        Leaves.RequestLeaf leaf;
+        bytes32[] proof;
+    }
+
+    /// @notice A PoD's effectiveness, of the same document as a request.
+    struct Effectiveness {
+        Leaves.EffectivenessLeaf leaf;
+        bytes32[] proof;
+    }
+
+    error OutcomeChallengesNotAFault(bytes32 fault);
+    error OutcomeChallengesWrongStage(IOutcomeBoard.Stage stage);
+    error OutcomeChallengesNotTheLeaf(uint256 expected, uint256 position);
+    error OutcomeChallengesNotForMethod(uint8 method);
+
+    /// @notice The list by offer hasn't a leaf for every offer of the book ("OfferLeftOut").
+    function offerLeftOut(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) external;
+
+    /// @notice An entry that can't be one by itself ("MalformedEntry"): another length, no such position, slot or product,
+    /// nothing accepted, no effectiveness or above 1000 per mille, links that don't point forward and back, a first of a PoD
+    /// whose sum isn't its own, a last whose sum isn't the total, a first of the list whose sums aren't its own.
+    function malformedEntry(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry
+    ) external;
+
+    /// @notice An answer that can't be one by itself ("MalformedAnswer"): another length or no such position, more accepted
+    /// than counted, accepted in name or amount only.
+    function malformedAnswer(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer
+    ) external;
+
+    /// @notice Two different entries at one position ("Doubled").
+    function entryDoubled(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata first,
+        Entry calldata second
+    ) external;
+
+    /// @notice Two different answers at one position ("Doubled").
+    function answerDoubled(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata first,
+        Answer calldata second
+    ) external;
+
+    /// @notice Running sums of two neighbours that don't follow, requests out of order, or, under price priority, a dearer
+    /// one before a cheaper one of the same request ("SumBroken").
+    function sumBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external;
+
+    /// @notice The last entry's sums aren't the posted totals ("TotalsDontAddUp").
+    function totalsDontAddUp(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata last
+    ) external;
+
+    /// @notice An answer and an entry of its offer that contradict each other ("OfferChainBroken").
+    function offerChainBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        Entry calldata entry
+    ) external;
+
+    /// @notice Two entries of one offer that don't chain: both followed by the same, or the later's sum doesn't follow
+    /// ("OfferChainBroken").
+    function offerSumBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external;
+
+    /// @notice Two entries of one PoD, slot and product that don't chain, or name different totals ("PodChainBroken").
+    function podSumBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external;
+
+    /// @notice An entry of an offer or request that the book doesn't have ("NotInBook").
+    function notInBook(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry
+    ) external;
+
+    /// @notice More accepted of a PoD than it may give ("PodExceeded").
+    function podExceeded(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry
+    ) external;
+
+    /// @notice An answer that names another document, position or slot than its offer's ("WrongCopy").
+    function wrongCopy(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external;
+
+    /// @notice An entry with another price, PoD, product or slot than its offer, or more than offered ("NotAsOffered").
+    function notAsOffered(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        BookOffer calldata offer
+    ) external;
+
+    /// @notice Less accepted than an offer's minimum ("BelowMinimum").
+    function belowMinimum(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external;
+
+    /// @notice An entry of another slot or product than its request, for more than its relief, or above its price cap
+    /// ("NotAsRequested").
+    function notAsRequested(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        BookRequest calldata request
+    ) external;
+
+    /// @notice More money for a document of requests than covers it ("EscrowExceeded").
+    function escrowExceeded(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        ICommitmentBook.Opening calldata document
+    ) external;
+
+    /// @notice An entry whose effectiveness isn't what its request's document says ("WrongEffectiveness").
+    function wrongEffectiveness(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        BookRequest calldata request,
+        Effectiveness calldata effectiveness
+    ) external;
+
+    /// @notice An offer void that breaks no rule, for the reason that its answer names ("FalselyVoid").
+    /// @param culprit the offer of the same document at `because` - 1
+    function falselyVoid(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata culprit
+    ) external;
+
+    /// @notice Under price priority: a cheaper divisible offer refused commercially for a request for which a dearer one was
+    /// taken ("CheaperRefused"). Cheaper is price over effectiveness. The refused one's player is made good.
+    /// @param taken an entry of the request
+    /// @param refused the answer of the cheaper offer
+    /// @param effectiveness of the cheaper offer's PoD for the request
+    function cheaperRefused(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata taken,
+        Answer calldata refused,
+        BookOffer calldata offer,
+        BookRequest calldata request,
+        Effectiveness calldata effectiveness
+    ) external;
+}
