@@ -96,7 +96,9 @@ def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> 
         raise InvalidInput("pod", "0x" + pod.hex(), f"is offered by its aggregator only, {facts.aggregator}")
     product = Product(record.integer("product"))
     if not facts.may_offer(product):
-        raise InvalidInput("product", int(product), "isn't one that the PoD is prequalified for, or it is suspended")
+        raise InvalidInput(
+            "product", int(product), "isn't one that the PoD is prequalified for, or it is suspended"
+        )
     limit_w = facts.limit_w(product)
     if not 0 < power_w <= limit_w:
         raise InvalidInput("powerW", power_w, f"must be above 0 and within the PoD's limit of {limit_w}")

@@ -144,9 +144,7 @@ class Retraction(_Signed):
 class Opening(_Posted):
     """What a sealed hash hides (ICommitmentBook); its hash is the sealed hash."""
 
-    MEMBERS = (
-        "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
-    )
+    MEMBERS = "uint64 session,address player,bytes32 root,bytes32 salt,uint32 leafCount,bytes32 cidDigest,uint8 cidCodec"
 
     session: int
     player: str

@@ -141,7 +141,9 @@ def key_of(account: Any) -> bytes:
     return bytes.fromhex(account.private_key.removeprefix("0x"))
 
 
-def receipts(market: Any, terms: SessionTerms, found: bytes, cid: Cid = CID, **changes: Any) -> tuple[int, bytes]:
+def receipts(
+    market: Any, terms: SessionTerms, found: bytes, cid: Cid = CID, **changes: Any
+) -> tuple[int, bytes]:
     """Receipts of both stores for a content: the struct that contracts take."""
     until = terms.settlementDeadline + terms.challengeWindowS
     receipt = replace(Receipt(found, cid.digest, cid.codec, until), **changes)

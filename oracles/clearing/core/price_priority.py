@@ -164,9 +164,7 @@ class _Market:
 class _Reasons:
     """Why offers weren't taken, from the whole clearing."""
 
-    def __init__(
-        self, book: Book, pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]
-    ) -> None:
+    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]) -> None:
         self._pods = pods
         self._caps: dict[PodSlot, Fraction] = {}
         for request in book.requests:

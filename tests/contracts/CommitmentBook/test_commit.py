@@ -250,9 +250,7 @@ def test_replaced_before_the_gate(market: Any, opened: SessionTerms, aggregator:
     with refused("CommitmentBookUsedHash", session, aggregator, first.hash(session), WITHDRAWN):
         commit(market, session, first)
     third = sealed(aggregator, OFFER, EURO, "third")
-    with refused(
-        "CommitmentBookNotInState", session, aggregator, first.hash(session), COMMITTED, WITHDRAWN
-    ):
+    with refused("CommitmentBookNotInState", session, aggregator, first.hash(session), COMMITTED, WITHDRAWN):
         commit(market, session, third, replaces=first.hash(session))
 
 

@@ -149,9 +149,7 @@ def test_refuses_empty_documents_and_other_codecs(
 def test_reveals_once(market: Any, closed: SessionTerms, offer: Sealed) -> None:
     session = closed.session
     reveal(market, session, offer)
-    with refused(
-        "CommitmentBookNotInState", session, offer.player, offer.hash(session), COMMITTED, REVEALED
-    ):
+    with refused("CommitmentBookNotInState", session, offer.player, offer.hash(session), COMMITTED, REVEALED):
         reveal(market, session, offer)
 
 
@@ -180,9 +178,7 @@ def test_the_book_numbers_what_is_available(
     book, session = market.CommitmentBook, closed.session
     reveal(market, session, request_)
     reveal(market, session, offer)
-    with refused(
-        "CommitmentBookNotInState", session, offer.player, offer.hash(session), AVAILABLE, REVEALED
-    ):
+    with refused("CommitmentBookNotInState", session, offer.player, offer.hash(session), AVAILABLE, REVEALED):
         book.document(astuple(offer.opening(session)))
     event = certify(market, closed, offer, stranger).events["DocumentAvailable"]
     assert (event["number"], event["firstPosition"], event["side"]) == (1, 0, OFFER)

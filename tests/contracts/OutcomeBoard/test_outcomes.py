@@ -249,7 +249,9 @@ def test_a_validated_session_never_ends_empty(
     assert not market.OutcomeBoard.isEnded(revealed.session)
 
 
-@pytest.mark.parametrize(("escrow_ueur", "bond_ueur"), [(50 * EURO, 5 * EURO), (50 * EURO + 1, 5 * EURO + 1), (0, 5 * EURO)])
+@pytest.mark.parametrize(
+    ("escrow_ueur", "bond_ueur"), [(50 * EURO, 5 * EURO), (50 * EURO + 1, 5 * EURO + 1), (0, 5 * EURO)]
+)
 def test_a_bond_is_a_share_of_the_escrow_with_a_floor(
     market: Any, terms: SessionTerms, dso: Any, clearing_oracle: Any, grid_oracle: Any, escrow_ueur: int, bond_ueur: int
 ) -> None:  # fmt: skip

@@ -46,7 +46,18 @@ def anchor(market: Any, root: bytes, length: int, sender: Any) -> Any:
 def readings(market: Any, aggregator: Any, customer: Any, node: Any) -> list[Reading]:
     """Readings of a registered PoD."""
     consent = Registration(
-        POD, aggregator.address, customer.address, node.address, market.Vault.address, 1, 1, 1, 1, NO_POD, 0, FOREVER
+        POD,
+        aggregator.address,
+        customer.address,
+        node.address,
+        market.Vault.address,
+        1,
+        1,
+        1,
+        1,
+        NO_POD,
+        0,
+        FOREVER,
     )
     signature = consent.sign(domain(market.PodRegistry), key_of(customer))
     market.PodRegistry.register(astuple(consent), signature, {"from": aggregator})

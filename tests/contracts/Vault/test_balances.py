@@ -184,4 +184,6 @@ def test_takes_only_tokens_of_6_decimals(market: Any, admin: Any) -> None:
 def test_needs_a_reserve(market: Any, admin: Any) -> None:
     made = project.get_loaded_projects()[0].Market
     with refused("VaultZeroReserve"):
-        made.deploy(market.Administration, market.MarketSessions.rules(), market.Euro, NOBODY, {"from": admin})
+        made.deploy(
+            market.Administration, market.MarketSessions.rules(), market.Euro, NOBODY, {"from": admin}
+        )
