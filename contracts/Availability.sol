@@ -33,8 +33,8 @@ contract Availability is IAvailability, EIP712, AccessManaged {
     bytes32 private constant RECEIPT_TYPEHASH =
         keccak256("Receipt(bytes32 content,bytes32 cidDigest,uint8 cidCodec,uint48 until)");
     uint256 private constant SIGNATURE_BYTES = 64;
-    /// @dev So that a part of offers stays below 16 million gas.
-    uint256 private constant PART_DEPTH = 11;
+    /// @dev A part of 128 offers is 64 KiB: nodes take no transaction above 128 KiB.
+    uint256 private constant PART_DEPTH = 7;
     /// @dev A store can't sign for longer than this, so that its stake is free again some time.
     uint256 private constant LONGEST_RECEIPT_S = 400 days;
 

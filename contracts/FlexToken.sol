@@ -28,8 +28,7 @@ contract FlexToken is IFlexToken, ERC20Permit, AccessManaged {
     function mintBatch(address[] calldata wallets, uint64[] calldata amounts) external {
         if (msg.sender != minter) revert FlexTokenNotTheMinter(msg.sender);
         for (uint256 i = 0; i < wallets.length; ++i) {
-            // A wallet that can't be paid holds up nobody else's.
-            if (amounts[i] != 0 && wallets[i] != address(0)) _mint(wallets[i], amounts[i]);
+            if (amounts[i] != 0) _mint(wallets[i], amounts[i]);
         }
     }
 

@@ -21,8 +21,8 @@ contract ReadingAnchor is IReadingAnchor, EIP712 {
     IParticipantRegistry public immutable participants;
     IPodRegistry public immutable pods;
 
-    /// @inheritdoc IReadingAnchor
-    mapping(bytes32 root => uint48) public anchoredAt;
+    /// @dev UTC Unix seconds. A whole word: one of 48 bits would be read again to be written.
+    mapping(bytes32 root => uint256) private _anchoredAt;
 
     constructor(IParticipantRegistry participants_, IPodRegistry pods_) EIP712("flexledger ReadingAnchor", "1") {
         participants = participants_;
@@ -30,14 +30,14 @@ contract ReadingAnchor is IReadingAnchor, EIP712 {
     }
 
     /// @inheritdoc IReadingAnchor
-    function anchor(bytes32 root, uint32 length, bytes32 cidDigest, uint8 cidCodec) external {
+    function anchor(bytes32 root, bytes32 cidDigest, uint8 cidCodec) external {
         (uint16 roles, bool suspended) = participants.participant(msg.sender);
         if (suspended || roles & MAY_ANCHOR == 0) revert ReadingAnchorNotAllowed(msg.sender);
-        if (root == 0 || length == 0) revert ReadingAnchorEmptyBatch(root, length);
+        if (root == 0) revert ReadingAnchorZeroRoot();
         Cids.requireKnown(cidCodec);
         // INVARIANT: a batch's time is its first.
-        if (anchoredAt[root] == 0) anchoredAt[root] = uint48(block.timestamp);
-        emit BatchAnchored(root, msg.sender, length, cidDigest, cidCodec);
+        if (_anchoredAt[root] == 0) _anchoredAt[root] = block.timestamp;
+        emit BatchAnchored(root, cidDigest, cidCodec);
     }
 
     /// @inheritdoc IReadingAnchor
@@ -59,6 +59,12 @@ contract ReadingAnchor is IReadingAnchor, EIP712 {
     }
 
     /// @inheritdoc IReadingAnchor
+    function anchoredAt(bytes32 root) external view returns (uint48) {
+        // Narrowing is safe: block times fit for millions of years.
+        return uint48(_anchoredAt[root]);
+    }
+
+    /// @inheritdoc IReadingAnchor
     function verifyReading(bytes32 root, Leaves.ReadingLeaf calldata leaf, bytes32[] calldata proof)
         external
         view
@@ -73,7 +79,7 @@ contract ReadingAnchor is IReadingAnchor, EIP712 {
         view
         returns (bool)
     {
-        if (anchoredAt[root] == 0 || leaf.position >= leaf.length) return false;
+        if (_anchoredAt[root] == 0 || leaf.position >= leaf.length) return false;
         return MerkleProof.verifyCalldata(proof, root, Leaves.hash(leaf));
     }
 

@@ -82,8 +82,8 @@ interface IAvailability {
     function certify(ICommitmentBook.Opening calldata opening, StoreReceipts calldata receipts) external;
 
     /// @notice Publishes one part of a revealed document in calldata; with the last one it stands in the book. By anyone,
-    /// before the documents deadline. A document of up to 2,048 leaves is one part; a larger one has a part for each node of
-    /// the level of its tree below which no more than 2,048 leaves lie.
+    /// before the documents deadline. A document of up to 128 leaves is one part; a larger one has a part for each node of
+    /// the level of its tree below which no more than 128 leaves lie.
     /// @param part number of the part, from the left of the level
     /// @param leaves abi.encode(kind, fields...) of the part's leaves one after the other, by position
     /// @param proof of the part's node under the root

@@ -8,10 +8,8 @@ import {Leaves} from "../contracts/libraries/Leaves.sol";
 /// an aggregator for itself, anchors the Merkle root of many. Anyone can check a reading: its batch and its inclusion
 /// (`isAnchored`), its signature and the service of the key that made it (`isGenuine`).
 interface IReadingAnchor {
-    /// @notice Its transaction's time is the batch's, unless the root was anchored before.
-    event BatchAnchored(
-        bytes32 indexed root, address indexed anchoredBy, uint32 length, bytes32 cidDigest, uint8 cidCodec
-    );
+    /// @notice The time is the block's, the sender the transaction's: what these say isn't paid for again.
+    event BatchAnchored(bytes32 indexed root, bytes32 cidDigest, uint8 cidCodec);
     /// @notice A key signed two readings of one period with different energies.
     event ContradictionReported(
         bytes32 indexed pod,
@@ -23,18 +21,17 @@ interface IReadingAnchor {
     );
 
     error ReadingAnchorNotAllowed(address sender);
-    error ReadingAnchorEmptyBatch(bytes32 root, uint32 length);
+    error ReadingAnchorZeroRoot();
     error ReadingAnchorNotOnePeriod(bytes32 firstDigest, bytes32 secondDigest);
     error ReadingAnchorSameEnergies(bytes32 firstDigest, bytes32 secondDigest);
     error ReadingAnchorNotGenuine(bytes32 digest);
 
     /// @notice Anchors a batch. By an ANCHORING_ORACLE or an AGGREGATOR. A root's time is its first; who anchors it again
     /// adds where the document is, so that nobody spoils another's batch by sending its root ahead with a false CID.
-    /// @param root of the tree of ReadingLeaf
-    /// @param length number of leaves, for readers of the event: leaves say it themselves
+    /// @param root of the tree of ReadingLeaf; its leaves say how many they are
     /// @param cidDigest SHA-256 digest of the batch document's CID
     /// @param cidCodec codec of the CID: 0x55 raw or 0x70 dag-pb
-    function anchor(bytes32 root, uint32 length, bytes32 cidDigest, uint8 cidCodec) external;
+    function anchor(bytes32 root, bytes32 cidDigest, uint8 cidCodec) external;
 
     /// @notice Shows that a Light Node's key contradicted itself: two genuine readings of one PoD and period, anchored or
     /// not, whose energies differ. The key is revoked. By anybody.

@@ -22,6 +22,10 @@ from offchain.protocol.errors import FlexledgerError
 
 LOCAL_CHAIN_IDS = (31337, 1337)
 LEAST_STAKE_UEUR = 100 * 10**6
+DEMAND_FEE_UEUR = 100_000
+CASE_BOND_UEUR = 50 * 10**6
+STORE_WINDOW_S = 24 * 3600
+RULING_WINDOW_S = 14 * 24 * 3600
 MARKET_PARTS = ("ParticipantRegistry", "MarketSessions", "Vault", "CommitmentBook")
 """What the one contract Market is made of; the manifest names each."""
 NO_ACCOUNT = "0x" + "00" * 20
@@ -128,15 +132,22 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     availability = deploy("Availability", administration, market, LEAST_STAKE_UEUR)
     board = deploy("OutcomeBoard", administration, market, notary, availability)
     token = deploy("FlexToken", administration)
-    ledger = deploy("SettlementLedger", market, board, token)
+    demands = deploy("Demands", market, board, availability, DEMAND_FEE_UEUR, STORE_WINDOW_S)
+    cases = deploy("ArbiterCases", market, board, CASE_BOND_UEUR, RULING_WINDOW_S)
+    ledger = deploy("SettlementLedger", market, board, token, cases)
     sender = {"from": deployer}
     if not market.isController(availability):
-        market.setControllers([availability, board, ledger], sender)
+        market.setControllers([availability, board, ledger, demands, cases], sender)
+    if not board.isChallenger(demands):
+        board.setChallengers([demands, cases], sender)
+    if availability.slasher() == NO_ACCOUNT:
+        availability.setSlasher(demands, sender)
     if pods.readingAnchor() == NO_ACCOUNT:
         pods.setReadingAnchor(anchor, sender)
     if token.minter() == NO_ACCOUNT:
         token.setMinter(ledger, sender)
     basis = (administration, market, pods, notary, anchor, mechanisms, availability, board, token, ledger)
+    basis += (demands, cases)
     return {contract._name: contract for contract in basis} | dict.fromkeys(MARKET_PARTS, market)
 
 

@@ -18,6 +18,7 @@ from offchain.protocol.units import MAX_UNIX_S
 from offchain.rest.app import Authenticator, Caller, RawBody, new_app
 from offchain.rest.settings import ApiSettings, Role
 from offchain.store.documents import DocumentCorrupt, DocumentMissing, StoreUnavailable
+from offchain.store.receipts import TooFewReceipts
 
 DOCUMENTS = "/documents"
 STATUSES: Mapping[type[FlexledgerError], int] = MappingProxyType(
@@ -27,6 +28,7 @@ STATUSES: Mapping[type[FlexledgerError], int] = MappingProxyType(
         DocumentMissing: 404,
         DocumentCorrupt: 503,
         StoreUnavailable: 503,
+        TooFewReceipts: 503,
     }
 )
 """What the chain or the store says, as HTTP says it."""
@@ -40,9 +42,9 @@ def commitments_path(session: int) -> str:
     return f"/sessions/{session}/commitments"
 
 
-def reveal_path(session: int, commitment: int) -> str:
+def reveal_path(session: int, sealed_hash: bytes) -> str:
     """Where the document of a commitment is revealed."""
-    return f"{commitments_path(session)}/{commitment}/document"
+    return f"{commitments_path(session)}/0x{sealed_hash.hex()}/document"
 
 
 class CommitmentBody(BaseModel):
@@ -54,15 +56,15 @@ class CommitmentBody(BaseModel):
     side: Side
     sealedHash: Bytes32
     capUeur: Integer
+    replaces: Bytes32
     nonce: Integer
     deadline: Annotated[int, Field(ge=0, le=MAX_UNIX_S, strict=True)]
     signature: Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})+$")]
 
 
 class RelayedView(BaseModel):
-    """The commitment's id in its session, the transaction, and the relayer's signed receipt."""
+    """The transaction, and the relayer's signed receipt."""
 
-    commitment: int
     transaction: str
     receipt: str
 
@@ -87,24 +89,24 @@ def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
             side=int(body.side),
             sealedHash=bytes.fromhex(body.sealedHash[2:]),
             capUeur=body.capUeur,
+            replaces=bytes.fromhex(body.replaces[2:]),
             nonce=body.nonce,
             deadline=body.deadline,
         )
         relayed = service.relay(commitment, bytes.fromhex(body.signature[2:]))
-        return RelayedView(
-            commitment=relayed.commitment, transaction=relayed.transaction, receipt=relayed.receipt
-        )
+        return RelayedView(transaction=relayed.transaction, receipt=relayed.receipt)
 
-    @app.post("/sessions/{session}/commitments/{commitment}/document")
+    @app.post("/sessions/{session}/commitments/{sealed_hash}/document")
     def reveal(
         caller: authenticated,
         session: Number,
-        commitment: Number,
+        sealed_hash: Annotated[str, Path(pattern=r"^0x[0-9a-f]{64}$")],
         raw: RawBody,
         x_salt: Annotated[Bytes32, Header()],
     ) -> StoredView:
         caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
-        return StoredView(cid=str(service.reveal(session, commitment, bytes.fromhex(x_salt[2:]), raw)))
+        cid = service.reveal(session, bytes.fromhex(sealed_hash[2:]), bytes.fromhex(x_salt[2:]), raw)
+        return StoredView(cid=str(cid))
 
     @app.post(DOCUMENTS)
     def bring(caller: authenticated, kind: DocumentKind, raw: RawBody) -> StoredView:

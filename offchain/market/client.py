@@ -20,7 +20,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
 from offchain.protocol.signatures import address_of
-from offchain.protocol.typed_data import Commitment, sealed_hash
+from offchain.protocol.typed_data import Commitment, Opening
 from offchain.store.documents import DocumentStore
 
 
@@ -33,7 +33,7 @@ class SealedDocument:
     """A document that was committed to: all that its reveal needs, beside the player's key."""
 
     session: int
-    commitment: int
+    sealed_hash: bytes
     salt: bytes
     cid: Cid
 
@@ -68,15 +68,16 @@ class MarketClient:
         root = document.joint_tree.root
         salt = keccak256(self._key + document.session.to_bytes(32, "big") + root)
         cid = self._drawer.put(document.to_bytes())
-        sealed = sealed_hash(document.session, self.player, root, salt, document.leaf_count, cid)
-        number = self._number_of(document.session, sealed)
-        if number is None:
+        leaves = document.leaf_count
+        sealed = Opening(document.session, self.player, root, salt, leaves, cid.digest, cid.codec).hash()
+        if not self._is_committed(document.session, sealed):
             commitment = Commitment(
                 session=document.session,
                 player=self.player,
                 side=int(side),
                 sealedHash=sealed,
                 capUeur=cap_ueur,
+                replaces=bytes(32),
                 nonce=int(self._chain.call("CommitmentBook", "nonces", self.player)),
                 deadline=deadline_s,
             )
@@ -86,17 +87,18 @@ class MarketClient:
                 "side": int(side),
                 "sealedHash": "0x" + sealed.hex(),
                 "capUeur": cap_ueur,
+                "replaces": "0x" + commitment.replaces.hex(),
                 "nonce": commitment.nonce,
                 "deadline": deadline_s,
                 "signature": "0x" + signature.hex(),
             }
-            number = int(self._post(commitments_path(document.session), json=body)["commitment"])
-        return SealedDocument(document.session, number, salt, cid)
+            self._post(commitments_path(document.session), json=body)
+        return SealedDocument(document.session, sealed, salt, cid)
 
     def reveal(self, sealed: SealedDocument) -> Cid:
         """Send the document to the market, which stores and reveals it."""
         answer = self._post(
-            reveal_path(sealed.session, sealed.commitment),
+            reveal_path(sealed.session, sealed.sealed_hash),
             content=self._drawer.get(sealed.cid),
             headers={"X-Salt": "0x" + sealed.salt.hex(), "Content-Type": "application/json"},
         )
@@ -107,11 +109,11 @@ class MarketClient:
         answer = self._post(DOCUMENTS, content=raw, params={"kind": kind.value})
         return Cid.parse(str(answer["cid"]))
 
-    def _number_of(self, session: int, sealed: bytes) -> int | None:
-        for entry in self._view.commitments(session):
-            if entry.player == self.player and entry.sealed_hash == sealed:
-                return entry.commitment
-        return None
+    def _is_committed(self, session: int, sealed: bytes) -> bool:
+        return any(
+            entry.player == self.player and entry.sealed_hash == sealed
+            for entry in self._view.commitments(session)
+        )
 
     def _post(self, path: str, **arguments: Any) -> dict[str, Any]:
         answer = self._http.post(path, **arguments)

@@ -4,21 +4,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView
+from offchain.chain.market_view import Committed, MarketView
 from offchain.protocol.book_rules import check_document, check_offers
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
-from offchain.protocol.typed_data import Commitment, RelayReceipt, sealed_hash
+from offchain.protocol.typed_data import BookState, Commitment, Opening, RelayReceipt
 from offchain.store.documents import DocumentStore
+from offchain.store.receipts import Stores
 
 
 @dataclass(frozen=True)
 class Relayed:
-    """A commitment that the market sent on: its id in the session, and the market's signed receipt for it."""
+    """A commitment that the market sent on: the transaction, and the market's signed receipt for it."""
 
-    commitment: int
     transaction: str
     receipt: str
 
@@ -34,8 +34,11 @@ class DocumentKind(StrEnum):
 class MarketService:
     """The market's side of the sealed book. `chain` is the relayer's account: it pays the gas."""
 
-    def __init__(self, chain: ChainClient, documents: DocumentStore, signing_key: bytes) -> None:
+    def __init__(
+        self, chain: ChainClient, documents: DocumentStore, stores: Stores, signing_key: bytes
+    ) -> None:
         self._chain = chain
+        self._stores = stores
         self._view = MarketView(chain)
         self._documents = documents
         self._signing_key = signing_key
@@ -43,11 +46,6 @@ class MarketService:
     def relay(self, commitment: Commitment, signature: bytes) -> Relayed:
         """Send a player's signed commitment to the chain; ChainRefused says why the contract won't have it."""
         mined = self._chain.send("CommitmentBook", "commitFor", commitment, signature)
-        number = next(
-            entry.commitment
-            for entry in self._view.commitments(commitment.session)
-            if entry.player == commitment.player and entry.sealed_hash == commitment.sealedHash
-        )
         receipt = RelayReceipt(
             session=commitment.session,
             commitment=commitment.digest(self._book_domain()),
@@ -55,30 +53,51 @@ class MarketService:
             deadline=commitment.deadline,
         )
         signed = receipt.sign(self._book_domain(), self._signing_key)
-        return Relayed(number, "0x" + mined.transaction.hex(), "0x" + signed.hex())
+        return Relayed("0x" + mined.transaction.hex(), "0x" + signed.hex())
 
-    def reveal(self, session: int, commitment: int, salt: bytes, raw: bytes) -> Cid:
-        """Take a revealed document, store it and reveal it on chain; again for one revealed before is no harm.
+    def reveal(self, session: int, sealed_hash: bytes, salt: bytes, raw: bytes) -> Cid:
+        """Take a document after the gate, store it, reveal it on chain, and put it into the book on the stores' receipts;
+        again for one of the book is no harm.
 
-        Raises InvalidInput where the document isn't what was committed, or couldn't stand in the book: nothing is
-        stored or sent then.
+        Raises InvalidInput where the gate is open, the document isn't what was committed, or couldn't stand in the book:
+        nothing is stored or sent then. TooFewReceipts where the stores don't take it: its player may publish it himself.
         """
-        made = next((c for c in self._view.commitments(session) if c.commitment == commitment), None)
-        if made is None:
-            raise InvalidInput("commitment", commitment, f"isn't in the book of session {session}")
-        document = ListDocument.from_bytes(raw, joint=True)
-        root, cid = document.joint_tree.root, cid_of(raw)
-        if sealed_hash(session, made.player, root, salt, document.leaf_count, cid) != made.sealed_hash:
-            raise InvalidInput("document", str(cid), "isn't what was committed, with this salt")
         terms = self._view.terms(session)
+        if self._chain.call("MarketSessions", "marketTime", session) < terms.gateClosure:
+            raise InvalidInput("session", session, "documents are taken after its gate has closed")
+        document, cid = ListDocument.from_bytes(raw, joint=True), cid_of(raw)
+        made, opening = self._committed(session, sealed_hash, salt, document, cid)
         check_document(document, made.side, made.player, made.cap_ueur, terms)
         if made.side is Side.OFFER:
             check_offers(document, made.player, self._view.pods_at_gate(terms))
         self._documents.put(raw)
-        if not any(entry.reveal.commitment == commitment for entry in self._view.reveals(session)):
-            arguments = (session, commitment, root, salt, document.leaf_count, cid.digest, cid.codec)
-            self._chain.send("CommitmentBook", "reveal", *arguments)
+        state = self._state(opening)
+        if state is BookState.COMMITTED:
+            self._chain.send("CommitmentBook", "reveal", opening)
+            state = BookState.REVEALED
+        if state is BookState.REVEALED:
+            receipts = self._stores.receipts(raw, cid, terms, joint=True)
+            self._chain.send("Availability", "certify", opening, receipts)
         return cid
+
+    def _state(self, opening: Opening) -> BookState:
+        entry = self._chain.call("CommitmentBook", "entry", opening.session, opening.player, opening.hash())
+        return BookState(entry[0])
+
+    def _committed(
+        self, session: int, sealed_hash: bytes, salt: bytes, document: ListDocument, cid: Cid
+    ) -> tuple[Committed, Opening]:
+        """The commitment that a document opens: who copied its hash has committed to nothing."""
+        named = [entry for entry in self._view.commitments(session) if entry.sealed_hash == sealed_hash]
+        if not named:
+            rule = f"isn't a commitment of session {session}"
+            raise InvalidInput("sealedHash", "0x" + sealed_hash.hex(), rule)
+        root, leaves = document.joint_tree.root, document.leaf_count
+        for entry in named:
+            opening = Opening(session, entry.player, root, salt, leaves, cid.digest, cid.codec)
+            if opening.hash() == sealed_hash:
+                return entry, opening
+        raise InvalidInput("document", str(cid), "isn't what was committed, with this salt")
 
     def take_document(self, kind: DocumentKind, raw: bytes) -> Cid:
         """Store a document that its author then notarises. InvalidInput if it isn't of its kind."""

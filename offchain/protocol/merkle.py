@@ -109,7 +109,12 @@ class MerkleTree:
         """
         if not 0 <= position < len(self):
             raise InvalidInput("position", position, f"must be below the list's length, {len(self)}")
-        node = int(self._node_of_position[position])
+        return self.proof_of_node(int(self._node_of_position[position]))
+
+    def proof_of_node(self, node: int) -> list[bytes]:
+        """Siblings from any node, by its index in `nodes`, up to the root. InvalidInput where there is no such node."""
+        if not 0 <= node < len(self.nodes):
+            raise InvalidInput("node", node, f"must be below the number of nodes, {len(self.nodes)}")
         proof = []
         while node > 0:
             sibling = node + 1 if node % 2 else node - 1

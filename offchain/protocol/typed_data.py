@@ -53,6 +53,17 @@ class NoticeKind(IntEnum):
     KPI_REPORT = 17
 
 
+class BookState(IntEnum):
+    """Where a commitment stands (ICommitmentBook)."""
+
+    NONE = 0
+    COMMITTED = 1
+    WITHDRAWN = 2
+    FORFEITED = 3
+    REVEALED = 4
+    AVAILABLE = 5
+
+
 def contract_domain(contract: str, chain_id: int, address: str) -> bytes:
     """EIP-712 domain separator of a contract of the market, such as "CommitmentBook"."""
     return domain_separator(f"flexledger {contract}", VERSION, chain_id, address)

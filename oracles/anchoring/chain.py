@@ -43,5 +43,5 @@ class DeployedAnchor:
 
     def anchor(self, root: bytes, length: int, cid: Cid) -> bytes:
         """Anchor a root and wait until it is mined; gives the transaction's hash. Raises ChainRefused."""
-        receipt = self._chain.send("ReadingAnchor", "anchor", root, length, cid.digest, cid.codec)
+        receipt = self._chain.send("ReadingAnchor", "anchor", root, cid.digest, cid.codec)
         return receipt.transaction

@@ -1,5 +1,6 @@
 """Moves of a session, played against the deployed contracts as their participants would."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -7,18 +8,18 @@ from brownie import accounts
 
 from offchain.protocol.cid import RAW, Cid
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
 from offchain.protocol.receipts import bundle, content
+from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
 from offchain.protocol.typed_data import (
     Commitment,
     NoticeKind,
+    Opening,
     Outcome,
     Pair,
     Receipt,
     Settlement,
     TechnicalOutcome,
     contract_domain,
-    Opening,
 )
 from tests.contracts.chain import next_block_at, now_s, travel_to
 
@@ -234,6 +235,7 @@ class Played:
     market: Any
     terms: SessionTerms
     validated: bytes
+    documents: tuple[Sealed, ...] = ()
 
     @property
     def session(self) -> int:
@@ -253,8 +255,10 @@ def play_book(market: Any, terms: SessionTerms, documents: list[Sealed], grid_or
         certify(market, terms, document)
 
 
-def play_outcomes(market: Any, terms: SessionTerms, clearing_oracle: Any, grid_oracle: Any) -> Played:
-    """Play a session from its reveals up to its validated outcome."""
+def play_outcomes(
+    market: Any, terms: SessionTerms, clearing_oracle: Any, grid_oracle: Any, documents: Sequence[Sealed] = ()
+) -> Played:
+    """Play a session with these documents in its book up to its validated outcome."""
     session = terms.session
     travel_to(terms.documentsDeadline)
     first = outcome(session, bytes(market.CommitmentBook.seed(session)))
@@ -263,7 +267,7 @@ def play_outcomes(market: Any, terms: SessionTerms, clearing_oracle: Any, grid_o
     post_technical(market, terms, technical, grid_oracle)
     validated = outcome(session, technical.hash())
     post_validated(market, terms, validated, clearing_oracle)
-    return Played(market, terms, validated.hash())
+    return Played(market, terms, validated.hash(), tuple(documents))
 
 
 def settlement(played: Played, **changes: Any) -> Settlement:
@@ -282,16 +286,18 @@ def settlement(played: Played, **changes: Any) -> Settlement:
     return replace(made, **changes)
 
 
-def post_settlement(played: Played, made: Settlement, pairs: list[Pair], oracle: Any) -> Any:
-    """Post a settlement in the first second in which it may be, with both stores' receipts."""
+def post_settlement(
+    played: Played, made: Settlement, pairs: list[Pair], oracle: Any, at_s: int | None = None
+) -> Any:
+    """Post a settlement with both stores' receipts; in the first second in which it may be, or at `at_s`."""
     trees = ((made.settlementRoot, made.settlementLength), (made.claimRoot, made.claimLength))
     held = receipts(played.market, played.terms, content(*trees))
-    next_block_at(played.terms.delivery_end_s)
+    next_block_at(at_s or played.terms.delivery_end_s)
     structs = [astuple(pair) for pair in pairs]
     return played.market.OutcomeBoard.postSettlement(astuple(made), structs, held, {"from": oracle})
 
 
-def gather(played: Played, documents: list[Sealed], sender: Any) -> Any:
+def gather(played: Played, documents: Sequence[Sealed], sender: Any) -> Any:
     """Gather what covers a session's documents."""
     players = [document.player for document in documents]
     hashes = [document.hash(played.session) for document in documents]
@@ -299,7 +305,9 @@ def gather(played: Played, documents: list[Sealed], sender: Any) -> Any:
 
 
 def finalise(played: Played, made: Settlement, pairs: list[Pair], sender: Any) -> Any:
-    """Finalise a settlement in the first second in which it may be."""
+    """Gather what covers the session, and finalise its settlement in the first second in which it may be."""
+    if played.market.CommitmentBook.tally(played.session)["ungathered"]:
+        gather(played, played.documents, sender)
     posted = played.market.OutcomeBoard.posting(played.session, SETTLEMENT)
     next_block_at(posted["postedAt"] + played.terms.challengeWindowS)
     structs = [astuple(pair) for pair in pairs]

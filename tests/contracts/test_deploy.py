@@ -14,17 +14,20 @@ from tests.contracts.chain import refused
 
 CONTRACTS = {
     "Administration",
+    "Availability",
     "CommitmentBook",
     "DataNotary",
     "Euro",
     "FixedPriceMechanism",
     "FlexToken",
+    "Market",
     "MarketSessions",
     "OutcomeBoard",
     "ParticipantRegistry",
     "PercentageMechanism",
     "PodRegistry",
     "ReadingAnchor",
+    "SessionRules",
     "SettlementLedger",
     "SettlementMechanismFactory",
     "Vault",
@@ -76,7 +79,7 @@ def test_run_again_it_changes_nothing(market: Any, admin: Any) -> None:
     assert web3.eth.block_number == block
 
 
-@pytest.mark.parametrize("count", [1, 6, 14, 15])
+@pytest.mark.parametrize("count", [1, 5, 9, 17, 18])
 def test_killed_half_way_it_goes_on(
     market: Any, admin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:

@@ -125,7 +125,7 @@ def test_gas_is_as_written_down(
     factory, table = market.SettlementMechanismFactory, [[2500] * 96] * 7
     gas.add(f"{factory._name}.createFixedPrice", factory.createFixedPrice(table, "all", {"from": aggregator}))
     gas.add(f"{factory._name}.createPercentage", factory.createPercentage(table, "all", {"from": aggregator}))
-    anchored = (keccak256(b"batch"), 1000, CID.digest, CID.codec)
+    anchored = (keccak256(b"batch"), CID.digest, CID.codec)
     gas.add("ReadingAnchor.anchor", market.ReadingAnchor.anchor(*anchored, {"from": anchoring_oracle}))
 
     next_block_at(START_S + 100)

@@ -6,7 +6,7 @@ import pytest
 
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import next_block_at, refused, travel_to
-from tests.contracts.play import OFFER, EURO, as_struct, commit, reveal, sealed, session_terms
+from tests.contracts.play import EURO, OFFER, as_struct, commit, reveal, sealed, session_terms
 
 OPEN, REVEAL = 2, 3
 

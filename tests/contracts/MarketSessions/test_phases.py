@@ -38,7 +38,7 @@ def test_unknown_sessions(market: Any, terms: SessionTerms) -> None:
         lambda: sessions.terms(unknown),
         lambda: sessions.marketTime(unknown),
         lambda: sessions.tooLateForSetPoints(unknown),
-        lambda: sessions.resultTerms(unknown),
+        lambda: sessions.resultTerms(unknown, 3),
         lambda: sessions.bondUeur(unknown, 0),
         lambda: sessions.deliveryEnd(unknown),
     ):

@@ -1,6 +1,6 @@
 """Market, technical and validated outcomes (SPECIFICATION.md 6.x)."""
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest

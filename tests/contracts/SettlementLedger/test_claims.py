@@ -14,6 +14,7 @@ from offchain.protocol.signatures import checksum_address
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import refused
 from tests.contracts.play import (
+    NOBODY,
     Played,
     finalise,
     play_book,
@@ -72,8 +73,7 @@ def test_each_leaf_is_claimed_once_by_anyone(
     for position in (1, 0, 2):
         assert not ledger.isClaimed(session, position)
         tx = ledger.claim(*CLAIMS.arguments(session, position), {"from": stranger})
-        amount = sum(CLAIMS.leaves[position][1])
-        assert tx.events["RewardsClaimed"]["amount"] == amount
+        assert tx.events["RewardsClaimed"]["pods"] == len(CLAIMS.leaves[position][1])
         assert ledger.isClaimed(session, position)
         with refused("SettlementLedgerAlreadyClaimed", session, position):
             ledger.claim(*CLAIMS.arguments(session, position), {"from": stranger})
@@ -132,3 +132,35 @@ def test_refuses_batches_of_wrong_size(
     settle(played, claims, 101, settlement_oracle)
     with refused("SettlementLedgerWrongBatch", customers, amounts):
         market.SettlementLedger.claim(*claims.arguments(played.session, 0), {"from": stranger})
+
+
+def test_penalties_larger_than_rewards_are_carried_over(
+    market: Any, played: Played, settlement_oracle: Any, stranger: Any
+) -> None:
+    ledger, token, (first, second) = market.SettlementLedger, market.FlexToken, wallets(2)
+    claims = Claims([([first, second], [-50, 30]), ([first, second], [20, 5]), ([first], [40])])
+    settle(played, claims, 95, settlement_oracle)
+    for position, (owed, held) in enumerate(((50, 0), (30, 0), (0, 10))):
+        ledger.claim(*claims.arguments(played.session, position), {"from": stranger})
+        assert (ledger.debtUeur(first), token.balanceOf(first)) == (owed, held)
+    assert token.balanceOf(second) == 35
+
+
+def test_a_wallet_that_cant_be_paid_holds_up_nobody(
+    market: Any, played: Played, settlement_oracle: Any, stranger: Any
+) -> None:
+    claims = Claims([([NOBODY, *wallets(1)], [10, 20])])
+    settle(played, claims, 30, settlement_oracle)
+    market.SettlementLedger.claim(*claims.arguments(played.session, 0), {"from": stranger})
+    assert market.FlexToken.balanceOf(wallets(1)[0]) == market.FlexToken.totalSupply() == 20
+
+
+@pytest.mark.parametrize("amount", [2**63 - 1, -(2**63)])
+def test_the_limits_of_an_amount(
+    market: Any, played: Played, settlement_oracle: Any, stranger: Any, amount: int
+) -> None:
+    claims = Claims([(wallets(1), [amount])])
+    settle(played, claims, 2**64 - 1, settlement_oracle)
+    market.SettlementLedger.claim(*claims.arguments(played.session, 0), {"from": stranger})
+    assert market.FlexToken.balanceOf(wallets(1)[0]) == max(amount, 0)
+    assert market.SettlementLedger.debtUeur(wallets(1)[0]) == max(-amount, 0)

@@ -14,12 +14,13 @@ from tests.contracts.play import (
     DSO_REQUEST,
     EURO,
     OFFER,
+    SETTLEMENT,
     TSO_REQUEST,
+    VALIDATED,
     Played,
     as_struct,
-    commit,
     finalise,
-    notarise_grid_model,
+    gather,
     play_book,
     play_outcomes,
     post_settlement,
@@ -28,7 +29,8 @@ from tests.contracts.play import (
     settlement,
 )
 
-BOND = 5 * EURO
+BOND = 35 * EURO
+"""A tenth of the requests' escrow."""
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def played(
         sealed(tso, TSO_REQUEST, 50 * EURO),
     ]
     play_book(market, terms, documents, grid_oracle)
-    return play_outcomes(market, terms, clearing_oracle, grid_oracle)
+    return play_outcomes(market, terms, clearing_oracle, grid_oracle, documents)
 
 
 def release_all(market: Any, session: int, sender: Any, *accounts: Any) -> None:
@@ -71,6 +73,7 @@ def test_pays_and_penalises_when_both_windows_are_over(
     assert "FellShort" not in tx.events
     assert market.SettlementLedger.isFinal(played.session)
     release_all(market, played.session, stranger, aggregator, other_aggregator, dso, tso)
+    market.OutcomeBoard.releaseBond(played.session, SETTLEMENT, {"from": stranger})
     vault = market.Vault
     assert vault.free(aggregator) == BALANCE_UEUR + 70 * EURO + 1 - 2
     assert vault.free(other_aggregator) == BALANCE_UEUR + 17 * EURO
@@ -86,11 +89,12 @@ def test_money_is_conserved(
     made = settlement(played)
     post_settlement(played, made, pairs, settlement_oracle)
     finalise(played, made, pairs, stranger)
-    for stage in range(3):
+    for stage in range(4):
         market.OutcomeBoard.releaseBond(played.session, stage, {"from": stranger})
     names = ("aggregator", "other_aggregator", "dso", "tso")
     release_all(market, played.session, stranger, *map(account_of, names))
-    total = sum(market.Vault.free(account_of(name)) for name in ROLES)
+    vault = market.Vault
+    total = sum(vault.free(account_of(name)) + vault.bonded(account_of(name)) for name in ROLES)
     assert total == len(ROLES) * BALANCE_UEUR == market.Euro.balanceOf(market.Vault)
 
 
@@ -117,28 +121,22 @@ def test_who_is_short_of_money_holds_up_nobody(
 def test_window_to_the_second(market: Any, played: Played, settlement_oracle: Any, stranger: Any) -> None:
     ledger, made, session = market.SettlementLedger, settlement(played), played.session
     end, deadline = played.terms.delivery_end_s, played.terms.settlementDeadline
-    next_block_at(end - 1)
-    with refused("SettlementLedgerTooEarly", session, end, end - 1):
-        ledger.postSettlement(astuple(made), [], {"from": settlement_oracle})
-    next_block_at(deadline - 1)
-    ledger.postSettlement(astuple(made), [], {"from": settlement_oracle})
+    with refused("OutcomeBoardTooEarly", session, end, end - 1):
+        post_settlement(played, made, [], settlement_oracle, end - 1)
+    post_settlement(played, made, [], settlement_oracle, deadline - 1)
+    gather(played, played.documents, stranger)
     over = deadline - 1 + played.terms.challengeWindowS
-    travel_to(over - 2)
-    assert not ledger.canFinalise(session)
     next_block_at(over - 1)
-    with refused("SettlementLedgerTooEarly", session, over, over - 1):
+    with refused("SettlementLedgerStillOpen", session):
         ledger.finalise(astuple(made), [], {"from": stranger})
-    travel_to(over)
-    assert ledger.canFinalise(session)
+    next_block_at(over)
     ledger.finalise(astuple(made), [], {"from": stranger})
-    assert not ledger.canFinalise(session)
 
 
 def test_too_late(market: Any, played: Played, settlement_oracle: Any) -> None:
     deadline = played.terms.settlementDeadline
-    next_block_at(deadline)
-    with refused("SettlementLedgerTooLate", played.session, deadline, deadline):
-        market.SettlementLedger.postSettlement(astuple(settlement(played)), [], {"from": settlement_oracle})
+    with refused("OutcomeBoardTooLate", played.session, deadline, deadline):
+        post_settlement(played, settlement(played), [], settlement_oracle, deadline)
 
 
 def test_an_outcome_still_open_to_challenge_holds_the_money(
@@ -152,10 +150,35 @@ def test_an_outcome_still_open_to_challenge_holds_the_money(
     played = play_outcomes(market, terms, clearing_oracle, grid_oracle)
     made = settlement(played)
     post_settlement(played, made, [], settlement_oracle)
-    assert not market.OutcomeBoard.isFinal(1)
-    assert not market.SettlementLedger.canFinalise(1)
+    assert not market.OutcomeBoard.isFinal(1, VALIDATED)
+    with refused("SettlementLedgerStillOpen", 1):
+        market.SettlementLedger.finalise(astuple(made), [], {"from": stranger})
     finalise(played, made, [], stranger)
-    assert market.OutcomeBoard.isFinal(1)
+
+
+def test_nothing_is_paid_from_half_of_what_covers_a_session(
+    market: Any, played: Played, settlement_oracle: Any, stranger: Any
+) -> None:
+    made = settlement(played)
+    post_settlement(played, made, [], settlement_oracle)
+    gather(played, played.documents[1:], stranger)
+    travel_to(played.terms.settlementDeadline + played.terms.challengeWindowS)
+    with refused("SettlementLedgerUngathered", played.session, 1):
+        market.SettlementLedger.finalise(astuple(made), [], {"from": stranger})
+
+
+def test_a_pause_stops_nothing_that_is_owed(
+    market: Any, played: Played, admin: Any, aggregator: Any, dso: Any, settlement_oracle: Any, stranger: Any
+) -> None:
+    pairs = [Pair(dso.address, aggregator.address, 7 * EURO, 0)]
+    made = settlement(played)
+    post_settlement(played, made, pairs, settlement_oracle)
+    gather(played, played.documents, stranger)
+    travel_to(played.terms.settlementDeadline)
+    market.MarketSessions.pause({"from": admin})
+    market.SettlementLedger.finalise(astuple(made), [astuple(pairs[0])], {"from": stranger})
+    market.SettlementLedger.releaseCoverage(played.session, dso, {"from": stranger})
+    market.Vault.withdraw(7 * EURO, {"from": aggregator})
 
 
 def test_settles_the_validated_outcome_and_no_other(
@@ -163,13 +186,13 @@ def test_settles_the_validated_outcome_and_no_other(
 ) -> None:
     other = keccak256(b"another outcome")
     made = settlement(played, validatedOutcomeHash=other)
-    with refused("SettlementLedgerWrongOutcome", played.session, played.validated, other):
+    with refused("OutcomeBoardWrongBasis", played.session, played.validated, other):
         post_settlement(played, made, [], settlement_oracle)
 
 
 def test_settles_nothing_that_ended_empty(market: Any, terms: SessionTerms, settlement_oracle: Any) -> None:
     played = Played(market, terms, bytes(32))
-    with refused("SettlementLedgerWrongOutcome", terms.session, bytes(32), bytes(32)):
+    with refused("OutcomeBoardNotPosted", terms.session, VALIDATED):
         post_settlement(played, settlement(played), [], settlement_oracle)
 
 
@@ -182,8 +205,8 @@ def test_posts_once_and_finalises_once_what_was_posted(
     with refused("SettlementLedgerNotPosted", session):
         ledger.finalise(astuple(made), [], {"from": stranger})
     post_settlement(played, made, pairs, settlement_oracle)
-    with refused("SettlementLedgerAlreadyPosted", session):
-        ledger.postSettlement(astuple(made), [], {"from": settlement_oracle})
+    with refused("OutcomeBoardAlreadyPosted", session, SETTLEMENT):
+        post_settlement(played, made, [], settlement_oracle, played.terms.delivery_end_s + 9)
     more = [replace(pairs[0], paymentUeur=8)]
     with refused("SettlementLedgerWrongSettlement", session, made.hash(pairs), made.hash(more)):
         ledger.finalise(astuple(made), [astuple(pair) for pair in more], {"from": stranger})
@@ -201,13 +224,11 @@ def test_money_goes_between_operators_and_aggregators_only(
     market: Any, played: Played, aggregator: Any, dso: Any, stranger: Any, settlement_oracle: Any
 ) -> None:
     made = settlement(played)
-    with refused("SettlementLedgerNotAPayee", played.session, stranger):
+    with refused("OutcomeBoardNotAPayee", played.session, stranger):
         post_settlement(played, made, [Pair(dso.address, stranger.address, 1, 0)], settlement_oracle)
-    with refused("SettlementLedgerNotAPayer", played.session, aggregator):
+    with refused("OutcomeBoardNotAPayer", played.session, aggregator):
         pairs = [Pair(aggregator.address, aggregator.address, 1, 0)]
-        market.SettlementLedger.postSettlement(
-            astuple(made), [astuple(pair) for pair in pairs], {"from": settlement_oracle}
-        )
+        post_settlement(played, made, pairs, settlement_oracle, played.terms.delivery_end_s + 9)
 
 
 def test_the_suspended_are_paid_what_they_earned(
@@ -225,10 +246,9 @@ def test_200_pairs_are_final_below_16_million_gas(
     market: Any, played: Played, aggregator: Any, dso: Any, settlement_oracle: Any, stranger: Any
 ) -> None:
     made, pair = settlement(played), Pair(dso.address, aggregator.address, 2, 1)
-    with refused("SettlementLedgerTooManyPairs", 201, 200):
+    with refused("OutcomeBoardTooManyPairs", 201, 200):
         post_settlement(played, made, [pair] * 201, settlement_oracle)
-    structs = [astuple(pair)] * 200
-    tx = market.SettlementLedger.postSettlement(astuple(made), structs, {"from": settlement_oracle})
+    tx = post_settlement(played, made, [pair] * 200, settlement_oracle, played.terms.delivery_end_s + 9)
     assert tx.gas_used < 16_000_000
     tx = finalise(played, made, [pair] * 200, stranger)
     assert tx.gas_used < 16_000_000
@@ -243,6 +263,7 @@ def test_coverage_stays_until_the_settlement_is_final(
         ledger.releaseCoverage(session, dso, {"from": stranger})
     made = settlement(played)
     post_settlement(played, made, [], settlement_oracle)
+    gather(played, played.documents, stranger)
     travel_to(played.terms.settlementDeadline)
     with refused("SettlementLedgerCoverageStillNeeded", session, dso):
         ledger.releaseCoverage(session, dso, {"from": stranger})
@@ -257,6 +278,7 @@ def test_coverage_is_free_when_no_settlement_came(
     market: Any, played: Played, dso: Any, stranger: Any
 ) -> None:
     deadline = played.terms.settlementDeadline
+    gather(played, played.documents, stranger)
     next_block_at(deadline - 1)
     with refused("SettlementLedgerCoverageStillNeeded", played.session, dso):
         market.SettlementLedger.releaseCoverage(played.session, dso, {"from": stranger})
@@ -268,7 +290,10 @@ def test_coverage_is_free_when_no_settlement_came(
 def test_coverage_is_free_when_the_session_ended_empty(
     market: Any, terms: SessionTerms, dso: Any, grid_oracle: Any, stranger: Any
 ) -> None:
-    play_book(market, terms, [sealed(dso, DSO_REQUEST, 300 * EURO)], grid_oracle)
+    documents = [sealed(dso, DSO_REQUEST, 300 * EURO)]
+    play_book(market, terms, documents, grid_oracle)
+    travel_to(terms.documentsDeadline)
+    gather(Played(market, terms, bytes(32)), documents, stranger)
     next_block_at(terms.validatedOutcomeDeadline - 1)
     with refused("SettlementLedgerCoverageStillNeeded", terms.session, dso):
         market.SettlementLedger.releaseCoverage(terms.session, dso, {"from": stranger})
@@ -283,13 +308,9 @@ def test_one_session_never_pays_for_another(
 ) -> None:  # fmt: skip
     later = replace(session_terms(), session=played.session + 1)
     market.MarketSessions.create(as_struct(later), {"from": operator})
-    notarise_grid_model(market, later.session, grid_oracle)
-    travel_to(later.gateOpening)
-    commit(market, later.session, sealed(dso, DSO_REQUEST, 10 * EURO))
-    travel_to(later.gateClosure)
-    document = sealed(dso, DSO_REQUEST, 10 * EURO)
-    market.CommitmentBook.reveal(*document.reveal_arguments(later.session, 1), {"from": dso})
-    second = play_outcomes(market, later, clearing_oracle, grid_oracle)
+    documents = [sealed(dso, DSO_REQUEST, 10 * EURO)]
+    play_book(market, later, documents, grid_oracle)
+    second = play_outcomes(market, later, clearing_oracle, grid_oracle, documents)
     pairs = [Pair(dso.address, aggregator.address, 50 * EURO, 0)]
     made = settlement(second)
     post_settlement(second, made, pairs, settlement_oracle)
