@@ -62,11 +62,7 @@ def baselines_of(
 
 
 def readings_of(
-<<<<<<< HEAD
     documents: Iterable[ListDocument], terms: SessionTerms, genuine: Callable[[ListDocument], Sequence[bool]]
-=======
-    documents: Iterable[ListDocument], terms: SessionTerms
->>>>>>> issue4
 ) -> dict[PodSlot, tuple[Anchored, ...]]:
     """Readings by PoD and slot of the anchored batches, those of the session's quarter-hours only; of several that say the
     same the first. `genuine`: which leaves of a batch a key signed that served the PoD then; others don't count.

@@ -45,29 +45,10 @@ def anchor(market: Any, root: bytes, sender: Any) -> Any:
 
 
 @pytest.fixture
-<<<<<<< HEAD
-def readings(market: Any, aggregator: Any, customer: Any, node: Any) -> list[Reading]:
-    """Readings of a registered PoD."""
-    consent = Registration(
-        POD,
-        aggregator.address,
-        customer.address,
-        node.address,
-        market.Vault.address,
-        1,
-        1,
-        1,
-        1,
-        NO_POD,
-        0,
-        FOREVER,
-    )
-=======
 def registered_at(market: Any, aggregator: Any, customer: Any, node: Any) -> int:
     """When the PoD was registered with its node."""
     people = (aggregator.address, customer.address, node.address, market.Vault.address)
     consent = Registration(POD, *people, 1, 1, 1, 1, NO_POD, 0, FOREVER)
->>>>>>> issue4
     signature = consent.sign(domain(market.PodRegistry), key_of(customer))
     market.PodRegistry.register(astuple(consent), signature, {"from": aggregator})
     return now_s()
