@@ -2,12 +2,12 @@
 
 import logging
 
-from offchain.chain.market_view import MarketView, Notice
+from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError, InvalidInput
-from offchain.protocol.leaves import BASELINE, LeafKind
+from offchain.protocol.leaves import BASELINE, READING, LeafKind
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
+from offchain.protocol.terms import Reveal, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentMissing, DocumentStore
 
@@ -24,7 +24,7 @@ class RootMismatch(FlexledgerError):
 
 
 def fetch_book_document(store: DocumentStore, cid: Cid, root: bytes) -> ListDocument | None:
-    """A revealed document, or None where its bytes aren't a document with that root, or were never brought to the store:
+    """A document of the book, or None where its bytes aren't a document with that root, or were never brought to the store:
     void at its player's cost, so that a player who reveals by himself can't keep the session from the others.
 
     Raises DocumentCorrupt where the store's bytes have been changed: that is no player's doing.
@@ -52,16 +52,14 @@ def fetch_list_document(
 def book_documents(
     view: MarketView, store: DocumentStore, session: int
 ) -> list[tuple[Reveal, ListDocument | None]]:
-    """The session's reveals with their documents, in order of the commitments."""
-    return [
-        (entry.reveal, fetch_book_document(store, entry.cid, entry.root)) for entry in view.reveals(session)
-    ]
+    """The documents of the session's book in order of their numbers."""
+    return [(entry.reveal, fetch_book_document(store, entry.cid, entry.root)) for entry in view.book(session)]
 
 
 def baseline_documents(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, pods: dict[bytes, PodFacts]
-) -> list[ListDocument]:
-    """Baselines anchored before the session's baseline gate, each by the aggregator of the PoDs it names.
+    view: MarketView, store: DocumentStore, terms: SessionTerms
+) -> list[tuple[str, ListDocument]]:
+    """Baselines anchored before the session's baseline gate, oldest first, each with who anchored it.
 
     One whose bytes were never brought, or aren't what was anchored, counts for nothing: a bad document of one player
     stops nobody else. Raises DocumentCorrupt where the store's bytes have been changed.
@@ -75,12 +73,22 @@ def baseline_documents(
         except (DocumentMissing, RootMismatch, InvalidInput) as problem:
             logger.warning("session %d: baseline of %s ignored: %s", terms.session, notice.author, problem)
             continue
-        if _speaks_for_its_pods(document, notice, pods):
-            out.append(document)
+        out.append((notice.author, document))
     return out
 
 
-def _speaks_for_its_pods(document: ListDocument, notice: Notice, pods: dict[bytes, PodFacts]) -> bool:
-    author = notice.author.lower()
-    named = set(document.list_of(BASELINE).words("pod"))
-    return all(pod in pods and pods[pod].aggregator.lower() == author for pod in named)
+def reading_batches(view: MarketView, store: DocumentStore, terms: SessionTerms) -> list[ListDocument]:
+    """Batches of readings anchored by the session's deadline for readings, oldest first.
+
+    Anybody with a role can anchor a root that stands for nothing: one whose bytes are nowhere, or aren't what was
+    anchored, counts for nothing.
+    """
+    out = []
+    for batch in view.anchored_batches(until_s=terms.readings_deadline_s):
+        for cid in batch.cids:
+            try:
+                out.append(fetch_list_document(store, "readings", cid, {READING: batch.root}))
+                break
+            except (DocumentMissing, RootMismatch, InvalidInput) as problem:
+                logger.warning("readings at %s ignored: %s", cid, problem)
+    return out

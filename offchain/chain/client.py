@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar, cast
 
@@ -10,9 +11,16 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import ABIFunction
 from eth_utils.abi import function_abi_to_4byte_selector
+from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
-from web3.exceptions import ContractCustomError, ContractLogicError, Web3RPCError
+from web3.exceptions import (
+    ContractCustomError,
+    ContractLogicError,
+    TimeExhausted,
+    Web3Exception,
+    Web3RPCError,
+)
 from web3.types import RPCEndpoint, RPCResponse, TxParams, Wei
 
 from offchain.chain.manifest import Manifest
@@ -29,6 +37,15 @@ Result = TypeVar("Result")
 
 class ChainUnavailable(FlexledgerError):
     """The node doesn't answer, or isn't the chain that the manifest names."""
+
+
+class TransactionPending(FlexledgerError):
+    """A transaction was sent, and wasn't mined in time: it still may be."""
+
+    def __init__(self, call: str, transaction: bytes, waited_s: float) -> None:
+        super().__init__(f"{call}: transaction 0x{transaction.hex()} isn't mined after {waited_s:g} s")
+        self.call = call
+        self.transaction = transaction
 
 
 class ChainRefused(FlexledgerError):
@@ -53,7 +70,10 @@ class _Node(HTTPProvider):
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """The node's answer."""
         if not self._checked:
-            found = int(self._ask(RPCEndpoint("eth_chainId"), [])["result"], 16)
+            answer = self._ask(RPCEndpoint("eth_chainId"), [])
+            if "result" not in answer:
+                raise ChainUnavailable(f"eth_chainId: the node answers {answer.get('error')}")
+            found = int(answer["result"], 16)
             if found != self._chain_id:
                 raise ChainUnavailable(f"the node is of chain {found}, the manifest of {self._chain_id}")
             self._checked = True
@@ -129,17 +149,17 @@ class ChainClient:
 
     def now_s(self) -> int:
         """Time of the newest block."""
-        return int(self._w3.eth.get_block("latest")["timestamp"])
+        return self._answering(lambda: int(self._w3.eth.get_block("latest")["timestamp"]))
 
     def time_of(self, block: int) -> int:
         """Time of a block."""
         if block not in self._times:
-            self._times[block] = int(self._w3.eth.get_block(block)["timestamp"])
+            self._times[block] = self._answering(lambda: int(self._w3.eth.get_block(block)["timestamp"]))
         return self._times[block]
 
     def head(self) -> int:
         """Newest block that is deep enough to act on."""
-        return max(0, int(self._w3.eth.block_number) - self._confirmations)
+        return max(0, self._answering(lambda: int(self._w3.eth.block_number)) - self._confirmations)
 
     def call(self, contract: str, function: str, *args: object, block: int | None = None) -> Any:
         """Result of a view function; structs come as tuples. ChainRefused where it reverts."""
@@ -154,6 +174,17 @@ class ChainClient:
             address=Web3.to_checksum_address(address), abi=self.manifest.interfaces[interface]
         ).functions[function](*map(_plain, args))
         return self._refusing(f"{interface}.{function}", lambda: bound.call())
+
+    def ask(self, address: str, interface: str, function: str, *args: object, gas: int) -> bytes | None:
+        """What a contract that nobody vouches for answers, undecoded, with so much gas to run on; None if it fails."""
+        to = Web3.to_checksum_address(address)
+        bound = self._w3.eth.contract(address=to, abi=self.manifest.interfaces[interface])
+        data = bound.encode_abi(function, args=list(map(_plain, args)))
+        asked: TxParams = {"to": to, "data": data, "gas": gas + _intrinsic_gas(bytes.fromhex(data[2:]))}
+        try:
+            return bytes(self._answering(lambda: self._w3.eth.call(asked)))
+        except ChainRefused:
+            return None
 
     def domain(self, contract: str) -> bytes:
         """EIP-712 domain separator of a contract of the deployment."""
@@ -170,21 +201,31 @@ class ChainClient:
         label = f"{contract}.{function}"
         bound = self._contracts[contract].functions[function](*map(_plain, args))
         gas = self._refusing(label, lambda: bound.estimate_gas({"from": account.address}))
-        fee = self._w3.eth.get_block("latest").get("baseFeePerGas", 0)
-        tip = self._w3.eth.max_priority_fee if fee else 0
-        parameters: TxParams = {
-            "from": account.address,
-            "nonce": self._w3.eth.get_transaction_count(account.address, "pending"),
-            "gas": min(MOST_GAS, gas + gas // 4),
-            "chainId": self.manifest.chainId,
-            "maxFeePerGas": Wei(2 * fee + tip),
-            "maxPriorityFeePerGas": Wei(tip),
-        }
-        signed = account.sign_transaction(cast(dict[str, Any], bound.build_transaction(parameters)))
-        transaction_hash = self._w3.eth.send_raw_transaction(signed.raw_transaction)
-        receipt = self._w3.eth.wait_for_transaction_receipt(
-            transaction_hash, timeout=self._receipt_timeout_s, poll_latency=0.01
-        )
+
+        def submit() -> HexBytes:
+            fee = self._w3.eth.get_block("latest").get("baseFeePerGas", 0)
+            tip = self._w3.eth.max_priority_fee if fee else 0
+            parameters: TxParams = {
+                "from": account.address,
+                "nonce": self._w3.eth.get_transaction_count(account.address, "pending"),
+                "gas": min(MOST_GAS, gas + gas // 4),
+                "chainId": self.manifest.chainId,
+                "maxFeePerGas": Wei(2 * fee + tip),
+                "maxPriorityFeePerGas": Wei(tip),
+            }
+            signed = account.sign_transaction(cast(dict[str, Any], bound.build_transaction(parameters)))
+            return self._w3.eth.send_raw_transaction(signed.raw_transaction)
+
+        transaction_hash = self._refusing(label, submit)
+        try:
+            receipt = self._refusing(
+                label,
+                lambda: self._w3.eth.wait_for_transaction_receipt(
+                    transaction_hash, timeout=self._receipt_timeout_s, poll_latency=0.01
+                ),
+            )
+        except TimeExhausted:
+            raise TransactionPending(label, bytes(transaction_hash), self._receipt_timeout_s) from None
         if receipt["status"] != 1:
             raise ChainRefused(label, "reverted when mined", (transaction_hash.hex(),))
         return Receipt(bytes(transaction_hash), int(receipt["blockNumber"]), int(receipt["gasUsed"]))
@@ -199,7 +240,8 @@ class ChainClient:
         bound = self._contracts[contract].events[event]()
         while first <= last:
             upto = min(last, first + LOGS_PER_QUERY_BLOCKS - 1)
-            for log in bound.get_logs(from_block=first, to_block=upto, argument_filters=indexed):
+            query = partial(bound.get_logs, from_block=first, to_block=upto, argument_filters=indexed)
+            for log in self._answering(query):
                 out.append(
                     Event(
                         contract,
@@ -230,6 +272,9 @@ class ChainClient:
                     if receipt["status"] == 1:
                         yield (*functions[to, selector], int(receipt["gasUsed"]))
 
+    def _answering(self, action: Callable[[], Result]) -> Result:
+        return self._refusing("the node", action)
+
     def _refusing(self, label: str, action: Callable[[], Result]) -> Result:
         try:
             return action()
@@ -240,6 +285,10 @@ class ChainClient:
             error = response.get("error")
             data = error.get("data") if isinstance(error, dict) else None
             raise self._refusal(label, data, refusal) from None
+        except TimeExhausted:
+            raise
+        except Web3Exception as problem:
+            raise ChainUnavailable(f"{label}: {problem}") from None
 
     def _refusal(self, label: str, data: object, cause: Exception) -> ChainRefused:
         if isinstance(data, str) and data.startswith("0x") and len(data) >= 10:
@@ -249,6 +298,11 @@ class ChainClient:
                 name, types = known
                 return ChainRefused(label, name, decode(types, raw[4:]))
         return ChainRefused(label, str(cause), ())
+
+
+def _intrinsic_gas(data: bytes) -> int:
+    """What a transaction with this calldata costs before a contract runs (EIP-2028)."""
+    return 21_000 + sum(16 if byte else 4 for byte in data)
 
 
 def _errors_by_selector(manifest: Manifest) -> dict[bytes, tuple[str, list[str]]]:

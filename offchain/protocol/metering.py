@@ -1,12 +1,12 @@
 """What baseline and reading leaves say: net power of a PoD in a slot, absorbed minus injected."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from offchain.protocol.leaves import BASELINE, READING
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product
-from offchain.protocol.terms import SLOT_S, SessionTerms
+from offchain.protocol.terms import SLOT_S, PodFacts, SessionTerms
 
 SLOTS_PER_HOUR = 3600 // SLOT_S
 
@@ -37,10 +37,15 @@ Baselines = Mapping[PodSlot, Anchored]
 Readings = Mapping[PodSlot, tuple[Anchored, ...]]
 
 
-def baselines_of(documents: Iterable[ListDocument]) -> dict[PodSlot, Anchored]:
-    """Baselines by PoD and slot of the anchored documents; the first one stands where two say something."""
+def baselines_of(
+    documents: Iterable[tuple[str, ListDocument]], pods: Mapping[bytes, PodFacts]
+) -> dict[PodSlot, Anchored]:
+    """Baselines by PoD and slot of the anchored documents, each with who anchored it.
+
+    A leaf counts if that was the PoD's aggregator; the first one stands where two say something.
+    """
     out: dict[PodSlot, Anchored] = {}
-    for document in documents:
+    for author, document in documents:
         leaves = document.list_of(BASELINE)
         root = leaves.root
         rows = zip(
@@ -51,15 +56,16 @@ def baselines_of(documents: Iterable[ListDocument]) -> dict[PodSlot, Anchored]:
             strict=True,
         )
         for position, (pod, slot, power_w, reactive_var) in enumerate(rows):
-            out.setdefault((pod, slot), Anchored(Net(power_w, reactive_var), root, position))
+            if pod in pods and pods[pod].aggregator.lower() == author.lower():
+                out.setdefault((pod, slot), Anchored(Net(power_w, reactive_var), root, position))
     return out
 
 
 def readings_of(
-    documents: Iterable[ListDocument], terms: SessionTerms
+    documents: Iterable[ListDocument], terms: SessionTerms, genuine: Callable[[ListDocument], Sequence[bool]]
 ) -> dict[PodSlot, tuple[Anchored, ...]]:
     """Readings by PoD and slot of the anchored batches, those of the session's quarter-hours only; of several that say the
-    same the first.
+    same the first. `genuine`: which leaves of a batch a key signed that served the PoD then; others don't count.
 
     Net W of a slot is 4 times its net Wh. Reactive: inductive absorbed and capacitive injected count as absorbed.
     """
@@ -79,10 +85,15 @@ def readings_of(
             leaves.integers("injectedCapacitiveVarh"),
             strict=True,
         )
+        is_genuine: Sequence[bool] | None = None
         for position, row in enumerate(rows):
             pod, start_s, period_s, absorbed, injected, ind_in, ind_out, cap_in, cap_out = row
             slot, rest = divmod(start_s - terms.deliveryStart, SLOT_S)
             if rest or period_s != SLOT_S or not 0 <= slot < terms.slots:
+                continue
+            if is_genuine is None:
+                is_genuine = genuine(document)
+            if not is_genuine[position]:
                 continue
             net = Net(
                 SLOTS_PER_HOUR * (absorbed - injected),

@@ -107,25 +107,28 @@ class GridDaemon:
         p_w, q_var = (array.copy() for array in self._network.background(terms))
         pods = self._view.pods()
         node_of_pod = {pod: self._network.node_of(pod) for pod in pods}
-        for (pod, slot), net in self._baselines(terms, pods).items():
-            p_w[slot, node_of_pod[pod]] += net.power_w
-            q_var[slot, node_of_pod[pod]] += net.reactive_var
+        for (pod, slot), baseline in self._baselines(terms, pods).items():
+            p_w[slot, node_of_pod[pod]] += baseline.net.power_w
+            q_var[slot, node_of_pod[pod]] += baseline.net.reactive_var
         return Forecast(terms.session, model_hash, p_w, q_var, node_of_pod)
 
     def _baselines(self, terms: SessionTerms, pods: dict[bytes, PodFacts]) -> Baselines:
-        return baselines_of(baseline_documents(self._view, self._documents, terms, pods))
+        return baselines_of(baseline_documents(self._view, self._documents, terms), pods)
 
     def _request(self, terms: SessionTerms) -> None:
         grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
         pods = self._view.pods()
         baselines = self._baselines(terms, pods)
         flexible = []
-        for pod, facts in sorted(pods.items()):
+        for pod, node in sorted(grid.forecast.node_of_pod.items()):
+            if pod not in pods:
+                continue
+            facts = pods[pod]
             nets = [
-                baselines[pod, slot].power_w if (pod, slot) in baselines else 0 for slot in range(terms.slots)
+                baselines[pod, slot].net.power_w if (pod, slot) in baselines else 0
+                for slot in range(terms.slots)
             ]
             up_w, down_w = zip(*(available_w(facts, net_w) for net_w in nets), strict=True)
-            node = grid.forecast.node_of_pod[pod]
             flexible.append(
                 FlexiblePod(pod, node, np.array(up_w, dtype=np.int64), np.array(down_w, dtype=np.int64))
             )
@@ -177,11 +180,13 @@ class GridDaemon:
 
 
 def available_w(facts: PodFacts, net_w: int) -> tuple[int, int]:
-    """Up and down (W) that a PoD is expected to be able to give, from its baseline and registered limits.
+    """Up and down (W) that a PoD is expected to be able to give, from its baseline, registered limits and products.
 
     Who injects can inject less (down); who absorbs can absorb less (up) or more (down). What else a PoD could do its
     aggregator may offer, but the DSO doesn't count on it.
     """
+    most_up_w = facts.max_up_w if facts.may_offer(Product.ACTIVE_UP) else 0
+    most_down_w = facts.max_down_w if facts.may_offer(Product.ACTIVE_DOWN) else 0
     if net_w < 0:
-        return 0, min(facts.max_down_w, -net_w)
-    return min(facts.max_up_w, net_w), facts.max_down_w
+        return 0, min(most_down_w, -net_w)
+    return min(most_up_w, net_w), most_down_w

@@ -1,18 +1,26 @@
 """What a settlement rests on, fetched from chain and store: the same for the daemon and for `verify`."""
 
+from collections.abc import Callable
 from functools import cache
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
-from offchain.protocol.leaves import OUTCOME_BY_REQUEST, READING
+from offchain.protocol.leaves import OUTCOME_BY_REQUEST
+from offchain.protocol.lists import ListDocument
 from offchain.protocol.market_time import day_of_week, wall_clock_interval
 from offchain.protocol.metering import baselines_of, readings_of
 from offchain.protocol.terms import SessionTerms, request_owner
+from offchain.protocol.signatures import WORD_BYTES
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
-from oracles.session_facts import baseline_documents, fetch_list_document
+from oracles.anchoring.core.replay import genuine_readings
+from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
 from oracles.settlement.core.settle import CustomerPrice, SettlementResult, settle
+
+MECHANISM_GAS = 100_000
+"""What a mechanism may use for an answer (MechanismCalls.STIPEND_GAS)."""
+UINT64_BYTES = 8
 
 
 def settle_from_chain(
@@ -23,11 +31,7 @@ def settle_from_chain(
     pods = view.pods_at_gate(terms)
     roots = {OUTCOME_BY_REQUEST: validated.byRequestRoot}
     cid = Cid(validated.cidCodec, validated.cidDigest)
-    batches = [
-        fetch_list_document(store, "readings", batch_cid, {READING: root})
-        for root, batch_cid in view.anchored_batches(until_s=terms.readings_deadline_s)
-    ]
-    reveals = [entry.reveal for entry in view.reveals(terms.session)]
+    reveals = [entry.reveal for entry in view.book(terms.session)]
 
     def payer_of_request(position: int) -> str:
         return request_owner(reveals, position).player
@@ -36,21 +40,40 @@ def settle_from_chain(
         fetch_list_document(store, "validated outcome", cid, roots),
         payer_of_request,
         pods,
-        baselines_of(baseline_documents(view, store, terms, pods)),
-        readings_of(batches, terms),
+        baselines_of(baseline_documents(view, store, terms), pods),
+        readings_of(reading_batches(view, store, terms), terms, genuine_of(chain)),
         customer_price_of(chain, terms),
         terms,
         author,
     )
 
 
+def genuine_of(chain: ChainClient) -> Callable[[ListDocument], list[bool]]:
+    """Which leaves of a batch of readings are genuine, by the chain's record of keys and services."""
+    domain, service = chain.domain("ReadingAnchor"), cache(MarketView(chain).node_service)
+
+    def served(pod: bytes, node: str, instant_s: int) -> bool:
+        return service(pod, node).covers(instant_s)
+
+    return lambda document: genuine_readings(document, served, domain)
+
+
 def customer_price_of(chain: ChainClient, terms: SessionTerms) -> CustomerPrice:
-    """The customer's price by (mechanism, slot, flexibility price), asked of the mechanism's contract once each."""
+    """The customer's price by (mechanism, slot, flexibility price), asked of the mechanism's contract once each.
+
+    A mechanism may be anybody's. One that reverts, uses more than `MECHANISM_GAS` or doesn't answer with one uint64 gives
+    0, for its own PoDs: the same as contracts/libraries/MechanismCalls.sol.
+    """
 
     @cache
     def price(mechanism: str, slot: int, flexibility_price_ueur_per_kw: int) -> int:
         start_s = terms.slot_start_s(slot)
         arguments = (day_of_week(start_s), wall_clock_interval(start_s), flexibility_price_ueur_per_kw)
-        return int(chain.call_at(mechanism, "ISettlementMechanism", "customerPriceUeurPerKw", *arguments))
+        answer = chain.ask(
+            mechanism, "ISettlementMechanism", "customerPriceUeurPerKw", *arguments, gas=MECHANISM_GAS
+        )
+        if answer is None or len(answer) != WORD_BYTES or any(answer[:-UINT64_BYTES]):
+            return 0
+        return int.from_bytes(answer, "big")
 
     return price

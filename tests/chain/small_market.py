@@ -14,7 +14,7 @@ from offchain.chain.manifest import Manifest
 from offchain.chain.market_view import MarketView
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.market_time import day_start_s
-from offchain.protocol.terms import SessionTerms
+from offchain.protocol.terms import ANYBODY, SessionTerms
 from offchain.protocol.typed_data import NO_POD, Registration
 from offchain.store.documents import FolderStore
 from scripts.demo.cast import Cast, Person
@@ -51,6 +51,15 @@ TERMS = SessionTerms(
     bondPermille=20,
     bondFloorUeur=1_000_000,
     outcomeBondUeur=10_000_000,
+    pausedBeforeS=0,
+    takeoverS=HOUR_S,
+    outcomeBondPermille=100,
+    method=0,
+    receipts=2,
+    clearingOracle=ANYBODY,
+    gridOracle=ANYBODY,
+    settlementOracle=ANYBODY,
+    demandWindowS=HOUR_S,
 )
 
 

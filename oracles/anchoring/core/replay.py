@@ -1,11 +1,11 @@
-"""A batch of readings held to its signatures again, as `verify` does: all at once, from the leaves alone."""
+"""A batch of readings held to its signatures, as settlement and `verify` do: all at once, from the leaves alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
 
-from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import READING, WORD
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.signatures import (
@@ -20,15 +20,16 @@ from offchain.protocol.typed_data import Reading
 _SIGNED_FIELDS = [field.name for field in fields(Reading)]
 
 
-class UnsignedReading(FlexledgerError):
-    """A reading in an anchored batch that isn't signed by its PoD's Light Node."""
+KeyServed = Callable[[bytes, str, int], bool]
+"""(PoD, address of a Light Node's key, instant) to whether the key served the PoD then."""
 
 
-def check_signatures(document: ListDocument, node_of: Mapping[bytes, str], domain: bytes) -> None:
-    """Raise UnsignedReading at the first leaf that its PoD's registered node didn't sign under this domain."""
+def genuine_readings(document: ListDocument, served: KeyServed, domain: bytes) -> list[bool]:
+    """For each leaf of a batch whether its `node` signed it under this domain, low s only, and served its PoD when the
+    period ended: what ReadingAnchor.isGenuine says."""
     leaves = document.list_of(READING)
     if not len(leaves):
-        return
+        return []
     by_name = {field.name: place for place, field in enumerate(READING.fields, start=1)}
     encoded = READING.encode(leaves.columns)
     words = np.concatenate(
@@ -36,12 +37,25 @@ def check_signatures(document: ListDocument, node_of: Mapping[bytes, str], domai
     )
     digests = typed_digests(domain, type_hash(f"Reading({Reading.MEMBERS})"), np.ascontiguousarray(words))
     compact = zip(leaves.words("r"), leaves.words("vs"), strict=True)
-    signatures = np.frombuffer(b"".join(from_compact(r, vs) for r, vs in compact), dtype=np.uint8)
-    signers = recover_addresses(digests, signatures.reshape(len(leaves), 65))
-    claimed = zip(leaves.words("pod"), leaves.words("node"), signers, strict=True)
-    for index, (pod, node, signer) in enumerate(claimed):
-        registered = node_of.get(pod)
-        if registered is None or signer != registered or checksum_address(node) != registered:
-            raise UnsignedReading(
-                f"ReadingLeaf[{index}] of PoD 0x{pod.hex()}: signed by {signer}, its Light Node is {registered}"
-            )
+    signatures = b"".join(_signature(r, vs) for r, vs in compact)
+    signers = recover_addresses(digests, np.frombuffer(signatures, dtype=np.uint8).reshape(len(leaves), 65))
+    claimed = zip(
+        leaves.words("pod"),
+        leaves.words("node"),
+        leaves.integers("startTime"),
+        leaves.integers("periodS"),
+        signers,
+        strict=True,
+    )
+    return [
+        signer == checksum_address(node) and served(pod, signer, start_s + period_s)
+        for pod, node, start_s, period_s, signer in claimed
+    ]
+
+
+def _signature(r: bytes, vs: bytes) -> bytes:
+    """The 65-byte signature, or zeros, which nobody's is, for words that are none."""
+    try:
+        return from_compact(r, vs)
+    except InvalidInput:
+        return bytes(65)

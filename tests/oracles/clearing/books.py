@@ -1,13 +1,14 @@
 """Small books for the clearing tests: two aggregators' PoDs, offers and requests, built as players build them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from offchain.protocol.book_documents import Area, Relief, SingleOffer, offers_document, request_document
 from offchain.protocol.book_rules import most_ueur
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
-from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
+from offchain.protocol.terms import ANYBODY, PodFacts, Reveal, SessionTerms
 
 DSO, TSO = "0x" + "d5" * 20, "0x" + "75" * 20
 AGGREGATORS = ("0x" + "a1" * 20, "0x" + "a2" * 20)
@@ -35,6 +36,15 @@ TERMS = SessionTerms(
     bondPermille=20,
     bondFloorUeur=1_000_000,
     outcomeBondUeur=1_000_000,
+    pausedBeforeS=0,
+    takeoverS=1800,
+    outcomeBondPermille=100,
+    method=0,
+    receipts=2,
+    clearingOracle=ANYBODY,
+    gridOracle=ANYBODY,
+    settlementOracle=ANYBODY,
+    demandWindowS=1800,
 )
 
 
@@ -60,6 +70,7 @@ def registry(count: int, limit_w: int = 100_000) -> dict[bytes, PodFacts]:
             max_down_w=limit_w,
             max_up_var=limit_w,
             max_down_var=limit_w,
+            products=0b1111,
         )
         for number in range(count)
     }
@@ -95,27 +106,43 @@ def area(
 
 
 def reveal_of(
-    commitment: int, player: str, side: Side, document: ListDocument, coverage_ueur: int = PLENTY_UEUR
+    commitment: int,
+    player: str,
+    side: Side,
+    document: ListDocument,
+    coverage_ueur: int = PLENTY_UEUR,
+    first: int = 0,
 ) -> tuple[Reveal, ListDocument]:
-    """A revealed document with the least cap that it may have."""
+    """A document of the book with the least cap that it may have; `first`: the book's position of its first leaf."""
     cap_ueur = most_ueur(document, side, TERMS)
-    return Reveal(commitment, player, side, document.leaf_count, cap_ueur, coverage_ueur), document
+    reveal = Reveal(commitment, player, side, document.leaf_count, first, cap_ueur, coverage_ueur)
+    return reveal, document
+
+
+def renumbered(
+    documents: Sequence[tuple[Reveal, ListDocument | None]],
+) -> list[tuple[Reveal, ListDocument | None]]:
+    """The documents with the numbers and first positions that the book gives them in this order."""
+    length = {True: 0, False: 0}
+    out = []
+    for number, (reveal, document) in enumerate(documents, start=1):
+        of_offers = reveal.side is Side.OFFER
+        out.append((replace(reveal, commitment=number, first_position=length[of_offers]), document))
+        length[of_offers] += reveal.leaf_count
+    return out
 
 
 def book_of(
     offers: Sequence[SingleOffer], dso: Sequence[Area] = (), tso: Sequence[Area] = ()
 ) -> list[tuple[Reveal, ListDocument | None]]:
-    """Revealed documents: the DSO's, the TSO's, then each aggregator's own offers."""
+    """The book's documents: the DSO's, the TSO's, then each aggregator's own offers."""
     out: list[tuple[Reveal, ListDocument | None]] = []
-    commitment = 1
     for player, side, areas in ((DSO, Side.DSO_REQUEST, dso), (TSO, Side.TSO_REQUEST, tso)):
         if areas:
-            out.append(reveal_of(commitment, player, side, request_document(1, player, areas, salt)))
-            commitment += 1
+            out.append(reveal_of(0, player, side, request_document(1, player, areas, salt)))
     facts = registry(64)
     for player in AGGREGATORS:
         own = [entry for entry in offers if facts[entry.pod].aggregator == player]
         if own:
-            out.append(reveal_of(commitment, player, Side.OFFER, offers_document(1, player, own, salt)))
-            commitment += 1
-    return out
+            out.append(reveal_of(0, player, Side.OFFER, offers_document(1, player, own, salt)))
+    return renumbered(out)

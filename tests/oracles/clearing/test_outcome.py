@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import given, settings
 
 from offchain.protocol.cid import cid_of
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL
 from offchain.protocol.lists import LeafList, ListDocument, Record
 from offchain.protocol.merkle import EMPTY_ROOT
@@ -25,8 +27,15 @@ def entries(document: ListDocument) -> list[Record]:
     return document.list_of(OUTCOME_BY_REQUEST).records()
 
 
-def refusal(position: int, refused_w: int) -> ListDocument:
-    row = [0, 1, position, 0, 0, 0, refused_w, bytes(32), 1, 0, bytes(32), bytes(32)]
+def refusal(market: ListDocument, position: int, refused_w: int, **changed: int) -> ListDocument:
+    """A technical outcome that refuses W of the entry at a position, copied from it but for what is changed."""
+    values = {"position": 0, "length": 1, "byRequestPosition": position, "refusedW": refused_w}
+    values |= {"runningW": refused_w, "margin": 1, "marginUnit": 0}
+    if position < len(entries(market)):
+        copied = entries(market)[position]
+        values |= {name: copied.integer(name) for name in ("offerPosition", "slot", "product")}
+    values |= changed
+    row = [values.get(field.name, bytes(32) if field.type == "bytes32" else 0) for field in REFUSAL.fields]
     return ListDocument(1, ORACLE, (LeafList.of_rows(REFUSAL, [row]),))
 
 
@@ -84,7 +93,7 @@ def test_a_refusal_in_full_says_tec_and_frees_the_money() -> None:
     (position,) = [
         e.integer("position") for e in entries(session.market) if e.integer("priceUeurPerKw") == 10_000
     ]
-    validated = validate_session(session, refusal(position, 4000), ORACLE)
+    validated = validate_session(session, refusal(session.market, position, 4000), ORACLE)
     assert [entry.integer("priceUeurPerKw") for entry in entries(validated)] == [20_000]
     statuses = [leaf.integer("status") for leaf in validated.list_of(OUTCOME_BY_OFFER).records()]
     assert sorted(statuses) == [OfferStatus.ACCEPTED, OfferStatus.TEC]
@@ -93,17 +102,49 @@ def test_a_refusal_in_full_says_tec_and_frees_the_money() -> None:
 
 def test_a_refusal_in_part_leaves_the_rest() -> None:
     session = cleared([offer(0, 4000, 20_000)], [area(4000, {0: 1000})])
-    validated = validate_session(session, refusal(0, 1500), ORACLE)
+    validated = validate_session(session, refusal(session.market, 0, 1500), ORACLE)
     assert [entry.integer("acceptedW") for entry in entries(validated)] == [2500]
     assert validated.list_of(OUTCOME_BY_OFFER).integers("status") == [OfferStatus.PARTLY_ACCEPTED]
 
 
-def test_a_refusal_of_more_than_was_accepted_takes_all_of_it_and_no_more() -> None:
-    session = cleared([offer(0, 4000, 20_000)], [area(4000, {0: 1000})])
-    validated = validate_session(session, refusal(0, 9000), ORACLE)
+def test_an_offer_of_which_less_than_its_minimum_is_left_is_not_taken() -> None:
+    session = cleared([offer(0, 4000, 20_000, minimum_w=3000)], [area(4000, {0: 1000})])
+    validated = validate_session(session, refusal(session.market, 0, 1001), ORACLE)
     assert entries(validated) == []
-    beyond = validate_session(session, refusal(7, 9000), ORACLE)
-    assert [entry.integer("acceptedW") for entry in entries(beyond)] == [4000]
+    (leaf,) = validated.list_of(OUTCOME_BY_OFFER).records()
+    assert (leaf.integer("status"), leaf.integer("because")) == (OfferStatus.TEC, 1)
+    kept = validate_session(session, refusal(session.market, 0, 1000), ORACLE)
+    assert [entry.integer("acceptedW") for entry in entries(kept)] == [3000]
+
+
+@pytest.mark.parametrize(
+    ("position", "refused_w", "changed", "field"),
+    [
+        (0, 4001, {}, "refusedW"),
+        (0, 0, {}, "refusedW"),
+        (1, 1, {}, "byRequestPosition"),
+        (0, 1, {"offerPosition": 1}, "offerPosition"),
+        (0, 1, {"slot": 1}, "slot"),
+        (0, 1, {"product": 1}, "product"),
+    ],
+)
+def test_no_outcome_follows_from_refusals_that_the_market_outcome_does_not_bear(
+    position: int, refused_w: int, changed: dict[str, int], field: str
+) -> None:
+    session = cleared([offer(0, 4000, 20_000)], [area(4000, {0: 1000})])
+    with pytest.raises(InvalidInput) as caught:
+        validate_session(session, refusal(session.market, position, refused_w, **changed), ORACLE)
+    assert caught.value.field == f"RefusalLeaf[0].{field}"
+
+
+def test_an_entry_is_refused_once() -> None:
+    session = cleared([offer(0, 4000, 20_000)], [area(4000, {0: 1000})])
+    (row,) = (refusal(session.market, 0, 100).list_of(REFUSAL).row(0),)
+    rows = [[position, 2, *row[2:]] for position in range(2)]
+    twice = ListDocument(1, ORACLE, (LeafList.of_rows(REFUSAL, rows),))
+    with pytest.raises(InvalidInput) as caught:
+        validate_session(session, twice, ORACLE)
+    assert caught.value.field == "RefusalLeaf[1].byRequestPosition"
 
 
 def test_documents_survive_their_bytes() -> None:

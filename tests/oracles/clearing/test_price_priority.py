@@ -3,10 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import SingleOffer
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OFFER
 from offchain.protocol.products import OfferStatus, Product, Side
@@ -22,6 +24,7 @@ from tests.oracles.clearing.books import (
     offer,
     pod,
     registry,
+    renumbered,
     reveal_of,
 )
 
@@ -73,11 +76,8 @@ def test_the_dso_is_served_before_a_tso_that_committed_first_or_last() -> None:
     _, clearing = cleared(book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)]))
     by_side = {entry.request.side: entry.offer.pod for entry in clearing.acceptances}
     assert by_side == {Side.DSO_REQUEST: pod(0), Side.TSO_REQUEST: pod(1)}
-    reversed_ids = [
-        (replace(reveal, commitment=10 - reveal.commitment), document)
-        for reveal, document in book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)])
-    ]
-    _, swapped = cleared(reversed_ids)
+    documents = book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)])
+    _, swapped = cleared(renumbered(documents[::-1]))
     assert {e.request.side: e.offer.pod for e in swapped.acceptances} == by_side
 
 
@@ -185,6 +185,52 @@ def test_requests_count_as_far_as_escrow_covers_them() -> None:
     documents[0] = (replace(documents[0][0], coverage_ueur=25_000), documents[0][1])
     _, clearing = cleared(documents)
     assert taken(clearing) == {pod(0): 2500}
+
+
+def test_a_pod_at_its_limit_excludes_its_dearer_steps_and_says_by_which_entry() -> None:
+    offers = [offer(0, 1000, 10_000), offer(0, 1000, 20_000), offer(1, 500, 30_000)]
+    pods = registry(64, limit_w=1000)
+    _, clearing = cleared(book_of(offers, dso=[area(5000, {0: 1000, 1: 1000})]), pods=pods)
+    assert clearing.status == (OfferStatus.ACCEPTED, OfferStatus.COM_EXCLUDED, OfferStatus.ACCEPTED)
+    assert clearing.because == (0, 1, 0)
+
+
+def test_what_nobody_asked_for_is_not_needed_even_of_a_pod_at_its_limit() -> None:
+    offers = [offer(0, 1000, 10_000), offer(0, 1000, 20_000)]
+    pods = registry(64, limit_w=1000)
+    _, clearing = cleared(book_of(offers, dso=[area(5000, {0: 1000}, cap=15_000)]), pods=pods)
+    assert clearing.status == (OfferStatus.ACCEPTED, OfferStatus.COM_NOT_NEEDED)
+
+
+def test_void_offers_name_the_leaf_that_breaks_a_rule() -> None:
+    offers = [offer(0, 1000, 10_000), offer(0, 200_000, 10_000), offer(2, 1000, 10_000)]
+    book, clearing = cleared(book_of(offers))
+    assert clearing.because == (0, 2, 0)
+    assert [entry.cover_ueur for entry in book.offers] == [100_000, 100_000, 200_000]
+    outside = [offer(0, 1000, 10_000), offer(2, 1000, 10_000, slot=TERMS.slots)]
+    assert cleared(book_of(outside))[1].because == (2, 2), "one leaf outside the session voids the document"
+    documents = book_of([offer(0, 1000, 10_000)])
+    documents[0] = (replace(documents[0][0], cap_ueur=0), documents[0][1])
+    assert cleared(documents)[1].because == (0,), "no leaf voids a document beyond its cap"
+
+
+def test_a_pod_is_offered_for_products_that_it_is_prequalified_for() -> None:
+    pods = {**PODS, pod(0): replace(PODS[pod(0)], products=1 << Product.ACTIVE_DOWN)}
+    book, _ = cleared(book_of([offer(0, 1000, 10_000)]), pods=pods)
+    assert book.offers[0].void is OfferStatus.VOID
+
+
+def test_of_several_leaves_for_a_pod_the_most_effective_up_to_1000_counts() -> None:
+    needs = area(1000, {0: 300})
+    needs = replace(needs, effectiveness=[(pod(0), 300), (pod(0), 800), (pod(0), 800), (pod(0), 1001)])
+    book, _ = cleared(book_of([], dso=[needs]))
+    assert book.requests[0].effectiveness == {pod(0): (800, 2)}
+
+
+def test_a_document_that_is_missing_from_the_book_is_noticed() -> None:
+    documents = book_of([offer(0, 1000, 10_000), offer(1, 1000, 10_000)])
+    with pytest.raises(InvalidInput, match="first_position"):
+        assemble(documents[1:], PODS, TERMS)
 
 
 NUMBERS = st.integers(0, 7)
