@@ -172,9 +172,7 @@ def test_decided_before_the_settlement_is_final(
     items = [(1, ALL), (2, 3)]
     number = posted.open(items, auditor)
     decide(market, number, False, arbiter)
-    with refused(
-        "SettlementLedgerWrongSettlement", posted.session, hash_of(posted), hash_of(posted)
-    ):
+    with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(posted), hash_of(posted)):
         posted.settle(number, items, stranger)
     finalise(posted.played, posted.made, posted.pairs, stranger)
     posted.settle(number, items, stranger)
@@ -198,7 +196,9 @@ def test_who_is_short_of_money_pays_first_what_is_undisputed(
         Pair(dso.address, other_aggregator.address, 250 * EURO, 0),
     ]
     made = settlement(posted.played)
-    post_settlement(posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99)
+    post_settlement(
+        posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99
+    )
     again = Posted(posted.played, made, pairs)
     number = again.open(items, tso)
     tx = finalise(again.played, made, pairs, stranger)
@@ -220,7 +220,9 @@ def test_more_frozen_than_is_locked(
     decide(market, posted.open([], auditor), True, arbiter)
     pairs = [Pair(tso.address, aggregator.address, 90 * EURO, 0)]
     made = settlement(posted.played)
-    post_settlement(posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99)
+    post_settlement(
+        posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99
+    )
     again = Posted(posted.played, made, pairs)
     first, second = again.open([(0, 45 * EURO)], auditor), again.open([(0, 45 * EURO)], aggregator)
     tx = finalise(again.played, made, pairs, stranger)
@@ -287,7 +289,9 @@ def test_200_pairs_all_frozen_are_final_below_16_million_gas(
     decide(market, posted.open([], auditor), True, arbiter)
     pairs = [Pair(dso.address, aggregator.address, 2, 1)] * 200
     made = settlement(posted.played)
-    post_settlement(posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99)
+    post_settlement(
+        posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99
+    )
     again = Posted(posted.played, made, pairs)
     named = [[(first + k, 1) for k in range(50)] for first in range(0, 200, 50)]
     numbers = [again.open(items, auditor) for items in named]
