@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-
 from offchain.protocol.book_documents import Area, Relief, SingleOffer, offers_document, request_document
 from offchain.protocol.cid import cid_of
 from offchain.protocol.keccak import keccak256
@@ -23,7 +22,19 @@ from offchain.protocol.typed_data import Outcome, Registration
 from oracles.clearing.core.book import assemble
 from oracles.clearing.core.outcome import outcome_document, posted_outcome
 from oracles.clearing.core.price_priority import clear
-from tests.contracts.play import CID, DSO_REQUEST, EURO, FOREVER, OFFER as OFFER_SIDE, Sealed, domain, key_of, sealed
+from tests.contracts.play import (
+    CID,
+    DSO_REQUEST,
+    EURO,
+    FOREVER,
+    Sealed,
+    domain,
+    key_of,
+    sealed,
+)
+from tests.contracts.play import (
+    OFFER as OFFER_SIDE,
+)
 
 LIMIT_W = 10_000
 PODS = tuple(keccak256(b"pod %d" % number) for number in range(4))
@@ -93,7 +104,9 @@ class SmallBook:
         return self.leaf(2, EFFECTIVENESS, index)
 
 
-def register_pods(market: Any, aggregators: Sequence[Any], customer: Any, dso: Any, nodes: Any) -> dict[bytes, PodFacts]:
+def register_pods(
+    market: Any, aggregators: Sequence[Any], customer: Any, dso: Any, nodes: Any
+) -> dict[bytes, PodFacts]:
     """Register the PoDs, two for each aggregator, offerable in every product."""
     facts = {}
     pods = market.PodRegistry
@@ -112,7 +125,9 @@ def register_pods(market: Any, aggregators: Sequence[Any], customer: Any, dso: A
     return facts
 
 
-def small_book(terms: SessionTerms, facts: dict[bytes, PodFacts], aggregators: Sequence[Any], dso: Any) -> SmallBook:
+def small_book(
+    terms: SessionTerms, facts: dict[bytes, PodFacts], aggregators: Sequence[Any], dso: Any
+) -> SmallBook:
     """The book's documents, sealed for their players."""
     documents = []
     for place, player in enumerate(aggregators):
@@ -120,7 +135,9 @@ def small_book(terms: SessionTerms, facts: dict[bytes, PodFacts], aggregators: S
             SingleOffer(PODS[number], SLOT, Product.ACTIVE_UP, 5_000, PRICES[number])
             for number in (2 * place, 2 * place + 1)
         ]
-        documents.append((player, OFFER_SIDE, offers_document(terms.session, player.address, offers, leaf_salt)))
+        documents.append(
+            (player, OFFER_SIDE, offers_document(terms.session, player.address, offers, leaf_salt))
+        )
     area = Area(
         element=keccak256(b"line"),
         product=Product.ACTIVE_UP,

@@ -105,7 +105,7 @@ def test_nothing_in_an_honest_outcome_is_a_fault(
     entries, answers = [made.entry(index) for index in range(3)], [made.answer(index) for index in range(4)]
 
     def innocent(name: str, fault: str, *proofs: Any) -> None:
-        with refused("OutcomeChallengesNotAFault", word(fault)):
+        with refused("OutcomeChallengesNotAFault", fault.encode().ljust(32, b"\0")):
             accuse(market, made, name, *proofs, sender=auditor)
 
     innocent("offerLeftOut", "OfferLeftOut")
@@ -159,7 +159,8 @@ def test_not_as_offered(
 
 
 @pytest.mark.parametrize(
-    "values", [{"slot": 8}, {"product": 1}, {"requestRunningWPermille": 12_000_001}, {"priceUeurPerKw": 90_001}]
+    "values",
+    [{"slot": 8}, {"product": 1}, {"requestRunningWPermille": 12_000_001}, {"priceUeurPerKw": 90_001}],
 )
 def test_not_as_requested(
     market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
@@ -200,7 +201,9 @@ def test_an_offer_left_out(
     accuse(market, made, "offerLeftOut", sender=auditor)
 
 
-@pytest.mark.parametrize("values", [{"commitment": 2}, {"offerPosition": 0}, {"startSlot": 8}, {"coverUeur": 2**40}])
+@pytest.mark.parametrize(
+    "values", [{"commitment": 2}, {"offerPosition": 0}, {"startSlot": 8}, {"coverUeur": 2**40}]
+)
 def test_a_wrong_copy(
     market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
 ) -> None:  # fmt: skip
@@ -286,7 +289,9 @@ def test_a_proof_of_something_else_shows_nothing(
     with refused("ParticipantRegistryUnknownAccount", stranger):
         accuse(market, made, "notAsOffered", (leaf, proof), book.offer(0, 1), sender=stranger)
     other = replace(made.outcome, totalUeur=1)
-    with refused("OutcomeBoardNotChallengeable", book.terms.session, MARKET, made.outcome.hash(), other.hash()):
+    with refused(
+        "OutcomeBoardNotChallengeable", book.terms.session, MARKET, made.outcome.hash(), other.hash()
+    ):
         market.OutcomeChallenges.notAsOffered(
             astuple(other), MARKET, (leaf, proof), book.offer(0, 1), {"from": auditor}
         )
