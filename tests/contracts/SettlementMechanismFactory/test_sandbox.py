@@ -84,15 +84,15 @@ def test_the_factorys_mechanisms_answer_within_a_tenth(market: Any, harness: Any
 def test_a_caller_cant_starve_a_mechanism(harness: Any, admin: Any) -> None:
     """With whatever gas, a mechanism that needs nearly all of the stipend is priced rightly or everything reverts."""
     mechanism = nasty(admin, Manner.SPEND, 98_000)
-    answers = set()
+    answers, refusals = set(), set()
     for gas in range(LEAST_GAS + 15_000, LEAST_GAS + 45_000, 250):
         try:
             found = harness.tryCustomerPrice.call(mechanism, 6, 95, 1, {"from": admin, "gas_limit": gas})
             answers.add(tuple(found))
         except VirtualMachineError as refusal:
-            assert str(refusal.revert_msg).startswith("MechanismCallsTooLittleGas: ")
-    assert (True, 7) in answers
-    assert (False, 0) not in answers
+            refusals.add(str(refusal.revert_msg).split(":")[0])
+    assert answers == {(True, 7)}
+    assert refusals == {"MechanismCallsTooLittleGas"}
 
 
 def opcodes(code: bytes) -> set[int]:
