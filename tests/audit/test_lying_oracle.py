@@ -10,6 +10,8 @@ from offchain.chain.client import ChainClient
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, LeafKind
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferStatus
+from offchain.protocol.receipts import bundle, content_of
+from offchain.protocol.typed_data import Receipt
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
@@ -18,6 +20,7 @@ from tests.chain.small_market import CAST, TERMS
 from tests.market.desk import Desk
 
 ORACLE = CAST.oracles["clearing"]
+RECEIPTS_UNTIL = TERMS.settlementDeadline + TERMS.challengeWindowS
 
 
 def replayed(desk: Desk) -> tuple[bool, list[str]]:
@@ -50,7 +53,12 @@ def changed(document: ListDocument, kind: LeafKind, field: str, value: int, inde
 def post(desk: Desk, document: ListDocument, **other: int | bytes) -> None:
     store, chain = desk.market.documents, desk.market.speaking_as(ORACLE)
     cid, seed = store.put(document.to_bytes()), desk.market.view.seed(TERMS.session)
-    chain.send("OutcomeBoard", "postMarketOutcome", replace(posted_outcome(document, cid, seed), **other))
+    outcome = replace(posted_outcome(document, cid, seed), **other)
+    # The stores sign whatever leaves a lie has: that its bytes can be had is all that they say.
+    held = Receipt(content_of(document, joint=False), outcome.cidDigest, outcome.cidCodec, RECEIPTS_UNTIL)
+    domain = chain.domain("Availability")
+    signed = [held.sign(domain, person.key) for person in CAST.stores[: TERMS.receipts]]
+    chain.send("OutcomeBoard", "postMarketOutcome", outcome, bundle(held, domain, signed))
 
 
 def test_before_anything_is_posted_there_is_nothing_to_deny(revealed: Desk) -> None:
@@ -61,7 +69,9 @@ def test_before_anything_is_posted_there_is_nothing_to_deny(revealed: Desk) -> N
 
 
 def test_the_daemons_outcome_passes(revealed: Desk) -> None:
-    ClearingDaemon(revealed.market.speaking_as(ORACLE), revealed.market.documents).step()
+    ClearingDaemon(
+        revealed.market.speaking_as(ORACLE), revealed.market.documents, revealed.market.stores
+    ).step()
     passed, said = replayed(revealed)
     assert passed, said
     assert any("8 offers" in line for line in said)
