@@ -15,7 +15,7 @@ import {VaultKeys} from "./libraries/VaultKeys.sol";
 contract SettlementLedger is ISettlementLedger {
     using BitMaps for BitMaps.BitMap;
 
-    /// @dev What claims need of a final settlement. Two slots. `claimed`: net rewards above 0 of the leaves claimed so far.
+    /// @dev What claims need of a final settlement. Two slots. `claimed`: net rewards above 0 claimed so far.
     struct Rewards {
         bytes32 claimRoot;
         uint32 claimLength;
@@ -107,9 +107,10 @@ contract SettlementLedger is ISettlementLedger {
         uint64 session = settlement.session;
         bytes32 hash = keccak256(abi.encode(settlement, pairs));
         // INVARIANT: a case releases what was withheld of the very settlement that it was about.
-        if (_settled[session] != hash || known.hash != hash) {
-            revert SettlementLedgerWrongSettlement(session, known.hash, hash);
-        }
+        bytes32 settled = _settled[session];
+        if (settled == 0) revert SettlementLedgerNotFinal(session);
+        if (settled != hash) revert SettlementLedgerWrongSettlement(session, settled, hash);
+        if (known.hash != hash) revert SettlementLedgerWrongSettlement(session, known.hash, hash);
         bytes32 itemsHash = keccak256(abi.encode(items));
         if (itemsHash != known.itemsHash) revert SettlementLedgerWrongItems(id, known.itemsHash, itemsHash);
         // INVARIANT: what a case froze is released once.
@@ -182,8 +183,9 @@ contract SettlementLedger is ISettlementLedger {
         if (kept < frozen) emit FellShort(session, payer, payee, frozen - kept);
     }
 
-    /// @dev Several cases may have named the same money, which is withheld once. So what an item sets free is by how much
-    /// less is withheld without it: if rejected, of all that isn't rejected; if upheld, what it adds to the payer's part.
+    /// @dev Several cases may have named the same money, which is withheld once. So a rejected item sets free by how
+    /// much less is named without it, and an upheld one what it adds to the payer's part: in whatever order, together
+    /// what was withheld.
     function _thaw(
         uint64 session,
         bytes32 hash,
@@ -192,20 +194,21 @@ contract SettlementLedger is ISettlementLedger {
         bool upheld
     ) private {
         Decided memory decided = _decided[session][item.pair];
-        uint64 before;
-        uint64 beyond;
+        uint64 less;
+        uint64 more;
         if (upheld) {
-            before = _least(decided.upheldUeur, pair.paymentUeur);
+            less = _least(decided.upheldUeur, pair.paymentUeur);
             decided.upheldUeur += item.paymentUeur;
-            beyond = _least(decided.upheldUeur, pair.paymentUeur);
+            more = _least(decided.upheldUeur, pair.paymentUeur);
         } else {
             uint256 named = cases.namedUeur(hash, item.pair);
-            beyond = _least(named - decided.rejectedUeur, pair.paymentUeur);
+            more = _least(named - decided.rejectedUeur, pair.paymentUeur);
             decided.rejectedUeur += item.paymentUeur;
-            before = _least(named - decided.rejectedUeur, pair.paymentUeur);
+            less = _least(named - decided.rejectedUeur, pair.paymentUeur);
         }
         _decided[session][item.pair] = decided;
-        uint64 freed = _least(withheldUeur[session][pair.payer], beyond - before);
+        // INVARIANT: no money but what was withheld of this payer. Where that fell short: first decided, first paid.
+        uint64 freed = _least(withheldUeur[session][pair.payer], more - less);
         withheldUeur[session][pair.payer] -= freed;
         if (upheld) {
             emit Spared(session, pair.payer, pair.payee, freed);
@@ -244,7 +247,7 @@ contract SettlementLedger is ISettlementLedger {
 
     function _afterDebt(uint64 session, address wallet, int256 amount) private returns (uint64) {
         uint256 debt = debtUeur[wallet];
-        // Narrowing is safe: a reward is an int64 above 0.
+        // Narrowing is safe: an int64 that isn't below 0.
         if (debt == 0 && amount >= 0) return uint64(uint256(amount));
         int256 rest = amount - int256(debt);
         debt = rest < 0 ? uint256(-rest) : 0;

@@ -4,10 +4,11 @@ pragma solidity ^0.8.24;
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
 /// @title What leaves can't decide: cases for an arbiter
-/// @notice Optimality and the physics of the grid are judged by a person, on evidence. A case needs a bond, keeps the bond of
-/// the result that it is about, and freezes only the payments that it names. Upheld, the result's bond is lost and the
-/// frozen payments stay with their payers. Not upheld, the case's bond is lost and they go to their payees. Not ruled by
-/// its deadline, it falls in favour of the result, and nobody loses a bond: nobody gains from an arbiter's silence.
+/// @notice Optimality and the physics of the grid are judged by a person, on evidence. A case needs a bond, keeps the
+/// bond of the result that it is about, and freezes only the payments that it names. Upheld, the result's bond is lost
+/// and the frozen payments stay with their payers. Not upheld, the case's bond is lost and they go to their payees. Not
+/// ruled by its deadline, it falls in favour of the result, and nobody loses a bond: nobody gains from an arbiter's
+/// silence.
 /// Times are market times of the session. No pause stops a case.
 interface IArbiterCases {
     /// @notice Where a case stands.

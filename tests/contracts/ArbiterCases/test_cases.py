@@ -1,4 +1,4 @@
-"""Cases that an arbiter decides (SPECIFICATION.md 11.x)."""
+"""Cases that an arbiter decides."""
 
 from dataclasses import replace
 from typing import Any
@@ -130,7 +130,10 @@ def test_unruled_it_falls_in_favour_of_the_result_and_costs_nobody(
     assert market.Vault.free(auditor) == BALANCE_UEUR
     assert state(market, number) == LAPSED
     board.releaseBond(session, VALIDATED, {"from": stranger})
-    for attempt in (lambda: cases.lapse(number, {"from": stranger}), lambda: rule(market, number, True, arbiter)):
+    for attempt in (
+        lambda: cases.lapse(number, {"from": stranger}),
+        lambda: rule(market, number, True, arbiter),
+    ):
         with refused("ArbiterCasesNotOpen", number, LAPSED):
             attempt()
 

@@ -31,5 +31,7 @@ def _row(kind: LeafKind, position: int, count: int) -> list[Value]:
         if field.is_integer:
             values.setdefault(field.name, 1)
         else:
-            values[field.name] = keccak256(f"{kind.name} {position} {field.name}".encode())[: field.width_bytes]
+            values[field.name] = keccak256(f"{kind.name} {position} {field.name}".encode())[
+                : field.width_bytes
+            ]
     return [values[field.name] for field in kind.fields]

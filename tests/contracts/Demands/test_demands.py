@@ -1,4 +1,4 @@
-"""Leaves of results, demanded, shown or not (SPECIFICATION.md 10.x)."""
+"""Leaves of results, demanded, shown or not."""
 
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -173,7 +173,9 @@ def test_a_settlement_with_a_hidden_leaf_never_pays(
         market.SettlementLedger.finalise(astuple(settled.made), [], {"from": stranger})
     # Another one may be posted: what covers the session stays until nobody can any more.
     over = max(terms.settlementDeadline, struck + terms.challengeWindowS)
-    market.CommitmentBook.gather(session, [dso], [results.played.documents[0].hash(session)], {"from": stranger})
+    market.CommitmentBook.gather(
+        session, [dso], [results.played.documents[0].hash(session)], {"from": stranger}
+    )
     next_block_at(over - 1)
     with refused("SettlementLedgerCoverageStillNeeded", session, dso):
         market.SettlementLedger.releaseCoverage(session, dso, {"from": stranger})
@@ -247,7 +249,9 @@ def test_a_demand_about_what_was_struck_holds_nobody_else(
     assert board.isFinal(session, MARKET)
 
 
-def test_a_leaf_is_demanded_once(market: Any, results: Results, auditor: Any, dso: Any, stranger: Any) -> None:
+def test_a_leaf_is_demanded_once(
+    market: Any, results: Results, auditor: Any, dso: Any, stranger: Any
+) -> None:
     number = results.id(MARKET, BY_OFFER, 0)
     results.ask(MARKET, BY_OFFER, 0, auditor)
     with refused("DemandsAskedBefore", number, OPEN):
@@ -310,7 +314,12 @@ def test_only_the_leaf_itself_answers(market: Any, results: Results, auditor: An
     with refused("DemandsWrongLeaf", name, 5, 1, 6):
         demands.answer(number, *listed(leaves.OUTCOME_BY_OFFER, 6).shown(1), sender)
     root = results.lists[BY_OFFER].tree.root
-    for words, path in ((leaf[:-1] + b"\xff", proof), (leaf, proof[:-1]), (leaf[:96], proof), (leaf + b"\0", proof)):
+    for words, path in (
+        (leaf[:-1] + b"\xff", proof),
+        (leaf, proof[:-1]),
+        (leaf[:96], proof),
+        (leaf + b"\0", proof),
+    ):
         with refused("DemandsNotInList", name, root):
             demands.answer(number, words, path, sender)
     with refused("DemandsLeafTooShort", name, 95):

@@ -1,4 +1,4 @@
-"""What arbiter cases freeze of a settlement (SPECIFICATION.md 11.x)."""
+"""What arbiter cases freeze of a settlement."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -172,9 +172,7 @@ def test_decided_before_the_settlement_is_final(
     items = [(1, ALL), (2, 3)]
     number = posted.open(items, auditor)
     decide(market, number, False, arbiter)
-    with refused(
-        "SettlementLedgerWrongSettlement", posted.session, hash_of(posted), hash_of(posted)
-    ):
+    with refused("SettlementLedgerNotFinal", posted.session):
         posted.settle(number, items, stranger)
     finalise(posted.played, posted.made, posted.pairs, stranger)
     posted.settle(number, items, stranger)
@@ -198,7 +196,9 @@ def test_who_is_short_of_money_pays_first_what_is_undisputed(
         Pair(dso.address, other_aggregator.address, 250 * EURO, 0),
     ]
     made = settlement(posted.played)
-    post_settlement(posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99)
+    post_settlement(
+        posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99
+    )
     again = Posted(posted.played, made, pairs)
     number = again.open(items, tso)
     tx = finalise(again.played, made, pairs, stranger)
@@ -220,7 +220,9 @@ def test_more_frozen_than_is_locked(
     decide(market, posted.open([], auditor), True, arbiter)
     pairs = [Pair(tso.address, aggregator.address, 90 * EURO, 0)]
     made = settlement(posted.played)
-    post_settlement(posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99)
+    post_settlement(
+        posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99
+    )
     again = Posted(posted.played, made, pairs)
     first, second = again.open([(0, 45 * EURO)], auditor), again.open([(0, 45 * EURO)], aggregator)
     tx = finalise(again.played, made, pairs, stranger)
@@ -287,7 +289,9 @@ def test_200_pairs_all_frozen_are_final_below_16_million_gas(
     decide(market, posted.open([], auditor), True, arbiter)
     pairs = [Pair(dso.address, aggregator.address, 2, 1)] * 200
     made = settlement(posted.played)
-    post_settlement(posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99)
+    post_settlement(
+        posted.played, made, pairs, other_settlement_oracle, posted.played.terms.delivery_end_s + 99
+    )
     again = Posted(posted.played, made, pairs)
     named = [[(first + k, 1) for k in range(50)] for first in range(0, 200, 50)]
     numbers = [again.open(items, auditor) for items in named]
@@ -313,3 +317,27 @@ def test_a_pause_stops_no_release(
     free = market.Vault.free(aggregator)
     posted.settle(number, items, stranger)
     assert market.Vault.free(aggregator) == free + 60 * EURO
+
+
+def test_a_case_about_what_was_struck_freezes_nothing_of_what_came_after(
+    market: Any,
+    posted: Posted,
+    auditor: Any,
+    tso: Any,
+    arbiter: Any,
+    other_settlement_oracle: Any,
+    stranger: Any,
+) -> None:
+    first, items = posted.open([], auditor), [(0, ALL)]
+    second = posted.open(items, tso)
+    decide(market, first, True, arbiter)
+    made, at_s = settlement(posted.played, rewardsUeur=1), posted.played.terms.delivery_end_s + 99
+    post_settlement(posted.played, made, posted.pairs, other_settlement_oracle, at_s)
+    again = Posted(posted.played, made, posted.pairs)
+    tx = finalise(again.played, made, again.pairs, stranger)
+    assert "Withheld" not in tx.events
+    decide(market, second, True, arbiter)
+    with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(posted), hash_of(again)):
+        again.settle(second, items, stranger)
+    with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(again), hash_of(posted)):
+        posted.settle(second, items, stranger)
