@@ -6,8 +6,8 @@ import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
 /// @title Settlements: payments, penalties and customers' rewards
 /// @notice When the settlement that stands on the board is final, payments and penalties move from what was locked at
-/// the reveals to the free balances of payee and payer, and claims mint tokens to customers. What a case froze waits for
-/// its ruling, and nothing else does. No pause stops any of it.
+/// the reveals to the free balances of payee and payer, and claims mint tokens to customers. What a case froze waits
+/// for its ruling, and nothing else does. No pause stops any of it.
 interface ISettlementLedger {
     event SettlementFinalised(uint64 indexed session, bytes32 indexed hash);
     event Paid(uint64 indexed session, address indexed payer, address indexed payee, uint64 amountUeur);

@@ -147,8 +147,21 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
         pods.setReadingAnchor(anchor, sender)
     if token.minter() == NO_ACCOUNT:
         token.setMinter(ledger, sender)
-    basis = (administration, market, pods, notary, anchor, mechanisms, availability, board, token, ledger)
-    basis += (demands, cases, outcomes)
+    basis = [
+        administration,
+        market,
+        pods,
+        notary,
+        anchor,
+        mechanisms,
+        availability,
+        board,
+        token,
+        ledger,
+        demands,
+        cases,
+        outcomes,
+    ]
     return {contract._name: contract for contract in basis} | dict.fromkeys(MARKET_PARTS, market)
 
 

@@ -15,7 +15,6 @@ from offchain.protocol.leaves import (
     OUTCOME_BY_OFFER,
     OUTCOME_BY_REQUEST,
     OUTCOME_RESERVE,
-    READING,
     REFUSAL,
     SETTLEMENT,
 )
@@ -23,13 +22,12 @@ from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome, TechnicalOutcome, seed_share
 from offchain.store.documents import DocumentStore
-from oracles.anchoring.core.replay import check_signatures
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.grid.facts import assess_from_chain
-from oracles.session_facts import baseline_documents, book_documents, fetch_list_document
+from oracles.session_facts import baseline_documents, book_documents, fetch_list_document, reading_batches
 from oracles.settlement.core.session import posted_settlement
-from oracles.settlement.facts import settle_from_chain
+from oracles.settlement.facts import genuine_of, settle_from_chain
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -84,19 +82,19 @@ class SessionReplay:
         yield self._settlement(terms, validated)
 
     def _baselines(self, terms: SessionTerms) -> Check:
-        documents = baseline_documents(self._view, self._documents, terms, self._view.pods_at_gate(terms))
-        leaves = sum(document.leaf_count for document in documents)
+        documents = baseline_documents(self._view, self._documents, terms)
+        leaves = sum(document.leaf_count for _, document in documents)
         return Check("baselines", f"{len(documents)} documents, {leaves} leaves, anchored before the gate")
 
     def _book(self) -> Check:
-        reveals = self._view.reveals(self._session)
-        seed = 0
-        for entry in reveals:
-            self._documents.get(entry.cid)
-            seed ^= int.from_bytes(seed_share(entry.reveal.player, entry.salt), "big")
+        seed, book = 0, self._view.book(self._session)
+        for entry in self._view.reveals(self._session):
+            seed ^= int.from_bytes(seed_share(entry.opening.player, entry.opening.salt), "big")
+        for document in book:
+            self._documents.get(document.cid)
         posted = self._view.seed(self._session)
         _same("session seed", posted, seed.to_bytes(32, "big"))
-        return Check("book", f"{len(reveals)} documents, each with the revealed root; seed of all salts")
+        return Check("book", f"{len(book)} documents, each with the revealed root; seed of all salts")
 
     def _market_outcome(self, terms: SessionTerms, posted: Outcome) -> tuple[ClearedSession, Check]:
         document = self._outcome_document("market outcome", posted)
@@ -146,11 +144,17 @@ class SessionReplay:
         )
 
     def _readings(self, terms: SessionTerms) -> Check:
-        batches = self._view.anchored_batches(until_s=terms.readings_deadline_s)
-        pods, domain, count = self._view.pods_at_gate(terms), self._chain.domain("ReadingAnchor"), 0
-        for root, cid in batches:
-            document = fetch_list_document(self._documents, "readings", cid, {READING: root})
-            check_signatures(document, {pod: facts.node for pod, facts in pods.items()}, domain)
+        genuine, count, batches = (
+            genuine_of(self._chain),
+            0,
+            reading_batches(self._view, self._documents, terms),
+        )
+        for document in batches:
+            held = genuine(document)
+            if not all(held):
+                raise FlexledgerError(
+                    f"readings: leaf {held.index(False)} of a batch isn't its PoD's Light Node's"
+                )
             count += document.leaf_count
         return Check(
             "readings", f"{count} readings in {len(batches)} batches, each signed by its PoD's Light Node"

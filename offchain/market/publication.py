@@ -72,7 +72,7 @@ class OutcomePublication:
         raw = self._documents.get(Cid(posted.cidCodec, posted.cidDigest))
         parts = parts_of(
             ListDocument.from_bytes(raw, joint=False),
-            [entry.reveal for entry in self._view.reveals(terms.session)],
+            [entry.reveal for entry in self._view.book(terms.session)],
             self._offers(terms),
         )
         outcome_id = "0x" + posted.hash().hex()
@@ -106,7 +106,7 @@ class OutcomePublication:
     def _offers(self, terms: SessionTerms) -> dict[int, tuple[str, list[Record]]]:
         """By commitment: the aggregator and its offers; those of a document that can't be read are told to nobody."""
         out = {}
-        for entry in self._view.reveals(terms.session):
+        for entry in self._view.book(terms.session):
             if entry.reveal.side is not Side.OFFER:
                 continue
             try:

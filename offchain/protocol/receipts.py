@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from offchain.protocol.claims import claim_tree, claims_of
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.signatures import recover_address, to_compact, typed_words
@@ -24,10 +25,15 @@ def content(*trees: tuple[bytes, int]) -> bytes:
 
 
 def content_of(document: ListDocument, *, joint: bool) -> bytes:
-    """Content of a document of lists. `joint`: its lists share one tree (documents of the book)."""
+    """Content of a document of lists. `joint`: its lists share one tree (documents of the book). A settlement's claims
+    have a tree of their own."""
     if joint:
         return content((document.joint_tree.root, document.leaf_count))
-    return content(*((leaves.root, len(leaves)) for leaves in document.lists))
+    trees = [(leaves.root, len(leaves)) for leaves in document.lists]
+    claims = claims_of(document)
+    if claims is not None:
+        trees.append((claim_tree(claims).root, len(claims)))
+    return content(*trees)
 
 
 def bundle(receipt: Receipt, domain: bytes, signatures: Iterable[bytes]) -> StoreReceipts:

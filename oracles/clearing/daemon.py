@@ -9,8 +9,8 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import SessionTerms
-from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
+from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.session_facts import book_documents, fetch_list_document
@@ -24,10 +24,11 @@ class ClearingDaemon:
     `step` may be called at any time and killed at any instant: what is on chain isn't posted again.
     """
 
-    def __init__(self, chain: ChainClient, documents: DocumentStore) -> None:
+    def __init__(self, chain: ChainClient, documents: DocumentStore, stores: Stores) -> None:
         self._chain = chain
         self._view = MarketView(chain)
         self._documents = documents
+        self._stores = stores
 
     def step(self) -> None:
         """One look at every session: post what is due."""
@@ -42,8 +43,7 @@ class ClearingDaemon:
         if self._view.market_outcome(terms.session) is not None:
             return
         document = self._clear(terms).market
-        seed = self._view.seed(terms.session)
-        self._chain.send("OutcomeBoard", "postMarketOutcome", self._store(document, basis=seed))
+        self._post(terms, "postMarketOutcome", document, basis=self._view.seed(terms.session))
         logger.info("session %d: market outcome posted", terms.session)
 
     def _post_validated_outcome(self, terms: SessionTerms) -> None:
@@ -60,9 +60,7 @@ class ClearingDaemon:
         roots = {REFUSAL: technical.refusalRoot}
         refusals = fetch_list_document(self._documents, "technical outcome", cid, roots)
         document = validate_session(cleared, refusals, self._chain.address)
-        self._chain.send(
-            "OutcomeBoard", "postValidatedOutcome", self._store(document, basis=technical.hash())
-        )
+        self._post(terms, "postValidatedOutcome", document, basis=technical.hash())
         logger.info("session %d: validated outcome posted", terms.session)
 
     def _clear(self, terms: SessionTerms) -> ClearedSession:
@@ -70,5 +68,8 @@ class ClearingDaemon:
         seed = self._view.seed(terms.session)
         return clear_session(documents, self._view.pods_at_gate(terms), seed, terms, self._chain.address)
 
-    def _store(self, document: ListDocument, basis: bytes) -> Outcome:
-        return posted_outcome(document, self._documents.put(document.to_bytes()), basis)
+    def _post(self, terms: SessionTerms, function: str, document: ListDocument, basis: bytes) -> None:
+        raw = document.to_bytes()
+        cid = self._documents.put(raw)
+        receipts = self._stores.receipts(raw, cid, terms, joint=False)
+        self._chain.send("OutcomeBoard", function, posted_outcome(document, cid, basis), receipts)

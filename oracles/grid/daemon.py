@@ -19,6 +19,7 @@ from offchain.protocol.products import Product
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
+from offchain.store.receipts import Stores
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
@@ -64,6 +65,7 @@ class GridDaemon:
         self,
         chain: ChainClient,
         documents: DocumentStore,
+        stores: Stores,
         network: Network,
         desk: RequestDesk,
         settings: GridDaemonSettings,
@@ -71,6 +73,7 @@ class GridDaemon:
         self._chain = chain
         self._view = MarketView(chain)
         self._documents = documents
+        self._stores = stores
         self._network = network
         self._desk = desk
         self._settings = settings
@@ -157,7 +160,8 @@ class GridDaemon:
         document = assess_from_chain(
             self._view, self._documents, terms, self._market_document(market), self._chain.address
         )
-        cid = self._documents.put(document.to_bytes())
+        raw = document.to_bytes()
+        cid = self._documents.put(raw)
         refusals = document.list_of(REFUSAL)
         outcome = TechnicalOutcome(
             session=terms.session,
@@ -169,7 +173,8 @@ class GridDaemon:
             cidCodec=cid.codec,
             refusedWSlots=sum(refusals.integers("refusedW")),
         )
-        self._chain.send("OutcomeBoard", "postTechnicalOutcome", outcome)
+        receipts = self._stores.receipts(raw, cid, terms, joint=False)
+        self._chain.send("OutcomeBoard", "postTechnicalOutcome", outcome, receipts)
         logger.info("session %d: technical outcome with %d refusals", terms.session, len(refusals))
 
     def _market_document(self, market: Outcome) -> ListDocument:

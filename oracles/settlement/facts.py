@@ -10,8 +10,8 @@ from offchain.protocol.leaves import OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.market_time import day_of_week, wall_clock_interval
 from offchain.protocol.metering import baselines_of, readings_of
-from offchain.protocol.terms import SessionTerms, request_owner
 from offchain.protocol.signatures import WORD_BYTES
+from offchain.protocol.terms import SessionTerms, request_owner
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
 from oracles.anchoring.core.replay import genuine_readings

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.signatures import address_of
 
+STORE_NAMES = ("operator", "dso", "auditor")
 AGGREGATOR_NAMES = ("AggOne", "AggTwo")
 
 
@@ -51,6 +52,16 @@ class Cast:
     def aggregators(self) -> list[Person]:
         """The aggregators."""
         return [self.person(name) for name in AGGREGATOR_NAMES]
+
+    @property
+    def stores(self) -> list[Person]:
+        """Who keeps documents and answers for them."""
+        return [self.person(f"{name}-store") for name in STORE_NAMES]
+
+    @property
+    def auditor(self) -> Person:
+        """Who replays sessions and challenges what is false."""
+        return self.person("auditor")
 
     @property
     def oracles(self) -> dict[str, Person]:

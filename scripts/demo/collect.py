@@ -18,6 +18,8 @@ from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import Violation, find_violations
 from oracles.grid.facts import anchored_grid
+from oracles.session_facts import reading_batches
+from oracles.settlement.facts import genuine_of
 from scripts.demo.case import DemoCase
 from scripts.demo.field import Behaviour
 from scripts.demo.figures import (
@@ -50,7 +52,7 @@ def collect(
     settled = _document(stage, settlement.cidDigest, settlement.cidCodec).list_of(SETTLEMENT).records()
     book = [
         (entry.reveal, ListDocument.from_bytes(stage.documents.get(entry.cid), joint=True))
-        for entry in view.reveals(terms.session)
+        for entry in view.book(terms.session)
     ]
     offers = [
         record for reveal, d in book if reveal.side is Side.OFFER for record in d.list_of(OFFER).records()
@@ -58,11 +60,8 @@ def collect(
     results = outcome.list_of(OUTCOME_BY_OFFER).records()
     accepted = outcome.list_of(OUTCOME_BY_REQUEST).records()
     reveals = [reveal for reveal, _ in book]
-    batches = [
-        ListDocument.from_bytes(stage.documents.get(cid), joint=False)
-        for _, cid in view.anchored_batches(terms.readings_deadline_s)
-    ]
-    readings = readings_of(batches, terms)
+    batches = reading_batches(view, stage.documents, terms)
+    readings = readings_of(batches, terms, genuine_of(stage.operator))
     grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
     before, before_summary = _grid_day(grid.model, grid.forecast.p_w, grid.forecast.q_var)
     after, after_summary = _grid_day(
@@ -187,7 +186,7 @@ def _measured(
         for slot in range(case.case.slots):
             nets = readings.get((pseudonym_of[pod.pod_id], slot))
             if nets:
-                power_w[slot], reactive_var[slot] = nets[0].power_w, nets[0].reactive_var
+                power_w[slot], reactive_var[slot] = nets[0].net.power_w, nets[0].net.reactive_var
         out[pod.pod_id] = (power_w, reactive_var)
     return out
 

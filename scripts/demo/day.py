@@ -13,6 +13,8 @@ from rich.console import Console
 
 from offchain.aggregator.platform import AggregatorPlatform
 from offchain.chain.client import ChainRefused
+from offchain.chain.market_view import MarketView
+from offchain.chain.market_view import Stage as ResultStage
 from offchain.customer_database.documents import BaselineNomination, NominatedPower
 from offchain.market.client import MarketClient, SealedDocument
 from offchain.market.service import DocumentKind
@@ -25,7 +27,7 @@ from offchain.protocol.market_time import day_start_s, slots_of_day
 from offchain.protocol.pods import document_key, leaf_salt
 from offchain.protocol.products import Product, Side
 from offchain.protocol.signatures import address_of
-from offchain.protocol.terms import SLOT_S, SessionTerms
+from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NO_POD, NoticeKind, Registration
 from offchain.protocol.units import eur_per_kwh_to_ueur_per_kw, w_to_kw
 from offchain.rest.client import PlatformClient
@@ -41,6 +43,8 @@ from scripts.demo.report import console_table, write_report
 from scripts.demo.stage import POM, Stage, aggregator_platform, field_and_nodes, forget, set_stage
 
 HOUR_S = 3600
+ACTIVE_PRODUCTS = 1 << Product.ACTIVE_UP | 1 << Product.ACTIVE_DOWN
+STAKE_UEUR = 100_000_000
 FUNDS_UEUR = 5_000_000 * 10**6
 FIXED_PRICE_EUR_PER_KWH = Decimal("0.08")
 SHARE_BASIS_POINTS = 8_000
@@ -134,23 +138,32 @@ def terms_of(day: date) -> SessionTerms:
     start_s, slots = day_start_s(day), slots_of_day(day)
     return SessionTerms(
         session=1,
-        marketType=0,
-        deliveryStart=start_s,
-        slots=slots,
-        baselineGate=start_s - 14 * HOUR_S,
         gateOpening=start_s - 13 * HOUR_S,
         gateClosure=start_s - 9 * HOUR_S,
         revealDeadline=start_s - 8 * HOUR_S,
+        bondPermille=20,
+        bondFloorUeur=1_000_000,
+        pausedBeforeS=0,
         documentsDeadline=start_s - 7 * HOUR_S,
         marketOutcomeDeadline=start_s - 6 * HOUR_S,
         validatedOutcomeDeadline=start_s - 4 * HOUR_S,
+        takeoverS=HOUR_S // 4,
+        outcomeBondPermille=100,
+        slots=slots,
+        marketType=0,
+        method=0,
+        receipts=2,
+        baselineGate=start_s - 14 * HOUR_S,
+        deliveryStart=start_s,
         settlementDeadline=start_s + slots * SLOT_S + 48 * HOUR_S,
         challengeWindowS=6 * HOUR_S,
-        penaltyUeurPerKw=30_000,
-        tolerancePermille=300,
-        bondPermille=20,
-        bondFloorUeur=1_000_000,
         outcomeBondUeur=10_000_000,
+        tolerancePermille=300,
+        clearingOracle=ANYBODY,
+        penaltyUeurPerKw=30_000,
+        demandWindowS=2 * HOUR_S,
+        gridOracle=ANYBODY,
+        settlementOracle=ANYBODY,
     )
 
 
@@ -201,6 +214,7 @@ class Day:
         grid = GridDaemon(
             self._stage.chain_as(self._cast.oracles["grid"]),
             self._stage.documents,
+            self._stage.stores,
             network,
             dso,
             GridDaemonSettings(DSO_CAP_UEUR, RequestSettings(loading_margin_percent=DSO_MARGIN_PERCENT)),
@@ -247,9 +261,17 @@ class Day:
             "grid": 4,
             "settlement": 5,
             "anchoring": 6,
+            "store": 7,
+            "auditor": 8,
             "operator": 9,
         }
-        people = [(cast.dso, "dso"), (cast.tso, "tso"), (cast.operator, "operator")]
+        people = [
+            (cast.dso, "dso"),
+            (cast.tso, "tso"),
+            (cast.operator, "operator"),
+            (cast.auditor, "auditor"),
+        ]
+        people += [(person, "store") for person in cast.stores]
         people += [(person, kind) for kind, person in cast.oracles.items()]
         wanted = [(person, 1 << role_bits[kind]) for person, kind in people]
         wanted += [(person, 1 << 2) for person in cast.aggregators]
@@ -259,12 +281,15 @@ class Day:
         for person, roles in wanted:
             if person.address not in known:
                 operator.send("ParticipantRegistry", "register", person.address, roles, person.name)
-        for person in (cast.dso, cast.tso, *cast.aggregators, *cast.oracles.values()):
+        for person in (cast.dso, cast.tso, *cast.aggregators, *cast.oracles.values(), *cast.stores):
             chain = self._stage.chain_as(person)
             if not operator.events("Vault", "Deposited", account=person.address):
                 operator.send("Euro", "mint", person.address, FUNDS_UEUR)
                 chain.send("Euro", "approve", chain.address_of("Vault"), FUNDS_UEUR)
                 chain.send("Vault", "deposit", FUNDS_UEUR)
+        for person in cast.stores:
+            if not operator.events("Availability", "Staked", store=person.address):
+                self._stage.chain_as(person).send("Availability", "stake", STAKE_UEUR)
         self._progress.say(f"{len(wanted)} participants")
 
     def _register_pods(self) -> None:
@@ -283,6 +308,8 @@ class Day:
         for pseudonym in self._pseudonym_of.values():
             if pseudonym not in placed:
                 dso.send("PodRegistry", "setPom", pseudonym, pom)
+                for step in ("prequalifyGrid", "prequalifyProducts"):
+                    dso.send("PodRegistry", step, pseudonym, ACTIVE_PRODUCTS, "")
         poms = {pod.pod_id: pod.pom_id for pod in self._stage.customer_database.pods(None)}
         self._require("PoM of every PoD", all(pom_id == POM for pom_id in poms.values()))
         self._progress.say(
@@ -354,6 +381,7 @@ class Day:
         if not operator.call("MarketSessions", "sessionAt", terms.marketType, terms.deliveryStart):
             values = [getattr(terms, name) for name in SessionTerms.__dataclass_fields__ if name != "session"]
             operator.send("MarketSessions", "create", tuple(values))
+            operator.send("OutcomeBoard", "prepare", terms.session)
         self._progress.say(f"session {terms.session}: {terms.slots} quarter-hours")
 
     def _anchor_baselines(self) -> None:
@@ -473,10 +501,8 @@ class Day:
         terms, settlement = self._terms, self._stage.settlement
         self._until(terms.readings_deadline_s + 1)
         settlement.step()
-        posting = self._stage.operator.call("SettlementLedger", "posting", terms.session)
-        posted_s = next(
-            int(value) for value in posting if isinstance(value, int) and value > terms.deliveryStart
-        )
+        posting = MarketView(self._stage.operator).posting(terms.session, ResultStage.SETTLEMENT)
+        posted_s = posting.posted_at_s
         self._until(posted_s + terms.challengeWindowS + 1)
         settlement.step()
         settlement.step()
@@ -485,8 +511,8 @@ class Day:
         )
         for account in (self._cast.dso, self._cast.tso, *self._cast.aggregators):
             self._unless_done("SettlementLedger", "releaseCoverage", terms.session, account.address)
-        for stage_number in range(3):
-            self._unless_done("OutcomeBoard", "releaseBond", terms.session, stage_number)
+        for stage_number in ResultStage:
+            self._unless_done("OutcomeBoard", "releaseBond", terms.session, int(stage_number))
         for person in self._cast.aggregators:
             chain = self._stage.chain_as(person)
             free_ueur = int(chain.call("Vault", "free", person.address))

@@ -46,6 +46,7 @@ from offchain.rest.server import serve
 from offchain.rest.settings import ApiSettings, Role
 from offchain.store.documents import FolderStore
 from offchain.store.packets import PacketStore
+from offchain.store.receipts import Keeper, Stores
 from oracles.anchoring.chain import DeployedAnchor
 from oracles.anchoring.daemon import AnchoringDaemon
 from oracles.clearing.daemon import ClearingDaemon
@@ -112,6 +113,7 @@ class Stage:
     chain: LocalChain
     manifest: Manifest
     documents: FolderStore
+    stores: Stores
     operator: ChainClient
     market_url: str
     customer_database: CustomerDatabase
@@ -182,7 +184,15 @@ def set_stage(
             exits.callback(client.stop)
             return client
 
-        market = MarketService(operator, documents, cast.operator.key)
+        domain = operator.domain("Availability")
+        stores = Stores(
+            [
+                Keeper(FolderStore(folder / "stores" / person.name), person.key, domain)
+                for person in cast.stores
+            ],
+            domain,
+        )
+        market = MarketService(operator, documents, stores, cast.operator.key)
         market_url = exits.enter_context(serve(market_app(market, settings)))
 
         dso_store = DsoStore(folder / "dso.sqlite")
@@ -250,6 +260,7 @@ def set_stage(
             chain=chain,
             manifest=manifest,
             documents=documents,
+            stores=stores,
             operator=operator,
             market_url=market_url,
             customer_database=customer_database,
@@ -260,8 +271,8 @@ def set_stage(
             publication=publication,
             packets=packets,
             anchoring=AnchoringDaemon(packets, documents, DeployedAnchor(oracles["anchoring"]), forwarder),
-            clearing=ClearingDaemon(oracles["clearing"], documents),
-            settlement=SettlementDaemon(oracles["settlement"], documents),
+            clearing=ClearingDaemon(oracles["clearing"], documents, stores),
+            settlement=SettlementDaemon(oracles["settlement"], documents, stores),
             broker=broker,
             exits=exits,
         )

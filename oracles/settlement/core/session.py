@@ -1,24 +1,10 @@
 """A whole settlement: from the validated outcome and the anchored facts to what the ledger posts."""
 
-import numpy as np
-
 from offchain.protocol.cid import Cid
-from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES, SETTLEMENT
-from offchain.protocol.merkle import MerkleTree, standard_leaf_hash
+from offchain.protocol.claims import claim_tree
+from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.typed_data import Settlement
-from oracles.settlement.core.settle import Claim, SettlementResult
-
-
-def claim_tree(claims: tuple[Claim, ...]) -> MerkleTree:
-    """The tree of the claims, in their order."""
-    hashes = [
-        standard_leaf_hash(
-            CLAIM_TYPES,
-            [CLAIM_NUMBER, position, len(claims), list(claim.wallets), list(claim.amounts_ueur)],
-        )
-        for position, claim in enumerate(claims)
-    ]
-    return MerkleTree(np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(len(hashes), 32))
+from oracles.settlement.core.settle import SettlementResult
 
 
 def posted_settlement(result: SettlementResult, cid: Cid, validated_outcome_hash: bytes) -> Settlement:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from offchain.protocol.claims import Claim, claims_note
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, SETTLEMENT, Value
 from offchain.protocol.lists import LeafList, ListDocument, Record, next_positions, previous_positions
 from offchain.protocol.metering import Anchored, Baselines, Readings
@@ -32,15 +33,6 @@ class Judgement:
     penalty_ueur: int
     reward_ueur: int
     reward_penalty_ueur: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim leaf: the customers' wallets of up to 100 PoDs, and what each PoD earned less what it lost, in token units
-    (µ€). A wallet stands there once for each of its PoDs; below 0 it is carried over."""
-
-    wallets: tuple[str, ...]
-    amounts_ueur: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -124,8 +116,9 @@ def settle(
         (payer_of_request(row.integer("requestPosition")), pods[row.word("pod")].aggregator) for row in rows
     ]
     leaves, pairs = _leaves(rows, judged, deliveries, parties)
-    document = ListDocument(terms.session, author, (LeafList.of_rows(SETTLEMENT, leaves),))
-    return SettlementResult(document, pairs, _claims(rows, judged, pods))
+    claims = _claims(rows, judged, pods)
+    lists = (LeafList.of_rows(SETTLEMENT, leaves),)
+    return SettlementResult(ListDocument(terms.session, author, lists, claims_note(claims)), pairs, claims)
 
 
 def _leaves(
