@@ -21,6 +21,7 @@ contract SettlementLedger is ISettlementLedger {
         uint32 claimLength;
         uint64 rewardsUeur;
         uint64 claimed;
+        uint48 postedAt;
         bool finalised;
     }
 
@@ -58,9 +59,9 @@ contract SettlementLedger is ISettlementLedger {
     function finalise(IOutcomeBoard.Settlement calldata settlement, IOutcomeBoard.Pair[] calldata pairs) external {
         uint64 session = settlement.session;
         bytes32 hash = keccak256(abi.encode(settlement, pairs));
-        bytes32 posted = board.outcomeHash(session, IOutcomeBoard.Stage.SETTLEMENT);
-        if (posted == 0) revert SettlementLedgerNotPosted(session);
-        if (hash != posted) revert SettlementLedgerWrongSettlement(session, posted, hash);
+        IOutcomeBoard.Posting memory posted = board.posting(session, IOutcomeBoard.Stage.SETTLEMENT);
+        if (posted.hash == 0) revert SettlementLedgerNotPosted(session);
+        if (hash != posted.hash) revert SettlementLedgerWrongSettlement(session, posted.hash, hash);
         // INVARIANT: a session is paid once.
         if (_rewards[session].finalised) revert SettlementLedgerAlreadyFinal(session);
         // INVARIANT: no money moves while outcome or settlement can be challenged or a leaf of theirs is demanded.
@@ -76,14 +77,15 @@ contract SettlementLedger is ISettlementLedger {
             claimLength: settlement.claimLength,
             rewardsUeur: settlement.rewardsUeur,
             claimed: 0,
+            postedAt: posted.postedAt,
             finalised: true
         });
         _settled[session] = hash;
         emit SettlementFinalised(session, hash);
-        bool frozen = cases.isFrozen(hash);
+        bool frozen = cases.isFrozen(hash, posted.postedAt);
         for (uint256 i = 0; i < pairs.length; ++i) {
             IOutcomeBoard.Pair calldata pair = pairs[i];
-            uint64 withheld = frozen ? _least(cases.namedUeur(hash, i), pair.paymentUeur) : 0;
+            uint64 withheld = frozen ? _least(cases.namedUeur(hash, posted.postedAt, i), pair.paymentUeur) : 0;
             uint64 paid = _move(session, pair.payer, pair.payee, pair.paymentUeur - withheld);
             emit Paid(session, pair.payer, pair.payee, paid);
             if (withheld != 0) _withhold(session, pair.payer, pair.payee, withheld);
@@ -111,6 +113,8 @@ contract SettlementLedger is ISettlementLedger {
         if (settled == 0) revert SettlementLedgerNotFinal(session);
         if (settled != hash) revert SettlementLedgerWrongSettlement(session, settled, hash);
         if (known.hash != hash) revert SettlementLedgerWrongSettlement(session, known.hash, hash);
+        uint48 postedAt = _rewards[session].postedAt;
+        if (known.postedAt != postedAt) revert SettlementLedgerWrongPosting(id, known.postedAt, postedAt);
         bytes32 itemsHash = keccak256(abi.encode(items));
         if (itemsHash != known.itemsHash) revert SettlementLedgerWrongItems(id, known.itemsHash, itemsHash);
         // INVARIANT: what a case froze is released once.
@@ -120,7 +124,7 @@ contract SettlementLedger is ISettlementLedger {
         for (uint256 i = 0; i < items.length; ++i) {
             // A case may have named what isn't there: that froze nothing.
             if (items[i].pair >= pairs.length) continue;
-            _thaw(session, hash, items[i], pairs[items[i].pair], upheld);
+            _thaw(known, items[i], pairs[items[i].pair], upheld);
         }
     }
 
@@ -187,12 +191,12 @@ contract SettlementLedger is ISettlementLedger {
     /// much less is named without it, and an upheld one what it adds to the payer's part: in whatever order, together
     /// what was withheld.
     function _thaw(
-        uint64 session,
-        bytes32 hash,
+        IArbiterCases.Case memory known,
         IArbiterCases.Item calldata item,
         IOutcomeBoard.Pair calldata pair,
         bool upheld
     ) private {
+        uint64 session = known.session;
         Decided memory decided = _decided[session][item.pair];
         uint64 less;
         uint64 more;
@@ -201,7 +205,7 @@ contract SettlementLedger is ISettlementLedger {
             decided.upheldUeur += item.paymentUeur;
             more = _least(decided.upheldUeur, pair.paymentUeur);
         } else {
-            uint256 named = cases.namedUeur(hash, item.pair);
+            uint256 named = cases.namedUeur(known.hash, known.postedAt, item.pair);
             more = _least(named - decided.rejectedUeur, pair.paymentUeur);
             decided.rejectedUeur += item.paymentUeur;
             less = _least(named - decided.rejectedUeur, pair.paymentUeur);

@@ -31,12 +31,14 @@ interface IArbiterCases {
     /// @notice A case. Four slots.
     /// @param opener whose bond stands behind it
     /// @param deadline it is ruled before this
+    /// @param postedAt of the posting that it is about, if the same result is struck and posted anew
     /// @param hash of the result that it is about
     /// @param itemsHash keccak256(abi.encode(items))
     /// @param poster of the result
     struct Case {
         address opener;
         uint48 deadline;
+        uint48 postedAt;
         bytes32 hash;
         bytes32 itemsHash;
         address poster;
@@ -107,11 +109,11 @@ interface IArbiterCases {
     /// @notice Number of cases; the newest has this id.
     function count() external view returns (uint256);
 
-    /// @notice Whether any case named a payment of this settlement.
-    function isFrozen(bytes32 hash) external view returns (bool);
+    /// @notice Whether any case named a payment of the settlement that was posted then.
+    function isFrozen(bytes32 hash, uint48 postedAt) external view returns (bool);
 
-    /// @notice Sum of what cases named of a pair's payment in a settlement, decided or not, 10^-6 euro.
-    function namedUeur(bytes32 hash, uint256 pair) external view returns (uint256);
+    /// @notice Sum of what cases named of a pair's payment in it, decided or not, 10^-6 euro.
+    function namedUeur(bytes32 hash, uint48 postedAt, uint256 pair) external view returns (uint256);
 
     /// @notice What a case costs who opens it without cause, 10^-6 euro.
     function bondUeur() external view returns (uint64);

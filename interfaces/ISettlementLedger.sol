@@ -31,6 +31,7 @@ interface ISettlementLedger {
     error SettlementLedgerUngathered(uint64 session, uint32 documents);
     error SettlementLedgerCaseUndecided(uint256 id);
     error SettlementLedgerCaseSettled(uint256 id);
+    error SettlementLedgerWrongPosting(uint256 id, uint48 casePostedAt, uint48 postedAt);
     error SettlementLedgerWrongItems(uint256 id, bytes32 expected, bytes32 given);
     error SettlementLedgerCoverageStillNeeded(uint64 session, address account);
     error SettlementLedgerNothingToRelease(uint64 session, address account);

@@ -341,3 +341,25 @@ def test_a_case_about_what_was_struck_freezes_nothing_of_what_came_after(
         again.settle(second, items, stranger)
     with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(again), hash_of(posted)):
         posted.settle(second, items, stranger)
+
+
+def test_a_case_about_an_earlier_posting_of_the_same_settlement_freezes_nothing(
+    market: Any,
+    posted: Posted,
+    auditor: Any,
+    tso: Any,
+    arbiter: Any,
+    other_settlement_oracle: Any,
+    stranger: Any,
+) -> None:
+    first, items = posted.open([], auditor), [(0, ALL)]
+    second = posted.open(items, tso)
+    before = market.OutcomeBoard.posting(posted.session, SETTLEMENT)["postedAt"]
+    decide(market, first, True, arbiter)
+    at_s = posted.played.terms.delivery_end_s + 99
+    post_settlement(posted.played, posted.made, posted.pairs, other_settlement_oracle, at_s)
+    tx = finalise(posted.played, posted.made, posted.pairs, stranger)
+    assert "Withheld" not in tx.events
+    decide(market, second, False, arbiter)
+    with refused("SettlementLedgerWrongPosting", second, before, at_s):
+        posted.settle(second, items, stranger)
