@@ -2,11 +2,12 @@
 
 import logging
 
-from offchain.chain.market_view import MarketView
+from offchain.chain.market_view import BookDocument, MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.leaves import BASELINE, READING, LeafKind
 from offchain.protocol.lists import ListDocument
+from offchain.protocol.publication import published_document
 from offchain.protocol.terms import Reveal, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentMissing, DocumentStore
@@ -52,8 +53,24 @@ def fetch_list_document(
 def book_documents(
     view: MarketView, store: DocumentStore, session: int
 ) -> list[tuple[Reveal, ListDocument | None]]:
-    """The documents of the session's book in order of their numbers."""
-    return [(entry.reveal, fetch_book_document(store, entry.cid, entry.root)) for entry in view.book(session)]
+    """The documents of the session's book in order of their numbers: from the store, or from calldata where the player
+    had to publish it there. None: void at its player's cost."""
+    return [(entry.reveal, _book_document(view, store, entry)) for entry in view.book(session)]
+
+
+def _book_document(view: MarketView, store: DocumentStore, entry: BookDocument) -> ListDocument | None:
+    document = fetch_book_document(store, entry.cid, entry.root)
+    if document is not None:
+        return document
+    parts = view.published_parts(entry.opening)
+    if not parts:
+        return None
+    reveal = entry.reveal
+    try:
+        return published_document(entry.opening.session, reveal.player, reveal.side, reveal.leaf_count, parts)
+    except InvalidInput as problem:
+        logger.warning("a published document is void: %s", problem)
+        return None
 
 
 def baseline_documents(

@@ -255,6 +255,18 @@ class ChainClient:
             first = upto + 1
         return out
 
+    def arguments_of(self, transaction: bytes, contract: str, function: str) -> dict[str, Any] | None:
+        """Arguments of a transaction that called a function of a contract; None if it called something else."""
+        sent = self._answering(lambda: self._w3.eth.get_transaction(HexBytes(transaction)))
+        bound = self._contracts[contract]
+        item = bound.get_function_by_name(function)
+        data = bytes(sent["input"])
+        if str(sent.get("to") or "").lower() != bound.address.lower():
+            return None
+        if data[:4] != _selector(cast(Mapping[str, Any], item.abi)):
+            return None
+        return dict(bound.decode_function_input(HexBytes(data))[1])
+
     def transactions(self) -> Iterator[tuple[str, str, int]]:
         """(contract, function, gas used) of every successful transaction to the deployment, oldest first."""
         functions = {

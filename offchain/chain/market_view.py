@@ -218,6 +218,16 @@ class MarketView:
             out.append(BookDocument(reveal, entry.opening))
         return sorted(out, key=lambda document: document.reveal.commitment)
 
+    def published_parts(self, opening: Opening) -> dict[int, bytes]:
+        """Leaves of a document of which its player published parts in calldata, by number of the part."""
+        out = {}
+        for event in self._chain.events("Availability", "PartPublished", session=opening.session):
+            if (bytes(event.args["root"]), event.args["player"]) == (opening.root, opening.player):
+                sent = self._chain.arguments_of(event.transaction, "Availability", "publish")
+                if sent is not None:
+                    out[int(event.args["part"])] = bytes(sent["leaves"])
+        return out
+
     def seed(self, session: int) -> bytes:
         """The session's seed: XOR of the reveals' shares."""
         return bytes(self._chain.call("CommitmentBook", "seed", session))

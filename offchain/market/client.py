@@ -19,8 +19,9 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
+from offchain.protocol.publication import parts_of
 from offchain.protocol.signatures import address_of
-from offchain.protocol.typed_data import Commitment, Opening
+from offchain.protocol.typed_data import BookState, Commitment, Opening
 from offchain.store.documents import DocumentStore
 
 
@@ -41,7 +42,7 @@ class SealedDocument:
 class MarketClient:
     """Speaks for one player (DSO, TSO or aggregator), whose key signs and never leaves this process.
 
-    `chain` only reads. `drawer` keeps the sealed documents on the player's own machine until they are revealed.
+    `chain` is the player's own account: it only reads, unless `look_after` has to send. `drawer` keeps the sealed documents on the player's own machine until they are revealed.
     """
 
     def __init__(
@@ -68,8 +69,7 @@ class MarketClient:
         root = document.joint_tree.root
         salt = keccak256(self._key + document.session.to_bytes(32, "big") + root)
         cid = self._drawer.put(document.to_bytes())
-        leaves = document.leaf_count
-        sealed = Opening(document.session, self.player, root, salt, leaves, cid.digest, cid.codec).hash()
+        sealed = self._opening(document, salt, cid).hash()
         if not self._is_committed(document.session, sealed):
             commitment = Commitment(
                 session=document.session,
@@ -104,6 +104,40 @@ class MarketClient:
         )
         return Cid.parse(str(answer["cid"]))
 
+    def look_after(self, sealed: SealedDocument) -> BookState:
+        """See that a document gets into the book though the market or the stores refuse it; gives where it stands.
+
+        Call it from time to time. Half-way through the time for reveals the player reveals by itself, half-way through the
+        time for documents it publishes what isn't in the book yet in calldata, part by part: at its own gas, and for all
+        to read. Until then nothing is done.
+        """
+        document = ListDocument.from_bytes(self._drawer.get(sealed.cid), joint=True)
+        opening = self._opening(document, sealed.salt, sealed.cid)
+        terms, time_s = self._view.terms(sealed.session), self._view.market_time_s(sealed.session)
+        state = self._state(opening)
+        if state is BookState.COMMITTED and _half_way(terms.gateClosure, terms.revealDeadline) <= time_s:
+            if time_s >= terms.revealDeadline:
+                return state
+            self._chain.send("CommitmentBook", "reveal", opening)
+            state = self._state(opening)
+        half_way_s = _half_way(terms.revealDeadline, terms.documentsDeadline)
+        if state is BookState.REVEALED and half_way_s <= time_s < terms.documentsDeadline:
+            done = self._view.published_parts(opening)
+            for part in parts_of(document):
+                if part.number not in done:
+                    arguments = (opening, part.number, part.leaves, part.proof)
+                    self._chain.send("Availability", "publish", *arguments)
+            state = self._state(opening)
+        return state
+
+    def _opening(self, document: ListDocument, salt: bytes, cid: Cid) -> Opening:
+        root, leaves = document.joint_tree.root, document.leaf_count
+        return Opening(document.session, self.player, root, salt, leaves, cid.digest, cid.codec)
+
+    def _state(self, opening: Opening) -> BookState:
+        entry = self._chain.call("CommitmentBook", "entry", opening.session, opening.player, opening.hash())
+        return BookState(entry[0])
+
     def bring(self, kind: DocumentKind, raw: bytes) -> Cid:
         """Bring a document outside the book to the market's store."""
         answer = self._post(DOCUMENTS, content=raw, params={"kind": kind.value})
@@ -123,3 +157,7 @@ class MarketClient:
         if not isinstance(body, dict):
             raise MarketRefused(f"{path}: an answer that isn't an object")
         return body
+
+
+def _half_way(from_s: int, to_s: int) -> int:
+    return (from_s + to_s) // 2

@@ -31,6 +31,7 @@ class Role(StrEnum):
     TSO = "tso"
     MARKET = "market"
     CUSTOMER_DATABASE = "customer_database"
+    ORACLE = "oracle"
 
 
 class Participant(BaseModel):

@@ -3,7 +3,7 @@
 import logging
 
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView
+from offchain.chain.market_view import MarketView, Stage
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
@@ -14,6 +14,7 @@ from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.session_facts import book_documents, fetch_list_document
+from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +32,22 @@ class ClearingDaemon:
         self._stores = stores
 
     def step(self) -> None:
-        """One look at every session: post what is due."""
-        for session in self._view.session_ids():
-            terms, now_s = self._view.terms(session), self._chain.now_s()
-            if terms.documentsDeadline <= now_s < terms.marketOutcomeDeadline:
-                self._post_market_outcome(terms)
-            if terms.documentsDeadline <= now_s < terms.validatedOutcomeDeadline:
-                self._post_validated_outcome(terms)
+        """One look at every session: post what is due. A session's fault is raised when all have been looked at."""
+        for_each_session(self._view.session_ids(), self._look_at)
+
+    def _look_at(self, session: int) -> None:
+        terms, clock = self._view.terms(session), clock_of(self._chain, session)
+        if clock.market_s < terms.documentsDeadline:
+            return
+        if self._is_due(terms, Stage.MARKET, clock):
+            self._post_market_outcome(terms)
+        if self._is_due(terms, Stage.VALIDATED, clock):
+            self._post_validated_outcome(terms)
+
+    def _is_due(self, terms: SessionTerms, stage: Stage, clock: Clock) -> bool:
+        return is_my_turn(terms, stage, self._view.posting(terms.session, stage), clock, self._chain.address)
 
     def _post_market_outcome(self, terms: SessionTerms) -> None:
-        if self._view.market_outcome(terms.session) is not None:
-            return
         document = self._clear(terms).market
         self._post(terms, "postMarketOutcome", document, basis=self._view.seed(terms.session))
         logger.info("session %d: market outcome posted", terms.session)
@@ -49,7 +55,7 @@ class ClearingDaemon:
     def _post_validated_outcome(self, terms: SessionTerms) -> None:
         technical = self._view.technical_outcome(terms.session)
         market = self._view.market_outcome(terms.session)
-        if technical is None or market is None or self._view.validated_outcome(terms.session) is not None:
+        if technical is None or market is None:
             return
         cleared = self._clear(terms)
         if cleared.market.list_of(OUTCOME_BY_REQUEST).root != market.byRequestRoot:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView
+from offchain.chain.market_view import MarketView, Stage
 from offchain.protocol.book_documents import Area, Relief
 from offchain.protocol.cid import Cid
 from offchain.protocol.keccak import keccak256
@@ -26,6 +26,7 @@ from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import FlexiblePod, RequestSettings, size_request
 from oracles.grid.facts import anchored_grid, assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document
+from oracles.turns import clock_of, for_each_session, is_my_turn
 
 logger = logging.getLogger(__name__)
 
@@ -79,15 +80,20 @@ class GridDaemon:
         self._settings = settings
 
     def step(self) -> None:
-        """One look at every session: do what is due."""
-        for session in self._view.session_ids():
-            terms, now_s = self._view.terms(session), self._chain.now_s()
-            if terms.baselineGate <= now_s < terms.gateOpening:
-                self._anchor(terms)
-            if terms.gateOpening <= now_s < terms.gateClosure:
-                self._request(terms)
-            if terms.documentsDeadline <= now_s < terms.validatedOutcomeDeadline:
-                self._assess(terms)
+        """One look at every session: do what is due. A session's fault is raised when all have been looked at."""
+        for_each_session(self._view.session_ids(), self._look_at)
+
+    def _look_at(self, session: int) -> None:
+        terms, clock = self._view.terms(session), clock_of(self._chain, session)
+        if terms.baselineGate <= clock.market_s < terms.gateOpening:
+            self._anchor(terms)
+        if terms.gateOpening <= clock.market_s < terms.gateClosure and not clock.paused:
+            self._request(terms)
+        posting = self._view.posting(session, Stage.TECHNICAL)
+        if clock.market_s >= terms.documentsDeadline and is_my_turn(
+            terms, Stage.TECHNICAL, posting, clock, self._chain.address
+        ):
+            self._assess(terms)
 
     def _anchor(self, terms: SessionTerms) -> None:
         model_raw = grid_model_bytes(self._network.document())
@@ -155,7 +161,7 @@ class GridDaemon:
 
     def _assess(self, terms: SessionTerms) -> None:
         market = self._view.market_outcome(terms.session)
-        if market is None or self._view.technical_outcome(terms.session) is not None:
+        if market is None:
             return
         document = assess_from_chain(
             self._view, self._documents, terms, self._market_document(market), self._chain.address

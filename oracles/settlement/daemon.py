@@ -1,17 +1,21 @@
 """The settlement oracle's daemon: settles sessions once their readings are in, then pays and rewards, each once."""
 
 import logging
+from collections.abc import Sequence
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Stage
-from offchain.protocol.claims import claim_tree
-from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.cid import Cid
+from offchain.protocol.claims import claim_tree, claims_of
+from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import Pair, Settlement
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
+from oracles.session_facts import fetch_list_document
 from oracles.settlement.core.session import posted_settlement
-from oracles.settlement.core.settle import SettlementResult
 from oracles.settlement.facts import settle_from_chain
+from oracles.turns import clock_of, for_each_session, is_my_turn
 
 GATHERED_AT_ONCE = 100
 
@@ -31,30 +35,34 @@ class SettlementDaemon:
         self._stores = stores
 
     def step(self) -> None:
-        """One look at every session: post, finalise and claim what is due."""
-        for session in self._view.session_ids():
-            terms, now_s = self._view.terms(session), self._chain.now_s()
-            posted = self._view.settlement(session)
-            if posted is None:
-                if terms.readings_deadline_s < now_s < terms.settlementDeadline:
-                    self._post(terms)
-            elif not self._chain.call("SettlementLedger", "isFinal", session):
-                if self._is_final(session):
-                    self._gather(session)
-                    self._chain.send("SettlementLedger", "finalise", *posted)
-                    logger.info("session %d: settlement final, payments credited", session)
-            else:
-                self._claim(terms)
+        """One look at every session: post, finalise and claim what is due. A session's fault is raised when all have been
+        looked at."""
+        for_each_session(self._view.session_ids(), self._look_at)
+
+    def _look_at(self, session: int) -> None:
+        terms, clock = self._view.terms(session), clock_of(self._chain, session)
+        posting = self._view.posting(session, Stage.SETTLEMENT)
+        if is_my_turn(terms, Stage.SETTLEMENT, posting, clock, self._chain.address):
+            if clock.real_s > terms.readings_deadline_s:
+                self._post(terms)
+            return
+        posted = self._view.settlement(session)
+        if posted is None:
+            return
+        if self._chain.call("SettlementLedger", "isFinal", session):
+            self._claim(*posted)
+        elif self._is_final(session):
+            self._gather(session)
+            self._chain.send("SettlementLedger", "finalise", *posted)
+            logger.info("session %d: settlement final, payments credited", session)
 
     def _post(self, terms: SessionTerms) -> None:
-        result = self._settle(terms)
-        if result is None:
-            return
-        raw = result.document.to_bytes()
-        cid = self._documents.put(raw)
         validated = self._view.validated_outcome(terms.session)
         if validated is None:
-            raise FlexledgerError(f"session {terms.session}: its validated outcome is gone")
+            return
+        result = settle_from_chain(self._chain, self._documents, terms, validated, self._chain.address)
+        raw = result.document.to_bytes()
+        cid = self._documents.put(raw)
         settlement = posted_settlement(result, cid, validated.hash())
         receipts = self._stores.receipts(raw, cid, terms, joint=False)
         self._chain.send("OutcomeBoard", "postSettlement", settlement, result.pairs, receipts)
@@ -77,31 +85,21 @@ class SettlementDaemon:
             players, hashes = [player for player, _ in batch], [sealed for _, sealed in batch]
             self._chain.send("CommitmentBook", "gather", session, players, hashes)
 
-    def _claim(self, terms: SessionTerms) -> None:
-        unclaimed = None
-        posted = self._view.settlement(terms.session)
-        if posted is None:
+    def _claim(self, settlement: Settlement, _pairs: Sequence[Pair]) -> None:
+        """Mint what customers earned, by the posted document: whoever posted it."""
+        session = settlement.session
+        due = [
+            position
+            for position in range(settlement.claimLength)
+            if not self._chain.call("SettlementLedger", "isClaimed", session, position)
+        ]
+        if not due:
             return
-        for position in range(posted[0].claimLength):
-            if self._chain.call("SettlementLedger", "isClaimed", terms.session, position):
-                continue
-            unclaimed = unclaimed or self._settle(terms)
-            if unclaimed is None:
-                return
-            claim, proof = unclaimed.claims[position], claim_tree(unclaimed.claims).proof(position)
-            arguments = (
-                terms.session,
-                position,
-                len(unclaimed.claims),
-                claim.wallets,
-                claim.amounts_ueur,
-                proof,
-            )
-            self._chain.send("SettlementLedger", "claim", *arguments)
-            logger.info("session %d: claim %d: %d customers", terms.session, position, len(claim.wallets))
-
-    def _settle(self, terms: SessionTerms) -> SettlementResult | None:
-        validated = self._view.validated_outcome(terms.session)
-        if validated is None:
-            return None
-        return settle_from_chain(self._chain, self._documents, terms, validated, self._chain.address)
+        cid, roots = Cid(settlement.cidCodec, settlement.cidDigest), {SETTLEMENT: settlement.settlementRoot}
+        claims = claims_of(fetch_list_document(self._documents, "settlement", cid, roots)) or ()
+        tree = claim_tree(claims)
+        for position in due:
+            claim = claims[position]
+            amounts = (claim.wallets, claim.amounts_ueur, tree.proof(position))
+            self._chain.send("SettlementLedger", "claim", session, position, len(claims), *amounts)
+            logger.info("session %d: claim %d: %d PoDs", session, position, len(claim.wallets))

@@ -10,11 +10,11 @@ from offchain.protocol.leaves import OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.market_time import day_of_week, wall_clock_interval
 from offchain.protocol.metering import baselines_of, readings_of
+from offchain.protocol.reading_signatures import genuine_readings
 from offchain.protocol.signatures import WORD_BYTES
 from offchain.protocol.terms import SessionTerms, request_owner
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
-from oracles.anchoring.core.replay import genuine_readings
 from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
 from oracles.settlement.core.settle import CustomerPrice, SettlementResult, settle
 

@@ -44,6 +44,8 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.rest.client import PlatformClient
 from offchain.rest.server import serve
 from offchain.rest.settings import ApiSettings, Role
+from offchain.store.api import create_app as store_app
+from offchain.store.client import StoreClient
 from offchain.store.documents import FolderStore
 from offchain.store.packets import PacketStore
 from offchain.store.receipts import Keeper, Stores
@@ -184,14 +186,7 @@ def set_stage(
             exits.callback(client.stop)
             return client
 
-        domain = operator.domain("Availability")
-        stores = Stores(
-            [
-                Keeper(FolderStore(folder / "stores" / person.name), person.key, domain)
-                for person in cast.stores
-            ],
-            domain,
-        )
+        stores = Stores([_store(exits, folder, cast, operator, person) for person in cast.stores], operator)
         market = MarketService(operator, documents, stores, cast.operator.key)
         market_url = exits.enter_context(serve(market_app(market, settings)))
 
@@ -352,6 +347,16 @@ def forget(folder: Path) -> None:
     """Remove a demo's folder, and end the chain that a killed demo left in it."""
     LocalChain(folder / "chain").stop_left_behind()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _store(exits: ExitStack, folder: Path, cast: Cast, chain: ChainClient, person: Person) -> StoreClient:
+    """A store behind its API, and the way to it."""
+    documents = FolderStore(folder / "stores" / person.name)
+    keeper = Keeper(chain, documents, person.key, person.address)
+    url = exits.enter_context(serve(store_app(keeper, _api_settings(cast))))
+    client = StoreClient(url, token(cast, "market"), person.address)
+    exits.callback(client.close)
+    return client
 
 
 def _api_settings(cast: Cast) -> ApiSettings:

@@ -1,4 +1,4 @@
-"""A batch of readings held to its signatures, as settlement and `verify` do: all at once, from the leaves alone."""
+"""Batches of readings held to their signatures, as settlement and `verify` do: all at once, from the leaves alone."""
 
 from collections.abc import Callable
 from dataclasses import fields

@@ -1,0 +1,72 @@
+"""Whose turn it is to post a result of a session, as the board sees it (IOutcomeBoard)."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from offchain.chain.client import ChainClient
+from offchain.chain.market_view import MarketView, Posting, Stage
+from offchain.protocol.errors import FlexledgerError
+from offchain.protocol.terms import ANYBODY, SessionTerms
+
+logger = logging.getLogger(__name__)
+
+SET_POINTS_S = 900
+"""Set points leave so long before delivery."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A session's clocks: `market_s` stands still while the market is paused and is what deadlines go by; `real_s` is what
+    delivery goes by."""
+
+    market_s: int
+    real_s: int
+    paused: bool
+
+
+def for_each_session(sessions: Iterable[int], look_at: Callable[[int], None]) -> None:
+    """Look at every session, and then raise the first one's fault: it keeps no other session waiting."""
+    faults = []
+    for session in sessions:
+        try:
+            look_at(session)
+        except FlexledgerError as fault:
+            logger.error("session %d: %s", session, fault)
+            faults.append(fault)
+    if faults:
+        raise faults[0]
+
+
+def clock_of(chain: ChainClient, session: int) -> Clock:
+    """The clocks of a session, by the chain."""
+    paused = bool(chain.call("MarketSessions", "paused"))
+    return Clock(MarketView(chain).market_time_s(session), chain.now_s(), paused)
+
+
+def is_my_turn(terms: SessionTerms, stage: Stage, posting: Posting, clock: Clock, me: str) -> bool:
+    """Whether `me` may post now: nothing stands, it isn't too late or paused, the named oracle's turn is over or mine, and
+    mine wasn't struck. Results of the same book are alike, so that it does no harm if several find it their turn."""
+    deadline_s = deadline_of(terms, stage, posting)
+    if any(posting.hash) or posting.poster == me or clock.paused or clock.market_s >= deadline_s:
+        return False
+    if stage is Stage.VALIDATED and clock.real_s + SET_POINTS_S > terms.deliveryStart:
+        return False
+    named = {
+        Stage.MARKET: terms.clearingOracle,
+        Stage.TECHNICAL: terms.gridOracle,
+        Stage.VALIDATED: terms.clearingOracle,
+        Stage.SETTLEMENT: terms.settlementOracle,
+    }[stage]
+    return named in (ANYBODY, me) or clock.market_s + terms.takeoverS >= deadline_s
+
+
+def deadline_of(terms: SessionTerms, stage: Stage, posting: Posting) -> int:
+    """Market time before which a stage's result is posted; later where one was struck."""
+    struck = posting.poster != ANYBODY and not any(posting.hash)
+    if stage is Stage.SETTLEMENT:
+        reopened_s = posting.posted_at_s + terms.challengeWindowS if struck else 0
+        return max(terms.settlementDeadline, reopened_s)
+    if stage is Stage.MARKET and not struck:
+        return terms.marketOutcomeDeadline
+    return terms.validatedOutcomeDeadline
