@@ -1,6 +1,7 @@
 """Every fault of an outcome is struck by its proof, and no honest outcome is (SPECIFICATION.md 21.x)."""
 
 from dataclasses import astuple, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -130,7 +131,7 @@ def test_nothing_in_an_honest_outcome_is_a_fault(
             innocent("offerSumBroken", "OfferChainBroken", entry, other)
             innocent("podSumBroken", "PodChainBroken", entry, other)
             innocent("entryDoubled", "Doubled", entry, other)
-    for earlier, later in zip(entries, entries[1:], strict=False):
+    for earlier, later in pairwise(entries):
         innocent("sumBroken", "SumBroken", earlier, later)
     innocent("totalsDontAddUp", "TotalsDontAddUp", entries[2])
     for place in range(3):
