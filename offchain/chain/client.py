@@ -15,10 +15,15 @@ from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 from web3.exceptions import (
+    BadResponseFormat,
+    BlockNotFound,
     ContractCustomError,
     ContractLogicError,
+    ProviderConnectionError,
+    RequestTimedOut,
     TimeExhausted,
-    Web3Exception,
+    TooManyRequests,
+    TransactionNotFound,
     Web3RPCError,
 )
 from web3.types import RPCEndpoint, RPCResponse, TxParams, Wei
@@ -31,6 +36,16 @@ MOST_GAS = 16_000_000
 """No transaction above this: consortium chains refuse them (see design.md)."""
 
 LOGS_PER_QUERY_BLOCKS = 10_000
+
+NO_ANSWER = (
+    BadResponseFormat,
+    BlockNotFound,
+    ProviderConnectionError,
+    RequestTimedOut,
+    TooManyRequests,
+    TransactionNotFound,
+)
+"""A node that answers, but not with what it was asked for."""
 
 Result = TypeVar("Result")
 
@@ -297,9 +312,7 @@ class ChainClient:
             error = response.get("error")
             data = error.get("data") if isinstance(error, dict) else None
             raise self._refusal(label, data, refusal) from None
-        except TimeExhausted:
-            raise
-        except Web3Exception as problem:
+        except NO_ANSWER as problem:
             raise ChainUnavailable(f"{label}: {problem}") from None
 
     def _refusal(self, label: str, data: object, cause: Exception) -> ChainRefused:

@@ -16,7 +16,7 @@ from offchain.protocol.leaves import OUTCOME_BY_OFFER, REFUSAL, SETTLEMENT
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.receipts import StoreReceipts, bundle, content_of
 from offchain.protocol.roles import Role
-from offchain.protocol.signatures import recover_address
+from offchain.protocol.signatures import checksum_address, parse_address, recover_address
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Receipt
 from offchain.store.documents import DocumentMissing, DocumentStore
@@ -94,7 +94,8 @@ class Keeper:
             raise InvalidInput("session", document.session, f"must be {session}")
         if kind not in AUTHORS:
             raise InvalidInput("lists", kind.name, "must be those of a result")
-        if not self._chain.call("ParticipantRegistry", "isActive", document.author, AUTHORS[kind]):
+        author = checksum_address(parse_address("author", document.author))
+        if not self._chain.call("ParticipantRegistry", "isActive", author, AUTHORS[kind]):
             raise InvalidInput("author", document.author, f"must be a {AUTHORS[kind].name}")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
+from offchain.protocol.cid import Cid
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, LeafKind
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferStatus
@@ -15,7 +16,7 @@ from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
 from tests.chain.small_market import CAST, TERMS
-from tests.market.desk import Desk
+from tests.market.desk import Desk, receipts_for
 
 ORACLE = CAST.oracles["clearing"]
 
@@ -50,7 +51,9 @@ def changed(document: ListDocument, kind: LeafKind, field: str, value: int, inde
 def post(desk: Desk, document: ListDocument, **other: int | bytes) -> None:
     store, chain = desk.market.documents, desk.market.speaking_as(ORACLE)
     cid, seed = store.put(document.to_bytes()), desk.market.view.seed(TERMS.session)
-    chain.send("OutcomeBoard", "postMarketOutcome", replace(posted_outcome(document, cid, seed), **other))
+    outcome = replace(posted_outcome(document, cid, seed), **other)
+    receipts = receipts_for(desk.market, document, Cid(outcome.cidCodec, outcome.cidDigest))
+    chain.send("OutcomeBoard", "postMarketOutcome", outcome, receipts)
 
 
 def test_before_anything_is_posted_there_is_nothing_to_deny(revealed: Desk) -> None:
@@ -61,7 +64,9 @@ def test_before_anything_is_posted_there_is_nothing_to_deny(revealed: Desk) -> N
 
 
 def test_the_daemons_outcome_passes(revealed: Desk) -> None:
-    ClearingDaemon(revealed.market.speaking_as(ORACLE), revealed.market.documents).step()
+    ClearingDaemon(
+        revealed.market.speaking_as(ORACLE), revealed.market.documents, revealed.market.stores
+    ).step()
     passed, said = replayed(revealed)
     assert passed, said
     assert any("8 offers" in line for line in said)

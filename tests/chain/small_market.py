@@ -14,9 +14,11 @@ from offchain.chain.manifest import Manifest
 from offchain.chain.market_view import MarketView
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.market_time import day_start_s
+from offchain.protocol.roles import Role
 from offchain.protocol.terms import ANYBODY, SessionTerms
 from offchain.protocol.typed_data import NO_POD, Registration
 from offchain.store.documents import FolderStore
+from offchain.store.receipts import Keeper, SharedDocuments, Stores
 from scripts.demo.cast import Cast, Person
 
 HOUR_S = 3600
@@ -29,8 +31,14 @@ FIRST, SECOND = CAST.aggregators
 FUNDS_UEUR = 1_000_000 * 10**6
 POD_LIMIT_W = 100_000
 PODS_AT_START = 4
-ROLE_BITS = {"dso": 0, "tso": 1, "aggregator": 2, "clearing": 3, "grid": 4, "settlement": 5, "anchoring": 6}
-OPERATOR_BIT = 9
+STAKE_UEUR = 100_000_000
+ROLES = {
+    "clearing": Role.CLEARING_ORACLE,
+    "grid": Role.GRID_ORACLE,
+    "settlement": Role.SETTLEMENT_ORACLE,
+    "anchoring": Role.ANCHORING_ORACLE,
+}
+ACTIVE_PRODUCTS = 0b11
 
 TERMS = SessionTerms(
     session=1,
@@ -74,7 +82,12 @@ class SmallMarket:
 
     chain: LocalChain
     manifest: Manifest
-    documents: FolderStore
+    folder: Path
+
+    @property
+    def documents(self) -> FolderStore:
+        """The market's own documents."""
+        return FolderStore(self.folder / "documents")
 
     def speaking_as(self, person: Person) -> ChainClient:
         """The chain, as somebody's account."""
@@ -111,6 +124,24 @@ class SmallMarket:
         )
         signature = consent.sign(chain.domain("PodRegistry"), customer.key)
         chain.send("PodRegistry", "register", consent, signature)
+        dso = self.speaking_as(CAST.dso)
+        for step in ("prequalifyGrid", "prequalifyProducts"):
+            dso.send("PodRegistry", step, pod(number), ACTIVE_PRODUCTS, "")
+
+    def keeper(self, person: Person) -> Keeper:
+        """The store of one of the cast, in this process."""
+        folder = FolderStore(self.folder / "stores" / person.name)
+        return Keeper(self.operator, folder, person.key, person.address)
+
+    @property
+    def stores(self) -> Stores:
+        """All stores of the cast."""
+        return Stores([self.keeper(person) for person in CAST.stores], self.operator)
+
+    @property
+    def shared_documents(self) -> SharedDocuments:
+        """The market's own documents, and the stores' where it lacks them."""
+        return SharedDocuments(self.documents, self.stores)
 
 
 def prepared(folder: Path) -> Path:
@@ -136,7 +167,7 @@ def small_market(original: Path, folder: Path) -> Iterator[SmallMarket]:
     """A running copy of the prepared small market."""
     shutil.copytree(original / "chain", folder / "chain")
     with LocalChain(folder / "chain") as chain:
-        yield SmallMarket(chain, Manifest.load(original / "manifest.json"), FolderStore(folder / "documents"))
+        yield SmallMarket(chain, Manifest.load(original / "manifest.json"), folder)
 
 
 def _prepare(folder: Path) -> None:
@@ -144,15 +175,18 @@ def _prepare(folder: Path) -> None:
     from scripts.demo.stage import deploy
 
     with LocalChain(folder / "chain", GENESIS_S) as chain:
-        market = SmallMarket(chain, deploy(chain, folder, ADMIN), FolderStore(folder / "documents"))
+        market = SmallMarket(chain, deploy(chain, folder, ADMIN), folder)
         operator = market.operator
-        _register(operator, ADMIN, OPERATOR_BIT)
-        people = {"dso": [CAST.dso], "tso": [CAST.tso], "aggregator": CAST.aggregators}
-        people |= {kind: [person] for kind, person in CAST.oracles.items()}
-        for kind, persons in people.items():
-            for person in persons:
-                _register(operator, person, ROLE_BITS[kind])
-                _fund(market, person)
+        _register(operator, ADMIN, Role.OPERATOR)
+        people = [(CAST.dso, Role.DSO), (CAST.tso, Role.TSO)]
+        people += [(person, Role.AGGREGATOR) for person in CAST.aggregators]
+        people += [(person, ROLES[kind]) for kind, person in CAST.oracles.items()]
+        people += [(person, Role.STORE) for person in CAST.stores]
+        for person, role in people:
+            _register(operator, person, role)
+            _fund(market, person)
+        for person in CAST.stores:
+            market.speaking_as(person).send("Availability", "stake", STAKE_UEUR)
         for person in CAST.aggregators:
             market.speaking_as(person).send(
                 "SettlementMechanismFactory", "createFixedPrice", [[20_000] * 96] * 7, "fixed price"
@@ -161,10 +195,11 @@ def _prepare(folder: Path) -> None:
             market.register_pod(number)
         values = [getattr(TERMS, field.name) for field in fields(TERMS) if field.name != "session"]
         operator.send("MarketSessions", "create", tuple(values))
+        operator.send("OutcomeBoard", "prepare", TERMS.session)
 
 
-def _register(operator: ChainClient, person: Person, bit: int) -> None:
-    operator.send("ParticipantRegistry", "register", person.address, 1 << bit, person.name)
+def _register(operator: ChainClient, person: Person, role: Role) -> None:
+    operator.send("ParticipantRegistry", "register", person.address, role.mask, person.name)
 
 
 def _fund(market: SmallMarket, person: Person) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint
 
-from offchain.chain.client import ChainClient, ChainRefused, ChainUnavailable
+from offchain.chain.client import ChainClient, ChainRefused, ChainUnavailable, TransactionPending
 from offchain.protocol.errors import FlexledgerError
 from tests.chain.small_market import ADMIN, FIRST, FUNDS_UEUR, PODS_AT_START, STRANGER, SmallMarket, pod
 
@@ -107,8 +109,52 @@ def test_events_come_filtered_and_in_order(market: SmallMarket) -> None:
 
 def test_unconfirmed_blocks_are_not_acted_on(market: SmallMarket) -> None:
     careful = ChainClient(market.chain.url, market.manifest, confirmations=2)
-    market.register_pod(8)
-    assert careful.events("PodRegistry", "PodRegistered", pod=pod(8)) == []
-    market.register_pod(6)
-    market.register_pod(10)
-    assert len(careful.events("PodRegistry", "PodRegistered", pod=pod(8))) == 1
+    owner = market.speaking_as(FIRST)
+    owner.send("PodRegistry", "remove", pod(0))
+    assert careful.events("PodRegistry", "PodRemoved", pod=pod(0)) == []
+    for _ in range(2):
+        owner.send("Vault", "withdraw", 1)
+    assert len(careful.events("PodRegistry", "PodRemoved", pod=pod(0))) == 1
+
+
+def ask_node(market: SmallMarket, method: str, parameters: list[object]) -> None:
+    """What only a local node does."""
+    answer = HTTPProvider(market.chain.url).make_request(RPCEndpoint(method), parameters)
+    assert "error" not in answer, answer
+
+
+def test_a_transaction_that_isnt_mined_in_time_is_said_so_with_its_hash(market: SmallMarket) -> None:
+    hurried = ChainClient(market.chain.url, market.manifest, FIRST.key, receipt_timeout_s=0.2)
+    ask_node(market, "evm_setAutomine", [False])
+    with pytest.raises(TransactionPending) as caught:
+        hurried.send("Vault", "withdraw", 1)
+    assert caught.value.call == "Vault.withdraw"
+    ask_node(market, "evm_mine", [])
+    assert market.operator.arguments_of(caught.value.transaction, "Vault", "withdraw") == {"amountUeur": 1}
+
+
+def test_a_node_that_refuses_a_transaction_is_a_refusal(market: SmallMarket) -> None:
+    ask_node(market, "anvil_setNextBlockBaseFeePerGas", [hex(10**9)])
+    ask_node(market, "anvil_mine", ["0x1"])
+    ask_node(market, "anvil_setBalance", [FIRST.address, "0x0"])
+    with pytest.raises(FlexledgerError, match=r"Vault\.withdraw.*[Ii]nsufficient funds"):
+        market.speaking_as(FIRST).send("Vault", "withdraw", 1)
+
+
+def test_arguments_are_told_of_calls_to_that_function_only(market: SmallMarket) -> None:
+    sent = market.speaking_as(FIRST).send("Vault", "withdraw", 5)
+    assert market.operator.arguments_of(sent.transaction, "Vault", "withdraw") == {"amountUeur": 5}
+    assert market.operator.arguments_of(sent.transaction, "Vault", "deposit") is None
+    assert market.operator.arguments_of(sent.transaction, "Availability", "publish") is None
+
+
+def test_a_contract_that_nobody_vouches_for_answers_or_doesnt(market: SmallMarket) -> None:
+    client = market.operator
+    made = client.events("SettlementMechanismFactory", "MechanismCreated")[0].args["mechanism"]
+    question = ("ISettlementMechanism", "customerPriceUeurPerKw", 0, 0, 10_000)
+    answer = client.ask(made, *question, gas=100_000)
+    assert answer is not None
+    assert int.from_bytes(answer, "big") == 20_000
+    assert client.ask(made, *question, gas=100) is None, "it has no more gas than it is given"
+    assert client.ask(client.address_of("Vault"), *question, gas=100_000) is None
+    assert client.ask(STRANGER.address, *question, gas=100_000) == b""

@@ -22,11 +22,12 @@ from offchain.protocol.book_documents import (
     offers_document,
     request_document,
 )
-from offchain.protocol.cid import cid_of
+from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
-from offchain.protocol.typed_data import Commitment, sealed_hash
+from offchain.protocol.receipts import StoreReceipts, bundle, content_of
+from offchain.protocol.typed_data import Commitment, Opening, Receipt
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from offchain.store.documents import FolderStore
@@ -89,7 +90,7 @@ def baseline() -> ListDocument:
 class Sealed:
     """Bytes that were committed to, as what they claim to be."""
 
-    commitment: int
+    sealed_hash: bytes
     raw: bytes
 
 
@@ -127,13 +128,15 @@ class Desk:
     ) -> Commitment:
         """A commitment to a document; `raw`: the bytes that are to be revealed, if they are others."""
         cid = cid_of(document.to_bytes() if raw is None else raw)
-        root = document.joint_tree.root
+        root, leaves = document.joint_tree.root, document.leaf_count
+        opening = Opening(TERMS.session, player.address, root, SALT, leaves, cid.digest, cid.codec)
         fields: Content = {
             "session": TERMS.session,
             "player": player.address,
             "side": int(Side.DSO_REQUEST if player == CAST.dso else Side.OFFER),
-            "sealedHash": sealed_hash(TERMS.session, player.address, root, SALT, document.leaf_count, cid),
+            "sealedHash": opening.hash(),
             "capUeur": 10_000_000,
+            "replaces": bytes(32),
             "nonce": int(self.market.operator.call("CommitmentBook", "nonces", player.address)),
             "deadline": TERMS.gateClosure,
         }
@@ -148,6 +151,7 @@ class Desk:
             "side": made.side,
             "sealedHash": "0x" + made.sealedHash.hex(),
             "capUeur": made.capUeur,
+            "replaces": "0x" + made.replaces.hex(),
             "nonce": made.nonce,
             "deadline": made.deadline,
             "signature": "0x" + made.sign(domain, key or names[made.player]).hex(),
@@ -165,9 +169,10 @@ class Desk:
         self, document: ListDocument, raw: bytes | None = None, player: Person = FIRST, **changed: Any
     ) -> Sealed:
         """Commit to a document that nobody checks before its reveal."""
-        answer = self.post(self.body(self.commitment(document, raw, player, **changed)), player.name)
+        made = self.commitment(document, raw, player, **changed)
+        answer = self.post(self.body(made), player.name)
         assert answer.status_code == 200, answer.text
-        return Sealed(answer.json()["commitment"], document.to_bytes() if raw is None else raw)
+        return Sealed(made.sealedHash, document.to_bytes() if raw is None else raw)
 
     def reveal(
         self,
@@ -179,10 +184,21 @@ class Desk:
     ) -> httpx.Response:
         """Reveal what was committed to, or other bytes or another salt."""
         return self.http[who].post(
-            reveal_path(session, sealed.commitment),
+            reveal_path(session, sealed.sealed_hash),
             content=sealed.raw if raw is None else raw,
             headers={"X-Salt": "0x" + salt.hex(), "Content-Type": "application/json"},
         )
+
+
+def receipts_for(market: SmallMarket, document: ListDocument, cid: Cid) -> StoreReceipts:
+    """Receipts that stores signed without a look at the document: that its bytes can be had is all that they say."""
+    until_s, domain = (
+        TERMS.settlementDeadline + TERMS.challengeWindowS,
+        market.operator.domain("Availability"),
+    )
+    receipt = Receipt(content_of(document, joint=False), cid.digest, cid.codec, until_s)
+    signed = [receipt.sign(domain, person.key) for person in CAST.stores[: TERMS.receipts]]
+    return bundle(receipt, domain, signed)
 
 
 def tampered(document: ListDocument, change: Callable[[Content], None]) -> bytes:
@@ -198,6 +214,6 @@ def open_desk(original: Path, folder: Path) -> Iterator[Desk]:
     settings, tokens = settings_of(ROLES)
     with small_market(original, folder) as market:
         market.chain.advance_to(TERMS.gateOpening)
-        service = MarketService(market.operator, market.documents, ADMIN.key)
+        service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
         with serve(create_app(service, settings)) as url, Desk(market, url, tokens, folder) as desk:
             yield desk

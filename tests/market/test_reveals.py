@@ -9,16 +9,28 @@ import pytest
 from offchain.chain.client import ChainRefused
 from offchain.protocol.book_documents import SingleOffer
 from offchain.protocol.cid import Cid, cid_of
+from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import OfferStatus, Product, Side
-from offchain.protocol.typed_data import Outcome
+from offchain.protocol.typed_data import Opening, Outcome
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents, fetch_list_document
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, pod
-from tests.market.desk import SALT, Content, Desk, Sealed, baseline, good_offers, offers, request, tampered
+from tests.market.desk import (
+    SALT,
+    Content,
+    Desk,
+    Sealed,
+    baseline,
+    good_offers,
+    offers,
+    receipts_for,
+    request,
+    tampered,
+)
 
 PRICE, SLOT, POSITION = 9, 3, 0
 """Places in an offer leaf."""
@@ -154,9 +166,9 @@ def test_what_wasnt_committed_is_refused(desk: Desk) -> None:
         assert answer.status_code == 422, answer.text
         assert answer.json()["field"] == "document"
         assert "isn't what was committed" in answer.json()["rule"]
-    unknown = desk.reveal(Sealed(77, sealed.raw))
+    unknown = desk.reveal(Sealed(bytes(32), sealed.raw))
     assert unknown.status_code == 422
-    assert unknown.json()["field"] == "commitment"
+    assert unknown.json()["field"] == "sealedHash"
     assert desk.reveal(sealed).status_code == 200
 
 
@@ -171,14 +183,25 @@ def test_revealed_again_it_does_no_harm(desk: Desk) -> None:
     assert desk.market.operator.head() == head
 
 
-def test_before_the_gate_and_after_the_deadline_nothing_is_revealed(desk: Desk) -> None:
+def test_before_the_gate_nothing_is_taken_and_after_the_deadline_nothing_is_revealed(desk: Desk) -> None:
     sealed = desk.commit(good_offers())
-    for instant_s in (TERMS.gateOpening, TERMS.revealDeadline):
-        desk.market.chain.advance_to(instant_s)
-        answer = desk.reveal(sealed)
-        assert answer.status_code == 409, answer.text
-        assert "MarketSessionsNotInPhase" in answer.json()["error"]
+    early = desk.reveal(sealed)
+    assert (early.status_code, early.json()["field"]) == (422, "session")
+    assert not desk.market.documents.has(cid_of(sealed.raw)), "what is sealed isn't kept by anybody else"
+    desk.market.chain.advance_to(TERMS.revealDeadline)
+    late = desk.reveal(sealed)
+    assert late.status_code == 409, late.text
+    assert "MarketSessionsNotInPhase" in late.json()["error"]
     assert desk.market.view.reveals(TERMS.session) == []
+
+
+def test_a_revealed_document_stands_in_the_book_on_the_stores_receipts(desk: Desk) -> None:
+    sealed = desk.commit(good_offers())
+    desk.market.chain.advance_to(TERMS.gateClosure)
+    assert desk.reveal(sealed).status_code == 200
+    (entry,) = desk.market.view.book(TERMS.session)
+    assert (entry.reveal.commitment, entry.reveal.first_position, entry.reveal.leaf_count) == (1, 0, 4)
+    assert [desk.market.keeper(store).get(entry.cid) for store in CAST.stores[:2]] == [sealed.raw] * 2
 
 
 def test_a_pod_removed_after_the_gate_stays_in_the_book(desk: Desk) -> None:
@@ -191,7 +214,7 @@ def test_a_pod_removed_after_the_gate_stays_in_the_book(desk: Desk) -> None:
 def cleared(desk: Desk) -> tuple[Outcome, ListDocument]:
     desk.market.chain.advance_to(TERMS.documentsDeadline)
     chain = desk.market.speaking_as(CAST.oracles["clearing"])
-    ClearingDaemon(chain, desk.market.documents).step()
+    ClearingDaemon(chain, desk.market.shared_documents, desk.market.stores).step()
     posted = desk.market.view.market_outcome(TERMS.session)
     assert posted is not None
     cid = Cid(posted.cidCodec, posted.cidDigest)
@@ -214,25 +237,43 @@ def test_the_session_goes_on_for_everybody_else(desk: Desk) -> None:
     assert len(outcome.list_of(OUTCOME_BY_OFFER)) == 4
 
 
-@pytest.mark.parametrize(
-    "raw", [one_offer(slot=96).to_bytes(), *NO_DOCUMENTS.values()], ids=["a 97th slot", *NO_DOCUMENTS]
-)
-def test_a_bad_document_that_its_player_reveals_himself_is_void_and_nothing_else(
-    desk: Desk, raw: bytes
-) -> None:
-    bad = one_offer(slot=96)
-    sealed = desk.commit(bad, raw)
+def reveal_alone(desk: Desk, document: ListDocument, raw: bytes) -> Opening:
+    """A player reveals by himself what the market doesn't take; the others reveal as they should."""
+    desk.commit(document, raw)
     mine = desk.client(SECOND).commit(good_offers(SECOND), Side.OFFER, TERMS.gateClosure)
     asked = desk.client(CAST.dso).commit(request(), Side.DSO_REQUEST, TERMS.gateClosure)
     desk.market.chain.advance_to(TERMS.gateClosure)
-    cid = desk.market.documents.put(sealed.raw)
-    arguments = (sealed.commitment, bad.joint_tree.root, SALT, bad.leaf_count, cid.digest, cid.codec)
-    desk.market.speaking_as(FIRST).send("CommitmentBook", "reveal", TERMS.session, *arguments)
+    root, leaves, cid = document.joint_tree.root, document.leaf_count, cid_of(raw)
+    opening = Opening(TERMS.session, FIRST.address, root, SALT, leaves, cid.digest, cid.codec)
+    desk.market.speaking_as(FIRST).send("CommitmentBook", "reveal", opening)
     desk.client(SECOND).reveal(mine)
     desk.client(CAST.dso).reveal(asked)
+    return opening
+
+
+def test_a_bad_document_that_its_player_brings_into_the_book_is_void_and_nothing_else(desk: Desk) -> None:
+    bad = one_offer(slot=96)
+    opening = reveal_alone(desk, bad, bad.to_bytes())
+    receipts = desk.market.stores.receipts(bad.to_bytes(), opening.cid, TERMS, joint=True)
+    desk.market.speaking_as(FIRST).send("Availability", "certify", opening, receipts)
     _, outcome = cleared(desk)
-    statuses = outcome.list_of(OUTCOME_BY_OFFER).integers("status")
-    assert statuses[0] == OfferStatus.VOID
+    leaves = outcome.list_of(OUTCOME_BY_OFFER).records()
+    assert [
+        (leaf.integer("status"), leaf.integer("because")) for leaf in leaves if leaf.integer("because")
+    ] == [(OfferStatus.VOID, 1)]
+    assert sum(outcome.list_of(OUTCOME_BY_REQUEST).integers("acceptedW")) == 15_000
+
+
+@pytest.mark.parametrize("raw", NO_DOCUMENTS.values(), ids=NO_DOCUMENTS)
+def test_bytes_that_no_store_signs_for_are_not_in_the_book(desk: Desk, raw: bytes) -> None:
+    opening = reveal_alone(desk, good_offers(), raw)
+    with pytest.raises(FlexledgerError):
+        desk.market.stores.receipts(raw, opening.cid, TERMS, joint=True)
+    for store in CAST.stores:
+        with pytest.raises(InvalidInput):
+            desk.market.keeper(store).keep(TERMS.session, raw, joint=True)
+    _, outcome = cleared(desk)
+    assert len(outcome.list_of(OUTCOME_BY_OFFER)) == 4
     assert sum(outcome.list_of(OUTCOME_BY_REQUEST).integers("acceptedW")) == 15_000
 
 
@@ -242,8 +283,9 @@ def test_an_outcome_by_one_who_isnt_the_oracle_is_refused(desk: Desk, player: An
     desk.market.chain.advance_to(TERMS.gateClosure)
     desk.client(CAST.dso).reveal(asked)
     posted, outcome = cleared_by_hand(desk, player.address)
+    receipts = receipts_for(desk.market, outcome, Cid(posted.cidCodec, posted.cidDigest))
     with pytest.raises(ChainRefused) as caught:
-        desk.market.speaking_as(player).send("OutcomeBoard", "postMarketOutcome", posted)
+        desk.market.speaking_as(player).send("OutcomeBoard", "postMarketOutcome", posted, receipts)
     clearing_role = 3
     assert caught.value.error == "ParticipantRegistryMissingRole"
     assert caught.value.arguments == (player.address.lower(), clearing_role)
