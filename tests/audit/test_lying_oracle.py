@@ -7,20 +7,18 @@ import pytest
 
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
+from offchain.protocol.cid import Cid
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, LeafKind
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferStatus
-from offchain.protocol.receipts import bundle, content_of
-from offchain.protocol.typed_data import Receipt
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
 from tests.chain.small_market import CAST, TERMS
-from tests.market.desk import Desk
+from tests.market.desk import Desk, receipts_for
 
 ORACLE = CAST.oracles["clearing"]
-RECEIPTS_UNTIL = TERMS.settlementDeadline + TERMS.challengeWindowS
 
 
 def replayed(desk: Desk) -> tuple[bool, list[str]]:
@@ -54,11 +52,8 @@ def post(desk: Desk, document: ListDocument, **other: int | bytes) -> None:
     store, chain = desk.market.documents, desk.market.speaking_as(ORACLE)
     cid, seed = store.put(document.to_bytes()), desk.market.view.seed(TERMS.session)
     outcome = replace(posted_outcome(document, cid, seed), **other)
-    # The stores sign whatever leaves a lie has: that its bytes can be had is all that they say.
-    held = Receipt(content_of(document, joint=False), outcome.cidDigest, outcome.cidCodec, RECEIPTS_UNTIL)
-    domain = chain.domain("Availability")
-    signed = [held.sign(domain, person.key) for person in CAST.stores[: TERMS.receipts]]
-    chain.send("OutcomeBoard", "postMarketOutcome", outcome, bundle(held, domain, signed))
+    receipts = receipts_for(desk.market, document, Cid(outcome.cidCodec, outcome.cidDigest))
+    chain.send("OutcomeBoard", "postMarketOutcome", outcome, receipts)
 
 
 def test_before_anything_is_posted_there_is_nothing_to_deny(revealed: Desk) -> None:

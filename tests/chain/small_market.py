@@ -18,7 +18,7 @@ from offchain.protocol.roles import Role
 from offchain.protocol.terms import ANYBODY, SessionTerms
 from offchain.protocol.typed_data import NO_POD, Registration
 from offchain.store.documents import FolderStore
-from offchain.store.receipts import Keeper, Stores
+from offchain.store.receipts import Keeper, SharedDocuments, Stores
 from scripts.demo.cast import Cast, Person
 
 HOUR_S = 3600
@@ -137,6 +137,11 @@ class SmallMarket:
     def stores(self) -> Stores:
         """All stores of the cast."""
         return Stores([self.keeper(person) for person in CAST.stores], self.operator)
+
+    @property
+    def shared_documents(self) -> SharedDocuments:
+        """The market's own documents, and the stores' where it lacks them."""
+        return SharedDocuments(self.documents, self.stores)
 
 
 def prepared(folder: Path) -> Path:

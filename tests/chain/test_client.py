@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint
 
 from offchain.chain.client import ChainClient, ChainRefused, ChainUnavailable, TransactionPending
 from offchain.protocol.errors import FlexledgerError
@@ -115,22 +117,28 @@ def test_unconfirmed_blocks_are_not_acted_on(market: SmallMarket) -> None:
     assert len(careful.events("PodRegistry", "PodRemoved", pod=pod(0))) == 1
 
 
+def ask_node(market: SmallMarket, method: str, parameters: list[object]) -> None:
+    """What only a local node does."""
+    answer = HTTPProvider(market.chain.url).make_request(RPCEndpoint(method), parameters)
+    assert "error" not in answer, answer
+
+
 def test_a_transaction_that_isnt_mined_in_time_is_said_so_with_its_hash(market: SmallMarket) -> None:
     hurried = ChainClient(market.chain.url, market.manifest, FIRST.key, receipt_timeout_s=0.2)
-    market.chain.rpc("evm_setAutomine", False)
+    ask_node(market, "evm_setAutomine", [False])
     with pytest.raises(TransactionPending) as caught:
         hurried.send("Vault", "withdraw", 1)
     assert caught.value.call == "Vault.withdraw"
-    market.chain.rpc("evm_mine")
+    ask_node(market, "evm_mine", [])
     assert market.operator.arguments_of(caught.value.transaction, "Vault", "withdraw") == {"amountUeur": 1}
 
 
 def test_a_node_that_refuses_a_transaction_is_a_refusal(market: SmallMarket) -> None:
-    poor = ChainClient(market.chain.url, market.manifest, FIRST.key)
-    market.chain.rpc("anvil_setBlockGasLimit", "0x5208")
-    with pytest.raises(ChainRefused) as caught:
-        poor.send("Vault", "withdraw", 1)
-    assert caught.value.call == "Vault.withdraw"
+    ask_node(market, "anvil_setNextBlockBaseFeePerGas", [hex(10**9)])
+    ask_node(market, "anvil_mine", ["0x1"])
+    ask_node(market, "anvil_setBalance", [FIRST.address, "0x0"])
+    with pytest.raises(FlexledgerError, match=r"Vault\.withdraw.*[Ii]nsufficient funds"):
+        market.speaking_as(FIRST).send("Vault", "withdraw", 1)
 
 
 def test_arguments_are_told_of_calls_to_that_function_only(market: SmallMarket) -> None:

@@ -22,11 +22,12 @@ from offchain.protocol.book_documents import (
     offers_document,
     request_document,
 )
-from offchain.protocol.cid import cid_of
+from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
-from offchain.protocol.typed_data import Commitment, Opening
+from offchain.protocol.receipts import StoreReceipts, bundle, content_of
+from offchain.protocol.typed_data import Commitment, Opening, Receipt
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from offchain.store.documents import FolderStore
@@ -187,6 +188,17 @@ class Desk:
             content=sealed.raw if raw is None else raw,
             headers={"X-Salt": "0x" + salt.hex(), "Content-Type": "application/json"},
         )
+
+
+def receipts_for(market: SmallMarket, document: ListDocument, cid: Cid) -> StoreReceipts:
+    """Receipts that stores signed without a look at the document: that its bytes can be had is all that they say."""
+    until_s, domain = (
+        TERMS.settlementDeadline + TERMS.challengeWindowS,
+        market.operator.domain("Availability"),
+    )
+    receipt = Receipt(content_of(document, joint=False), cid.digest, cid.codec, until_s)
+    signed = [receipt.sign(domain, person.key) for person in CAST.stores[: TERMS.receipts]]
+    return bundle(receipt, domain, signed)
 
 
 def tampered(document: ListDocument, change: Callable[[Content], None]) -> bytes:

@@ -9,20 +9,29 @@ import pytest
 from offchain.chain.client import ChainRefused
 from offchain.protocol.book_documents import SingleOffer
 from offchain.protocol.cid import Cid, cid_of
-from offchain.protocol.errors import InvalidInput
+from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import OfferStatus, Product, Side
-from offchain.protocol.receipts import StoreReceipts
 from offchain.protocol.typed_data import Opening, Outcome
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents, fetch_list_document
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, pod
-from tests.market.desk import SALT, Content, Desk, Sealed, baseline, good_offers, offers, request, tampered
+from tests.market.desk import (
+    SALT,
+    Content,
+    Desk,
+    Sealed,
+    baseline,
+    good_offers,
+    offers,
+    receipts_for,
+    request,
+    tampered,
+)
 
-NO_RECEIPTS = StoreReceipts(0, b"")
 PRICE, SLOT, POSITION = 9, 3, 0
 """Places in an offer leaf."""
 
@@ -205,7 +214,7 @@ def test_a_pod_removed_after_the_gate_stays_in_the_book(desk: Desk) -> None:
 def cleared(desk: Desk) -> tuple[Outcome, ListDocument]:
     desk.market.chain.advance_to(TERMS.documentsDeadline)
     chain = desk.market.speaking_as(CAST.oracles["clearing"])
-    ClearingDaemon(chain, desk.market.documents, desk.market.stores).step()
+    ClearingDaemon(chain, desk.market.shared_documents, desk.market.stores).step()
     posted = desk.market.view.market_outcome(TERMS.session)
     assert posted is not None
     cid = Cid(posted.cidCodec, posted.cidDigest)
@@ -258,7 +267,7 @@ def test_a_bad_document_that_its_player_brings_into_the_book_is_void_and_nothing
 @pytest.mark.parametrize("raw", NO_DOCUMENTS.values(), ids=NO_DOCUMENTS)
 def test_bytes_that_no_store_signs_for_are_not_in_the_book(desk: Desk, raw: bytes) -> None:
     opening = reveal_alone(desk, good_offers(), raw)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(FlexledgerError):
         desk.market.stores.receipts(raw, opening.cid, TERMS, joint=True)
     for store in CAST.stores:
         with pytest.raises(InvalidInput):
@@ -274,8 +283,9 @@ def test_an_outcome_by_one_who_isnt_the_oracle_is_refused(desk: Desk, player: An
     desk.market.chain.advance_to(TERMS.gateClosure)
     desk.client(CAST.dso).reveal(asked)
     posted, outcome = cleared_by_hand(desk, player.address)
+    receipts = receipts_for(desk.market, outcome, Cid(posted.cidCodec, posted.cidDigest))
     with pytest.raises(ChainRefused) as caught:
-        desk.market.speaking_as(player).send("OutcomeBoard", "postMarketOutcome", posted, NO_RECEIPTS)
+        desk.market.speaking_as(player).send("OutcomeBoard", "postMarketOutcome", posted, receipts)
     clearing_role = 3
     assert caught.value.error == "ParticipantRegistryMissingRole"
     assert caught.value.arguments == (player.address.lower(), clearing_role)
