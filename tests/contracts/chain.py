@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from brownie import web3
+from brownie import accounts, web3
 from brownie.exceptions import VirtualMachineError
 
 
@@ -23,6 +23,12 @@ def travel_to(instant_s: int) -> None:
     """Mine an empty block at exactly this instant: views then see it."""
     next_block_at(instant_s)
     _rpc("anvil_mine")
+
+
+def speak_as(address: str) -> Any:
+    """An account that sends in the name of a contract."""
+    _rpc("anvil_impersonateAccount", address)
+    return accounts.at(address, force=True)
 
 
 @contextmanager

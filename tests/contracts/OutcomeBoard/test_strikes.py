@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from offchain.protocol.terms import SessionTerms
-from tests.contracts.chain import next_block_at, now_s, refused, travel_to
+from tests.contracts.chain import next_block_at, now_s, refused, speak_as, travel_to
 from tests.contracts.conftest import BALANCE_UEUR
 from tests.contracts.play import (
     DSO_REQUEST,
@@ -34,10 +34,9 @@ FAULT = b"Lie".ljust(32, b"\0")
 
 
 @pytest.fixture
-def challenger(market: Any, admin: Any, stranger: Any) -> Any:
-    """An account that the board takes for a challenge contract."""
-    market.OutcomeBoard.setChallengers([stranger], {"from": admin})
-    return stranger
+def challenger(market: Any) -> Any:
+    """A challenge contract, made to say what the test wants."""
+    return speak_as(market.OutcomeChallenges.address)
 
 
 @pytest.fixture
