@@ -22,7 +22,7 @@ from offchain.protocol.products import Side
 from offchain.protocol.publication import parts_of
 from offchain.protocol.signatures import address_of
 from offchain.protocol.typed_data import BookState, Commitment, Opening
-from offchain.store.documents import DocumentStore
+from offchain.store.documents import FolderStore
 
 
 class MarketRefused(FlexledgerError):
@@ -46,7 +46,7 @@ class MarketClient:
     """
 
     def __init__(
-        self, url: str, token: str, private_key: bytes, chain: ChainClient, drawer: DocumentStore
+        self, url: str, token: str, private_key: bytes, chain: ChainClient, drawer: FolderStore
     ) -> None:
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
         self._key = private_key
@@ -67,7 +67,7 @@ class MarketClient:
         if side is Side.OFFER:
             check_offers(document, self.player, self._view.pods())
         root = document.joint_tree.root
-        salt = keccak256(self._key + document.session.to_bytes(32, "big") + root)
+        salt = self._salt(document.session, root)
         cid = self._drawer.put(document.to_bytes())
         sealed = self._opening(document, salt, cid).hash()
         if not self._is_committed(document.session, sealed):
@@ -137,6 +137,27 @@ class MarketClient:
     def _state(self, opening: Opening) -> BookState:
         entry = self._chain.call("CommitmentBook", "entry", opening.session, opening.player, opening.hash())
         return BookState(entry[0])
+
+    def pending(self, session: int) -> list[SealedDocument]:
+        """What this player has committed to in a session and not taken back, found again in the drawer."""
+        standing = {
+            entry.sealed_hash
+            for entry in self._view.commitments(session)
+            if entry.player == self.player and entry.standing
+        }
+        out = []
+        for cid in self._drawer.cids():
+            document = ListDocument.from_bytes(self._drawer.get(cid), joint=True)
+            root = document.joint_tree.root
+            salt = self._salt(session, root)
+            leaves = document.leaf_count
+            sealed = Opening(session, self.player, root, salt, leaves, cid.digest, cid.codec).hash()
+            if sealed in standing:
+                out.append(SealedDocument(session, sealed, salt, cid))
+        return out
+
+    def _salt(self, session: int, root: bytes) -> bytes:
+        return keccak256(self._key + session.to_bytes(32, "big") + root)
 
     def bring(self, kind: DocumentKind, raw: bytes) -> Cid:
         """Bring a document outside the book to the market's store."""

@@ -91,6 +91,10 @@ class FolderStore:
             raise DocumentMissing(cid, str(path)) from None
         return checked(cid, data, str(path))
 
+    def cids(self) -> list[Cid]:
+        """Content ids of all documents here, in no order."""
+        return [Cid.parse(path.name) for path in self._path.glob("*/*") if not path.name.startswith(".")]
+
     def has(self, cid: Cid) -> bool:
         """Whether there is a file for this content id."""
         return self.path_of(cid).exists()

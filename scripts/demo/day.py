@@ -16,7 +16,7 @@ from offchain.chain.client import ChainRefused
 from offchain.chain.market_view import MarketView
 from offchain.chain.market_view import Stage as ResultStage
 from offchain.customer_database.documents import BaselineNomination, NominatedPower
-from offchain.market.client import MarketClient, SealedDocument
+from offchain.market.client import MarketClient
 from offchain.market.service import DocumentKind
 from offchain.protocol.book_documents import Area, baseline_document, offers_document, request_document
 from offchain.protocol.documents.base import Document, build
@@ -175,7 +175,6 @@ class SealedRequests:
         self._person = person
         self._side = side
         self.client: MarketClient = stage.market_as(person)
-        self.sealed: SealedDocument | None = None
 
     def submit(self, terms: SessionTerms, areas: Sequence[Area]) -> None:
         """Commit to a request for these areas."""
@@ -183,7 +182,7 @@ class SealedRequests:
         document = request_document(
             terms.session, self._person.address, areas, lambda _, position: leaf_salt(key, position)
         )
-        self.sealed = self.client.commit(document, self._side, terms.gateClosure)
+        self.client.commit(document, self._side, terms.gateClosure)
 
 
 class Day:
@@ -196,7 +195,6 @@ class Day:
         self._progress = progress
         self._terms = terms
         self._pseudonym_of: dict[str, bytes] = {}
-        self._offers: list[tuple[MarketClient, SealedDocument]] = []
 
     def play(self) -> DayFigures:
         """The whole day."""
@@ -428,14 +426,17 @@ class Day:
             offers = self._case.offers(self._pods_of(person), self._pseudonym_of)
             document = offers_document(self._terms.session, person.address, offers, self._salt_of("offers"))
             client = self._stage.market_as(person)
-            self._offers.append((client, client.commit(document, Side.OFFER, self._terms.gateClosure)))
+            client.commit(document, Side.OFFER, self._terms.gateClosure)
             self._progress.say(f"{person.name}: {len(offers)} offers sealed")
 
     def _reveal(self, operators: Sequence[SealedRequests]) -> None:
-        entries = [(desk.client, desk.sealed) for desk in operators if desk.sealed is not None]
-        for client, sealed in [*entries, *self._offers]:
-            client.reveal(sealed)
-        self._progress.say(f"{len(entries)} request and {len(self._offers)} offer documents revealed")
+        offering = [self._stage.market_as(person) for person in self._cast.aggregators]
+        revealed = 0
+        for client in [*(desk.client for desk in operators), *offering]:
+            for sealed in client.pending(self._terms.session):
+                client.reveal(sealed)
+                revealed += 1
+        self._progress.say(f"{revealed} documents of requests and offers revealed")
 
     # Delivery
 

@@ -80,7 +80,9 @@ def test_no_euro_is_made_or_lost(day: ChainClient) -> None:
         held[origin] -= amount_ueur
         held[target] += amount_ueur
     assert sum(held.values()) == day.call("Euro", "balanceOf", vault)
-    assert {account: day.call("Vault", "free", account) for account in held} == held, "nothing stays locked"
+    assert {
+        account: day.call("Vault", "free", account) + day.call("Vault", "bonded", account) for account in held
+    } == held, "nothing stays locked but the stores' stakes"
     wallets = sum(day.call("Euro", "balanceOf", account) for account in held)
     assert wallets == sum(withdrawn.values())
     assert wallets + day.call("Euro", "balanceOf", vault) == day.call("Euro", "totalSupply")
@@ -91,5 +93,4 @@ def test_customers_hold_the_tokens_that_the_settlement_says(
 ) -> None:
     settlement, _ = settled(day)
     assert day.call("FlexToken", "totalSupply") == settlement.rewardsUeur == sum(summary["tokens"].values())
-    claimed = [int(event.args["amount"]) for event in day.events("SettlementLedger", "RewardsClaimed")]
-    assert (len(claimed), sum(claimed)) == (settlement.claimLength, settlement.rewardsUeur)
+    assert len(day.events("SettlementLedger", "RewardsClaimed")) == settlement.claimLength
