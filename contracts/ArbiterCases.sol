@@ -25,9 +25,9 @@ contract ArbiterCases is IArbiterCases {
     uint256 public count;
     mapping(uint256 id => Case) private _cases;
     /// @inheritdoc IArbiterCases
-    mapping(bytes32 hash => bool) public isFrozen;
+    mapping(bytes32 hash => mapping(uint48 postedAt => bool)) public isFrozen;
     /// @inheritdoc IArbiterCases
-    mapping(bytes32 hash => mapping(uint256 pair => uint256)) public namedUeur;
+    mapping(bytes32 hash => mapping(uint48 postedAt => mapping(uint256 pair => uint256))) public namedUeur;
 
     constructor(IMarket market_, IOutcomeBoard board_, uint64 bondUeur_, uint48 rulingWindowS_) {
         market = market_;
@@ -50,18 +50,20 @@ contract ArbiterCases is IArbiterCases {
         board.requireChallengeable(session, stage, hash);
         Cids.requireKnown(evidenceCodec);
         uint48 deadline = SafeCast.toUint48(market.marketTime(session) + rulingWindowS);
+        IOutcomeBoard.Posting memory posted = board.posting(session, stage);
         id = ++count;
         _cases[id] = Case({
             opener: msg.sender,
             deadline: deadline,
+            postedAt: posted.postedAt,
             hash: hash,
             itemsHash: keccak256(abi.encode(items)),
-            poster: board.posting(session, stage).poster,
+            poster: posted.poster,
             session: session,
             stage: stage,
             state: State.OPEN
         });
-        _freeze(session, stage, hash, items);
+        _freeze(session, stage, posted, items);
         emit CaseOpened(id, session, msg.sender, stage, hash, evidenceDigest, evidenceCodec, deadline, items);
         board.hold(session, stage, false);
         market.lock(BONDS, msg.sender, bondUeur);
@@ -114,14 +116,19 @@ contract ArbiterCases is IArbiterCases {
         return _cases[id];
     }
 
-    function _freeze(uint64 session, IOutcomeBoard.Stage stage, bytes32 hash, Item[] calldata items) private {
+    function _freeze(
+        uint64 session,
+        IOutcomeBoard.Stage stage,
+        IOutcomeBoard.Posting memory posted,
+        Item[] calldata items
+    ) private {
         if (items.length == 0) return;
         if (items.length > MOST_ITEMS) revert ArbiterCasesTooManyItems(items.length, MOST_ITEMS);
         // INVARIANT: who followed an outcome is paid as it says; only what a settlement adds to it is in doubt.
         if (stage != IOutcomeBoard.Stage.SETTLEMENT) revert ArbiterCasesNothingToFreeze(session, stage);
-        isFrozen[hash] = true;
+        isFrozen[posted.hash][posted.postedAt] = true;
         for (uint256 i = 0; i < items.length; ++i) {
-            namedUeur[hash][items[i].pair] += items[i].paymentUeur;
+            namedUeur[posted.hash][posted.postedAt][items[i].pair] += items[i].paymentUeur;
         }
     }
 
@@ -137,7 +144,7 @@ contract ArbiterCases is IArbiterCases {
     /// @dev Whether the posting that the case is about is still there, with a bond to lose.
     function _stands(Case memory known) private view returns (bool) {
         IOutcomeBoard.Posting memory posted = board.posting(known.session, known.stage);
-        return posted.hash == known.hash && posted.poster == known.poster && posted.bondUeur != 0;
+        return posted.hash == known.hash && posted.postedAt == known.postedAt && posted.bondUeur != 0;
     }
 
     function _openCase(uint256 id) private view returns (Case memory known) {

@@ -13,7 +13,11 @@ contract FlexToken is IFlexToken, ERC20Permit, AccessManaged {
     /// @inheritdoc IFlexToken
     address public minter;
 
-    constructor(address manager) ERC20("Flexledger reward", "FLEX") ERC20Permit("Flexledger reward") AccessManaged(manager) {}
+    constructor(address manager)
+        ERC20("Flexledger reward", "FLEX")
+        ERC20Permit("Flexledger reward")
+        AccessManaged(manager)
+    {}
 
     /// @inheritdoc IFlexToken
     function setMinter(address minter_) external restricted {

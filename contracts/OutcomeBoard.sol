@@ -291,7 +291,16 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     /// @dev Removes a struck posting, and all that rests on it, unless the session is operative: then only its bond goes.
     function _remove(uint64 session, Stage stage, Posting memory posted) private {
         ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
-        bool operative = stage != Stage.SETTLEMENT && terms.time >= terms.validatedOutcomeDeadline;
+        bool operative;
+        if (stage == Stage.SETTLEMENT) {
+            // Once it may be paid it stays: a case that held its bond takes the bond and what it froze, nothing else.
+            operative = terms.time >= uint256(posted.postedAt) + terms.challengeWindowS
+                && _holds[session][stage].ofFinality == 0;
+        } else {
+            // No pause moves delivery: who follows an outcome there follows it, however long the market stood still.
+            operative =
+                terms.time >= terms.validatedOutcomeDeadline || block.timestamp + 900 > terms.deliveryStart;
+        }
         _postings[session][stage] = Posting({
             hash: operative ? posted.hash : bytes32(0),
             poster: posted.poster,

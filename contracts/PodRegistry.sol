@@ -163,7 +163,9 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
     }
 
     /// @inheritdoc IPodRegistry
-    function rotateNode(NodeKey calldata key, bytes calldata possession, address dso, bytes calldata approval) external {
+    function rotateNode(NodeKey calldata key, bytes calldata possession, address dso, bytes calldata approval)
+        external
+    {
         Pod storage known = _active(key.pod);
         if (!_isParty(known)) revert PodRegistryNotAllowed(key.pod, msg.sender);
         _requireInTime(key.deadline);
@@ -337,7 +339,8 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
         return participants.isActive(msg.sender, role);
     }
 
-    /// @dev Bit of the role in which the sender suspends and reinstates; a DSO that operates the market too acts as DSO.
+    /// @dev Bit of the role in which the sender suspends and reinstates; a DSO that operates the market too acts as
+    /// DSO.
     function _supervisor(bytes32 pod) private view returns (uint16) {
         if (_has(IParticipantRegistry.Role.DSO)) return _bit(IParticipantRegistry.Role.DSO);
         if (_has(IParticipantRegistry.Role.OPERATOR)) return _bit(IParticipantRegistry.Role.OPERATOR);

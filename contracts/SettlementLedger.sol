@@ -15,12 +15,13 @@ import {VaultKeys} from "./libraries/VaultKeys.sol";
 contract SettlementLedger is ISettlementLedger {
     using BitMaps for BitMaps.BitMap;
 
-    /// @dev What claims need of a final settlement. Two slots. `claimed`: net rewards above 0 of the leaves claimed so far.
+    /// @dev What claims need of a final settlement. Two slots. `claimed`: net rewards above 0 claimed so far.
     struct Rewards {
         bytes32 claimRoot;
         uint32 claimLength;
         uint64 rewardsUeur;
         uint64 claimed;
+        uint48 postedAt;
         bool finalised;
     }
 
@@ -58,9 +59,9 @@ contract SettlementLedger is ISettlementLedger {
     function finalise(IOutcomeBoard.Settlement calldata settlement, IOutcomeBoard.Pair[] calldata pairs) external {
         uint64 session = settlement.session;
         bytes32 hash = keccak256(abi.encode(settlement, pairs));
-        bytes32 posted = board.outcomeHash(session, IOutcomeBoard.Stage.SETTLEMENT);
-        if (posted == 0) revert SettlementLedgerNotPosted(session);
-        if (hash != posted) revert SettlementLedgerWrongSettlement(session, posted, hash);
+        IOutcomeBoard.Posting memory posted = board.posting(session, IOutcomeBoard.Stage.SETTLEMENT);
+        if (posted.hash == 0) revert SettlementLedgerNotPosted(session);
+        if (hash != posted.hash) revert SettlementLedgerWrongSettlement(session, posted.hash, hash);
         // INVARIANT: a session is paid once.
         if (_rewards[session].finalised) revert SettlementLedgerAlreadyFinal(session);
         // INVARIANT: no money moves while outcome or settlement can be challenged or a leaf of theirs is demanded.
@@ -76,14 +77,15 @@ contract SettlementLedger is ISettlementLedger {
             claimLength: settlement.claimLength,
             rewardsUeur: settlement.rewardsUeur,
             claimed: 0,
+            postedAt: posted.postedAt,
             finalised: true
         });
         _settled[session] = hash;
         emit SettlementFinalised(session, hash);
-        bool frozen = cases.isFrozen(hash);
+        bool frozen = cases.isFrozen(hash, posted.postedAt);
         for (uint256 i = 0; i < pairs.length; ++i) {
             IOutcomeBoard.Pair calldata pair = pairs[i];
-            uint64 withheld = frozen ? _least(cases.namedUeur(hash, i), pair.paymentUeur) : 0;
+            uint64 withheld = frozen ? _least(cases.namedUeur(hash, posted.postedAt, i), pair.paymentUeur) : 0;
             uint64 paid = _move(session, pair.payer, pair.payee, pair.paymentUeur - withheld);
             emit Paid(session, pair.payer, pair.payee, paid);
             if (withheld != 0) _withhold(session, pair.payer, pair.payee, withheld);
@@ -107,9 +109,12 @@ contract SettlementLedger is ISettlementLedger {
         uint64 session = settlement.session;
         bytes32 hash = keccak256(abi.encode(settlement, pairs));
         // INVARIANT: a case releases what was withheld of the very settlement that it was about.
-        if (_settled[session] != hash || known.hash != hash) {
-            revert SettlementLedgerWrongSettlement(session, known.hash, hash);
-        }
+        bytes32 settled = _settled[session];
+        if (settled == 0) revert SettlementLedgerNotFinal(session);
+        if (settled != hash) revert SettlementLedgerWrongSettlement(session, settled, hash);
+        if (known.hash != hash) revert SettlementLedgerWrongSettlement(session, known.hash, hash);
+        uint48 postedAt = _rewards[session].postedAt;
+        if (known.postedAt != postedAt) revert SettlementLedgerWrongPosting(id, known.postedAt, postedAt);
         bytes32 itemsHash = keccak256(abi.encode(items));
         if (itemsHash != known.itemsHash) revert SettlementLedgerWrongItems(id, known.itemsHash, itemsHash);
         // INVARIANT: what a case froze is released once.
@@ -119,7 +124,7 @@ contract SettlementLedger is ISettlementLedger {
         for (uint256 i = 0; i < items.length; ++i) {
             // A case may have named what isn't there: that froze nothing.
             if (items[i].pair >= pairs.length) continue;
-            _thaw(session, hash, items[i], pairs[items[i].pair], upheld);
+            _thaw(known, items[i], pairs[items[i].pair], upheld);
         }
     }
 
@@ -182,30 +187,32 @@ contract SettlementLedger is ISettlementLedger {
         if (kept < frozen) emit FellShort(session, payer, payee, frozen - kept);
     }
 
-    /// @dev Several cases may have named the same money, which is withheld once. So what an item sets free is by how much
-    /// less is withheld without it: if rejected, of all that isn't rejected; if upheld, what it adds to the payer's part.
+    /// @dev Several cases may have named the same money, which is withheld once. So a rejected item sets free by how
+    /// much less is named without it, and an upheld one what it adds to the payer's part: in whatever order, together
+    /// what was withheld.
     function _thaw(
-        uint64 session,
-        bytes32 hash,
+        IArbiterCases.Case memory known,
         IArbiterCases.Item calldata item,
         IOutcomeBoard.Pair calldata pair,
         bool upheld
     ) private {
+        uint64 session = known.session;
         Decided memory decided = _decided[session][item.pair];
-        uint64 before;
-        uint64 beyond;
+        uint64 less;
+        uint64 more;
         if (upheld) {
-            before = _least(decided.upheldUeur, pair.paymentUeur);
+            less = _least(decided.upheldUeur, pair.paymentUeur);
             decided.upheldUeur += item.paymentUeur;
-            beyond = _least(decided.upheldUeur, pair.paymentUeur);
+            more = _least(decided.upheldUeur, pair.paymentUeur);
         } else {
-            uint256 named = cases.namedUeur(hash, item.pair);
-            beyond = _least(named - decided.rejectedUeur, pair.paymentUeur);
+            uint256 named = cases.namedUeur(known.hash, known.postedAt, item.pair);
+            more = _least(named - decided.rejectedUeur, pair.paymentUeur);
             decided.rejectedUeur += item.paymentUeur;
-            before = _least(named - decided.rejectedUeur, pair.paymentUeur);
+            less = _least(named - decided.rejectedUeur, pair.paymentUeur);
         }
         _decided[session][item.pair] = decided;
-        uint64 freed = _least(withheldUeur[session][pair.payer], beyond - before);
+        // INVARIANT: no money but what was withheld of this payer. Where that fell short: first decided, first paid.
+        uint64 freed = _least(withheldUeur[session][pair.payer], more - less);
         withheldUeur[session][pair.payer] -= freed;
         if (upheld) {
             emit Spared(session, pair.payer, pair.payee, freed);
@@ -244,7 +251,7 @@ contract SettlementLedger is ISettlementLedger {
 
     function _afterDebt(uint64 session, address wallet, int256 amount) private returns (uint64) {
         uint256 debt = debtUeur[wallet];
-        // Narrowing is safe: a reward is an int64 above 0.
+        // Narrowing is safe: an int64 that isn't below 0.
         if (debt == 0 && amount >= 0) return uint64(uint256(amount));
         int256 rest = amount - int256(debt);
         debt = rest < 0 ? uint256(-rest) : 0;

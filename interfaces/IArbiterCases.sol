@@ -4,10 +4,11 @@ pragma solidity ^0.8.24;
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
 /// @title What leaves can't decide: cases for an arbiter
-/// @notice Optimality and the physics of the grid are judged by a person, on evidence. A case needs a bond, keeps the bond of
-/// the result that it is about, and freezes only the payments that it names. Upheld, the result's bond is lost and the
-/// frozen payments stay with their payers. Not upheld, the case's bond is lost and they go to their payees. Not ruled by
-/// its deadline, it falls in favour of the result, and nobody loses a bond: nobody gains from an arbiter's silence.
+/// @notice Optimality and the physics of the grid are judged by a person, on evidence. A case needs a bond, keeps the
+/// bond of the result that it is about, and freezes only the payments that it names. Upheld, the result's bond is lost
+/// and the frozen payments stay with their payers. Not upheld, the case's bond is lost and they go to their payees. Not
+/// ruled by its deadline, it falls in favour of the result, and nobody loses a bond: nobody gains from an arbiter's
+/// silence.
 /// Times are market times of the session. No pause stops a case.
 interface IArbiterCases {
     /// @notice Where a case stands.
@@ -30,12 +31,14 @@ interface IArbiterCases {
     /// @notice A case. Four slots.
     /// @param opener whose bond stands behind it
     /// @param deadline it is ruled before this
+    /// @param postedAt of the posting that it is about, if the same result is struck and posted anew
     /// @param hash of the result that it is about
     /// @param itemsHash keccak256(abi.encode(items))
     /// @param poster of the result
     struct Case {
         address opener;
         uint48 deadline;
+        uint48 postedAt;
         bytes32 hash;
         bytes32 itemsHash;
         address poster;
@@ -106,11 +109,11 @@ interface IArbiterCases {
     /// @notice Number of cases; the newest has this id.
     function count() external view returns (uint256);
 
-    /// @notice Whether any case named a payment of this settlement.
-    function isFrozen(bytes32 hash) external view returns (bool);
+    /// @notice Whether any case named a payment of the settlement that was posted then.
+    function isFrozen(bytes32 hash, uint48 postedAt) external view returns (bool);
 
-    /// @notice Sum of what cases named of a pair's payment in a settlement, decided or not, 10^-6 euro.
-    function namedUeur(bytes32 hash, uint256 pair) external view returns (uint256);
+    /// @notice Sum of what cases named of a pair's payment in it, decided or not, 10^-6 euro.
+    function namedUeur(bytes32 hash, uint48 postedAt, uint256 pair) external view returns (uint256);
 
     /// @notice What a case costs who opens it without cause, 10^-6 euro.
     function bondUeur() external view returns (uint64);

@@ -8,8 +8,8 @@ interface IDataNotary {
     /// @param kind one of NoticeKinds
     /// @param session to which the document belongs, 0 if to none
     /// @param at when it was notarised
-    /// @param hashStart first half of the hash: who has the document knows the rest, and asks `notarisedAt` with all of it;
-    /// the event has it too
+    /// @param hashStart first half of the hash: who has the document knows the rest, and asks `notarisedAt` with all of
+    /// it; the event has it too
     struct Notice {
         uint16 kind;
         uint64 session;
@@ -45,7 +45,7 @@ interface IDataNotary {
     /// @notice Number of an author's notices.
     function noticeCount(address author) external view returns (uint256);
 
-    /// @notice An author's notices in the order in which they were made: `most` of them from the one numbered `from`, 0 for
-    /// the first; fewer where the list ends.
+    /// @notice An author's notices in the order in which they were made: `most` of them from the one numbered `from`, 0
+    /// for the first; fewer where the list ends.
     function noticesOf(address author, uint256 from, uint256 most) external view returns (Notice[] memory);
 }

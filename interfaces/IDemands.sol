@@ -5,10 +5,10 @@ import {IAvailability} from "./IAvailability.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
 /// @title Demands for leaves that were never published
-/// @notice A root alone proves nothing to who hasn't its leaves. Any participant may demand a leaf by its position: of a
-/// result while its challenge window is open, and of a store for as long as its receipt binds it. Who shows the leaf first
-/// earns the demander's fee, and the leaf is public. Where nobody does in time, the result is struck or the store loses its
-/// stake. An open demand keeps a result from being final. No pause stops demands or answers.
+/// @notice A root alone proves nothing to who hasn't its leaves. Any participant may demand a leaf by its position: of
+/// a result while its challenge window is open, and of a store for as long as its receipt binds it. Who shows the leaf
+/// first earns the demander's fee, and the leaf is public. Where nobody does in time, the result is struck or the store
+/// loses its stake. An open demand keeps a result from being final. No pause stops demands or answers.
 interface IDemands {
     /// @notice Of which list the leaf is. DOCUMENT: whatever tree a store signed for, with leaves of any kind.
     enum List {
@@ -102,8 +102,8 @@ interface IDemands {
         uint32 position
     ) external returns (bytes32 id);
 
-    /// @notice Demands a leaf of a store that signed a receipt. By any participant, while the store's time to answer ends
-    /// before the receipt does.
+    /// @notice Demands a leaf of a store that signed a receipt. By any participant, while the store's time to answer
+    /// ends before the receipt does.
     /// @param r of the store's signature (EIP-2098), @param vs of it
     /// @param roots of the document's trees, @param lengths of their lists: what the receipt's content is made of
     /// @param tree which of them
@@ -122,9 +122,9 @@ interface IDemands {
     /// @param proof of the leaf under the root
     function answer(bytes32 id, bytes calldata leaf, bytes32[] calldata proof) external;
 
-    /// @notice Ends a demand that nobody answered, from its deadline on, or at once where its result was struck meanwhile:
-    /// the demander has its fee back. A result that stands is struck; a store loses its stake, half of it to the demander.
-    /// By anyone.
+    /// @notice Ends a demand that nobody answered, from its deadline on, or at once where its result was struck
+    /// meanwhile: the demander has its fee back. A result that stands is struck; a store loses its stake, half of it to
+    /// the demander. By anyone.
     function expire(bytes32 id) external;
 
     /// @notice A demand; all zero for an unknown one, or one that expired.

@@ -15,7 +15,7 @@ interface IFlexToken is IERC20 {
     /// @notice Names the settlement ledger as the one that mints. Once, by an administrator.
     function setMinter(address minter) external;
 
-    /// @notice Mints to many wallets. By the minter.
+    /// @notice Mints to many wallets; where the amount is 0, nothing happens. By the minter.
     /// @param wallets as many as amounts
     /// @param amounts token units (10^-6)
     function mintBatch(address[] calldata wallets, uint64[] calldata amounts) external;

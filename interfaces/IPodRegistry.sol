@@ -2,10 +2,11 @@
 pragma solidity ^0.8.24;
 
 /// @title The points of delivery (PoDs) of the market
-/// @notice A PoD is known by a pseudonym: the hash of its id and a secret salt, new with each flexibility contract. It has
-/// one aggregator for ever: another aggregator means another contract and another pseudonym, `replaces` in the consent. Its
-/// record is kept when it is removed, because past sessions are settled and replayed with it, and so a pseudonym is used
-/// only once. Products are bits of a mask: 1 << 0 active up, 1 active down, 2 reactive up, 3 reactive down.
+/// @notice A PoD is known by a pseudonym: the hash of its id and a secret salt, new with each flexibility contract. It
+/// has one aggregator for ever: another aggregator means another contract and another pseudonym, `replaces` in the
+/// consent. Its record is kept when it is removed, because past sessions are settled and replayed with it, and so a
+/// pseudonym is used only once. Products are bits of a mask: 1 << 0 active up, 1 active down, 2 reactive up, 3 reactive
+/// down.
 interface IPodRegistry {
     /// @notice What the customer consents to, and the aggregator registers.
     /// @param pod pseudonym
@@ -141,7 +142,8 @@ interface IPodRegistry {
     /// @notice Sets the PoD's point of measure. By a DSO.
     function setPom(bytes32 pod, bytes32 pom) external;
 
-    /// @notice Ends a PoD's part in the market and frees its Light Node's key for another. By its aggregator or customer.
+    /// @notice Ends a PoD's part in the market and frees its Light Node's key for another. By its aggregator or
+    /// customer.
     function remove(bytes32 pod) external;
 
     /// @notice Ends a PoD's part in the market as its customer signed it; sent by anybody.
@@ -165,8 +167,8 @@ interface IPodRegistry {
     function reinstate(bytes32 pod) external;
 
     /// @notice Gives a PoD another Light Node key, from now on. By its aggregator or customer, with signatures of
-    /// `hashNodeKey(key)`. Neither can do it alone: who holds the key says what was delivered. A PoD never gets a former
-    /// key back, and nobody a revoked one.
+    /// `hashNodeKey(key)`. Neither can do it alone: who holds the key says what was delivered. A PoD never gets a
+    /// former key back, and nobody a revoked one.
     /// @param possession of the new key, 65 bytes
     /// @param dso who approves of it
     /// @param approval of the DSO; an ERC-1271 wallet's as well
@@ -205,8 +207,8 @@ interface IPodRegistry {
     /// @param instant UTC Unix second
     function nodeServed(bytes32 pod, address node, uint256 instant) external view returns (bool);
 
-    /// @notice Whether a PoD may be offered for a product now: it takes part, nobody suspends it, and it is prequalified by
-    /// grid and by product.
+    /// @notice Whether a PoD may be offered for a product now: it takes part, nobody suspends it, and it is
+    /// prequalified by grid and by product.
     /// @param product number of the product, the place of its bit
     function offerable(bytes32 pod, uint8 product) external view returns (bool);
 

@@ -5,9 +5,9 @@ import {IArbiterCases} from "./IArbiterCases.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
 /// @title Settlements: payments, penalties and customers' rewards
-/// @notice When the settlement that stands on the board is final, payments and penalties move from what was locked at the
-/// reveals to the free balances of payee and payer, and claims mint tokens to customers. What a case froze waits for its
-/// ruling, and nothing else does. No pause stops any of it.
+/// @notice When the settlement that stands on the board is final, payments and penalties move from what was locked at
+/// the reveals to the free balances of payee and payer, and claims mint tokens to customers. What a case froze waits
+/// for its ruling, and nothing else does. No pause stops any of it.
 interface ISettlementLedger {
     event SettlementFinalised(uint64 indexed session, bytes32 indexed hash);
     event Paid(uint64 indexed session, address indexed payer, address indexed payee, uint64 amountUeur);
@@ -31,6 +31,7 @@ interface ISettlementLedger {
     error SettlementLedgerUngathered(uint64 session, uint32 documents);
     error SettlementLedgerCaseUndecided(uint256 id);
     error SettlementLedgerCaseSettled(uint256 id);
+    error SettlementLedgerWrongPosting(uint256 id, uint48 casePostedAt, uint48 postedAt);
     error SettlementLedgerWrongItems(uint256 id, bytes32 expected, bytes32 given);
     error SettlementLedgerCoverageStillNeeded(uint64 session, address account);
     error SettlementLedgerNothingToRelease(uint64 session, address account);
@@ -41,13 +42,13 @@ interface ISettlementLedger {
     error SettlementLedgerBadProof(uint64 session, uint32 position);
     error SettlementLedgerClaimsAboveRewards(uint64 session, uint256 claimed, uint64 rewardsUeur);
 
-    /// @notice Pays and penalises as posted, once outcome and settlement are final and what covers the session is gathered.
-    /// By anyone. Where less is locked than is owed, what is there moves and FellShort says what is missing.
+    /// @notice Pays and penalises as posted, once outcome and settlement are final and what covers the session is
+    /// gathered. By anyone. Where less is locked than is owed, what is there moves and FellShort says what is missing.
     /// What cases named of a payment is withheld.
     function finalise(IOutcomeBoard.Settlement calldata settlement, IOutcomeBoard.Pair[] calldata pairs) external;
 
-    /// @notice Releases what a decided case had frozen: to the payees, or if upheld to the payers. By anyone, once, after
-    /// `finalise`, with the case's items and the settlement as posted.
+    /// @notice Releases what a decided case had frozen: to the payees, or if upheld to the payers. By anyone, once,
+    /// after `finalise`, with the case's items and the settlement as posted.
     function settleFrozen(
         uint256 id,
         IArbiterCases.Item[] calldata items,
@@ -63,8 +64,8 @@ interface ISettlementLedger {
     /// @param position of the leaf
     /// @param length of the list, as in the leaf
     /// @param wallets customers of 1 to 100 PoDs
-    /// @param amounts token units (10^-6), as many as wallets; one below 0 is carried over to the wallet's next rewards.
-    /// What goes to the zero address is minted to nobody
+    /// @param amounts token units (10^-6), as many as wallets; one below 0 is carried over to the wallet's next
+    /// rewards. What goes to the zero address is minted to nobody
     /// @param proof of the leaf under the claim root
     function claim(
         uint64 session,

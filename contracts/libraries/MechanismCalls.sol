@@ -4,8 +4,8 @@ pragma solidity 0.8.30;
 import {ISettlementMechanism} from "../../interfaces/ISettlementMechanism.sol";
 
 /// @title Asks a settlement mechanism that nobody vouches for
-/// @notice A mechanism that reverts, burns its gas or answers nonsense gives no price; it can neither change state nor make
-/// the caller pay more than the stipend.
+/// @notice A mechanism that reverts, burns its gas or answers nonsense gives no price; it can neither change state nor
+/// make the caller pay more than the stipend.
 library MechanismCalls {
     /// @notice Gas that a mechanism has for its answer. The factory's use a tenth.
     uint256 internal constant STIPEND_GAS = 100_000;
@@ -27,8 +27,8 @@ library MechanismCalls {
         bytes memory question = abi.encodeCall(
             ISettlementMechanism.customerPriceUeurPerKw, (dayOfWeek, interval, flexibilityPriceUeurPerKw)
         );
-        // INVARIANT: a caller can't make a good mechanism fail by leaving it too little gas. A call passes on at most 63 in
-        // 64 parts of what is left, silently less than asked for.
+        // INVARIANT: a caller can't make a good mechanism fail by leaving it too little gas. A call passes on at most
+        // 63 in 64 parts of what is left, silently less than asked for.
         uint256 gasLeft = gasleft();
         if (gasLeft < CALL_GAS + STIPEND_GAS * 64 / 63) revert MechanismCallsTooLittleGas(gasLeft);
         uint256 answer;

@@ -14,9 +14,11 @@ from tests.contracts.chain import refused
 
 CONTRACTS = {
     "Administration",
+    "ArbiterCases",
     "Availability",
     "CommitmentBook",
     "DataNotary",
+    "Demands",
     "Euro",
     "FixedPriceMechanism",
     "FlexToken",

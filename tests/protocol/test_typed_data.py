@@ -15,17 +15,19 @@ from offchain.protocol.signatures import recover_address
 from offchain.protocol.typed_data import (
     Commitment,
     NodeKey,
+    Opening,
     Outcome,
     Pair,
     Reading,
+    Receipt,
     Registration,
     RelayReceipt,
+    Retraction,
     Revocation,
     SetPoints,
     Settlement,
     TechnicalOutcome,
     contract_domain,
-    sealed_hash,
     seed_share,
 )
 
@@ -36,7 +38,10 @@ OTHER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 KEY = keccak256(b"key")
 WORDS = [keccak256(bytes([k])) for k in range(8)]
 
-COMMITMENT = Commitment(7, PLAYER, 1, WORDS[0], 2**64 - 1, 3, 2**48 - 1)
+COMMITMENT = Commitment(7, PLAYER, 1, WORDS[0], 2**64 - 1, WORDS[4], 3, 2**48 - 1)
+RETRACTION = Retraction(7, PLAYER, WORDS[0], 3, 2**48 - 1)
+OPENING = Opening(7, PLAYER, WORDS[0], WORDS[1], 3, WORDS[2], RAW)
+STORE_RECEIPT = Receipt(WORDS[5], WORDS[2], RAW, 1_800_000_000)
 RECEIPT = RelayReceipt(7, WORDS[1], 3, 1_800_000_000)
 REGISTRATION = Registration(
     WORDS[2], PLAYER, OTHER, CONTRACT, PLAYER, 1, 2, 3, 2**32 - 1, WORDS[7], 0, 1_800_000_000
@@ -73,6 +78,9 @@ def peer_digest(struct: Any, contract: str) -> bytes:
     "struct",
     [
         COMMITMENT,
+        RETRACTION,
+        OPENING,
+        STORE_RECEIPT,
         RECEIPT,
         REGISTRATION,
         REVOCATION,
@@ -92,6 +100,8 @@ def test_members_are_the_fields_in_order(struct: Any) -> None:
     ("struct", "contract"),
     [
         (COMMITMENT, "CommitmentBook"),
+        (RETRACTION, "CommitmentBook"),
+        (STORE_RECEIPT, "Availability"),
         (RECEIPT, "CommitmentBook"),
         (REGISTRATION, "PodRegistry"),
         (REVOCATION, "PodRegistry"),
@@ -138,20 +148,19 @@ def test_a_settlement_is_hashed_with_its_pairs(count: int) -> None:
 
 
 def test_a_sealed_hash_binds_all_that_it_hides() -> None:
-    cid = Cid(RAW, WORDS[2])
-    made = sealed_hash(7, PLAYER, WORDS[0], WORDS[1], 3, cid)
     types = ["uint64", "address", "bytes32", "bytes32", "uint32", "bytes32", "uint8"]
-    assert made == keccak256(encode(types, [7, PLAYER, WORDS[0], WORDS[1], 3, WORDS[2], RAW]))
-    others = {
-        sealed_hash(8, PLAYER, WORDS[0], WORDS[1], 3, cid),
-        sealed_hash(7, OTHER, WORDS[0], WORDS[1], 3, cid),
-        sealed_hash(7, PLAYER, WORDS[3], WORDS[1], 3, cid),
-        sealed_hash(7, PLAYER, WORDS[0], WORDS[3], 3, cid),
-        sealed_hash(7, PLAYER, WORDS[0], WORDS[1], 4, cid),
-        sealed_hash(7, PLAYER, WORDS[0], WORDS[1], 3, Cid(RAW, WORDS[3])),
-        sealed_hash(7, PLAYER, WORDS[0], WORDS[1], 3, Cid(DAG_PB, WORDS[2])),
-    }
-    assert len(others - {made}) == 7
+    assert OPENING.hash() == keccak256(encode(types, [7, PLAYER, WORDS[0], WORDS[1], 3, WORDS[2], RAW]))
+    assert OPENING.cid == Cid(RAW, WORDS[2])
+    changes: list[dict[str, Any]] = [
+        {"session": 8},
+        {"player": OTHER},
+        {"root": WORDS[3]},
+        {"salt": WORDS[3]},
+        {"leafCount": 4},
+        {"cidDigest": WORDS[3]},
+        {"cidCodec": DAG_PB},
+    ]
+    assert len({replace(OPENING, **change).hash() for change in changes} - {OPENING.hash()}) == 7
 
 
 def test_a_seed_share_is_of_player_and_salt() -> None:

@@ -1,4 +1,4 @@
-"""Cases that an arbiter decides (SPECIFICATION.md 11.x)."""
+"""Cases that an arbiter decides."""
 
 from dataclasses import replace
 from typing import Any
@@ -225,8 +225,9 @@ def test_freezes_payments_of_settlements_only_and_50_at_most(
         played.session, SETTLEMENT, found, *EVIDENCE, [(k, 1 + k) for k in range(50)], {"from": auditor}
     )
     assert tx.gas_used < 2_000_000
-    assert market.ArbiterCases.namedUeur(found, 49) == 50
-    assert market.ArbiterCases.isFrozen(found)
+    posted_at = market.OutcomeBoard.posting(played.session, SETTLEMENT)["postedAt"]
+    assert market.ArbiterCases.namedUeur(found, posted_at, 49) == 50
+    assert market.ArbiterCases.isFrozen(found, posted_at)
 
 
 def test_an_outcome_is_paid_as_it_says(market: Any, played: Played, auditor: Any) -> None:

@@ -1,5 +1,7 @@
 """Notarised documents (SPECIFICATION.md 11.x)."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,3 +64,45 @@ def test_the_suspended_notarise_nothing(market: Any, admin: Any, aggregator: Any
     market.ParticipantRegistry.suspend(aggregator, "forgery", {"from": admin})
     with refused("ParticipantRegistrySuspended", aggregator):
         notarise(market, aggregator)
+
+
+def shown(notices: Any) -> list[tuple[int, int, int, str]]:
+    return [(kind, session, at, str(start)) for kind, session, at, start in notices]
+
+
+def test_lists_what_an_author_notarised(market: Any, aggregator: Any, other_aggregator: Any) -> None:
+    contract, made = market.DataNotary, []
+    for number in range(5):
+        kind, hash_ = 1 + number, keccak256(b"%d" % number)
+        notarise(market, aggregator, kind, 2**64 - 1 - number, hash_)
+        made.append((kind, 2**64 - 1 - number, now_s(), "0x" + hash_[:16].hex()))
+    notarise(market, other_aggregator)
+    assert (contract.noticeCount(aggregator), contract.noticeCount(other_aggregator)) == (5, 1)
+    greatest = 2**256 - 1
+    for first, most in (
+        (0, 5),
+        (0, greatest),
+        (0, 2),
+        (2, 2),
+        (4, 2),
+        (4, greatest),
+        (5, 1),
+        (greatest, greatest),
+        (1, 0),
+    ):
+        assert shown(contract.noticesOf(aggregator, first, most)) == made[first:][:most]
+    assert contract.noticesOf(market.DataNotary, 0, 10) == ()
+
+
+def test_what_was_notarised_before_isnt_listed_again(market: Any, aggregator: Any) -> None:
+    notarise(market, aggregator)
+    with refused("DataNotaryAlreadyNotarised", 1, 1, aggregator, HASH, now_s()):
+        notarise(market, aggregator)
+    assert market.DataNotary.noticeCount(aggregator) == 1
+
+
+def test_contracts_and_documents_have_the_same_kinds() -> None:
+    source = (Path(__file__).parents[3] / "contracts/libraries/NoticeKinds.sol").read_text()
+    kinds = dict(re.findall(r"constant (\w+) = (\w+);", source))
+    assert kinds.pop("LAST") == NoticeKind(max(NoticeKind)).name
+    assert kinds == {kind.name: str(int(kind)) for kind in NoticeKind}

@@ -1,4 +1,4 @@
-"""Leaves of results, demanded, shown or not (SPECIFICATION.md 10.x)."""
+"""Leaves of results, demanded, shown or not."""
 
 from dataclasses import astuple, dataclass, replace
 from typing import Any

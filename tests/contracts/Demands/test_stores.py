@@ -1,4 +1,4 @@
-"""Leaves demanded of the stores that signed for them (SPECIFICATION.md 10.x)."""
+"""Leaves demanded of the stores that signed for them."""
 
 from dataclasses import astuple, replace
 from typing import Any

@@ -1,55 +1,18 @@
 """Points of delivery and their customers' consent (SPECIFICATION.md 2.x)."""
 
-from collections.abc import Callable
 from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
 
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.typed_data import NO_POD, Registration
+from offchain.protocol.typed_data import Registration
 from tests.contracts.chain import next_block_at, now_s, refused
 from tests.contracts.conftest import account_of
 from tests.contracts.play import FOREVER, NOBODY, domain
+from tests.contracts.PodRegistry.conftest import OTHER_POD, POD, Register, key_of
 
-POD = keccak256(b"pod and salt")
-OTHER_POD = keccak256(b"other pod and salt")
 POM = keccak256(b"pom")
-Register = Callable[..., Any]
-
-
-def key_of(account: Any) -> bytes:
-    return bytes.fromhex(account.private_key.removeprefix("0x"))
-
-
-@pytest.fixture
-def registration(market: Any, aggregator: Any, customer: Any, node: Any) -> Registration:
-    """What the customer consents to; any contract may be the mechanism."""
-    return Registration(
-        pod=POD,
-        aggregator=aggregator.address,
-        customer=customer.address,
-        node=node.address,
-        mechanism=market.DataNotary.address,
-        maxUpW=6000,
-        maxDownW=5000,
-        maxUpVar=2000,
-        maxDownVar=1000,
-        replaces=NO_POD,
-        nonce=0,
-        deadline=FOREVER,
-    )
-
-
-@pytest.fixture
-def register(market: Any, aggregator: Any, customer: Any) -> Register:
-    """Registers with the customer's consent to exactly that."""
-
-    def act(registration: Registration, sender: Any = aggregator) -> Any:
-        signature = registration.sign(domain(market.PodRegistry), key_of(customer))
-        return market.PodRegistry.register(astuple(registration), signature, {"from": sender})
-
-    return act
 
 
 def test_registers_what_the_customer_consented_to(

@@ -1,4 +1,4 @@
-"""What arbiter cases freeze of a settlement (SPECIFICATION.md 11.x)."""
+"""What arbiter cases freeze of a settlement."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -172,7 +172,7 @@ def test_decided_before_the_settlement_is_final(
     items = [(1, ALL), (2, 3)]
     number = posted.open(items, auditor)
     decide(market, number, False, arbiter)
-    with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(posted), hash_of(posted)):
+    with refused("SettlementLedgerNotFinal", posted.session):
         posted.settle(number, items, stranger)
     finalise(posted.played, posted.made, posted.pairs, stranger)
     posted.settle(number, items, stranger)
@@ -317,3 +317,49 @@ def test_a_pause_stops_no_release(
     free = market.Vault.free(aggregator)
     posted.settle(number, items, stranger)
     assert market.Vault.free(aggregator) == free + 60 * EURO
+
+
+def test_a_case_about_what_was_struck_freezes_nothing_of_what_came_after(
+    market: Any,
+    posted: Posted,
+    auditor: Any,
+    tso: Any,
+    arbiter: Any,
+    other_settlement_oracle: Any,
+    stranger: Any,
+) -> None:
+    first, items = posted.open([], auditor), [(0, ALL)]
+    second = posted.open(items, tso)
+    decide(market, first, True, arbiter)
+    made, at_s = settlement(posted.played, rewardsUeur=1), posted.played.terms.delivery_end_s + 99
+    post_settlement(posted.played, made, posted.pairs, other_settlement_oracle, at_s)
+    again = Posted(posted.played, made, posted.pairs)
+    tx = finalise(again.played, made, again.pairs, stranger)
+    assert "Withheld" not in tx.events
+    decide(market, second, True, arbiter)
+    with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(posted), hash_of(again)):
+        again.settle(second, items, stranger)
+    with refused("SettlementLedgerWrongSettlement", posted.session, hash_of(again), hash_of(posted)):
+        posted.settle(second, items, stranger)
+
+
+def test_a_case_about_an_earlier_posting_of_the_same_settlement_freezes_nothing(
+    market: Any,
+    posted: Posted,
+    auditor: Any,
+    tso: Any,
+    arbiter: Any,
+    other_settlement_oracle: Any,
+    stranger: Any,
+) -> None:
+    first, items = posted.open([], auditor), [(0, ALL)]
+    second = posted.open(items, tso)
+    before = market.OutcomeBoard.posting(posted.session, SETTLEMENT)["postedAt"]
+    decide(market, first, True, arbiter)
+    at_s = posted.played.terms.delivery_end_s + 99
+    post_settlement(posted.played, posted.made, posted.pairs, other_settlement_oracle, at_s)
+    tx = finalise(posted.played, posted.made, posted.pairs, stranger)
+    assert "Withheld" not in tx.events
+    decide(market, second, False, arbiter)
+    with refused("SettlementLedgerWrongPosting", second, before, at_s):
+        posted.settle(second, items, stranger)

@@ -1,0 +1,303 @@
+"""Every fault of an outcome is struck by its proof, and no honest outcome is (SPECIFICATION.md 21.x)."""
+
+from dataclasses import astuple, replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import OfferStatus
+from offchain.protocol.terms import SessionTerms
+from tests.contracts.chain import refused, travel_to
+from tests.contracts.conftest import BALANCE_UEUR, account_of
+from tests.contracts.outcomes import PRICES, Posted, SmallBook, posted_of, register_pods, small_book, with_lie
+from tests.contracts.play import MARKET, TECHNICAL, certify, commit, notarise_grid_model, post_market, reveal
+
+ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
+
+
+def word(fault: str) -> str:
+    """A fault as brownie shows a bytes32."""
+    return "0x" + fault.encode().ljust(32, b"\0").hex()
+
+
+@pytest.fixture
+def book(
+    market: Any, terms: SessionTerms, aggregator: Any, other_aggregator: Any, customer: Any, dso: Any, grid_oracle: Any
+) -> SmallBook:  # fmt: skip
+    """The session's book, complete; its market outcome is due."""
+    aggregators = (aggregator, other_aggregator)
+    facts = register_pods(market, aggregators, customer, dso, account_of)
+    notarise_grid_model(market, terms.session, grid_oracle)
+    made = small_book(terms, facts, aggregators, dso)
+    travel_to(terms.gateOpening)
+    for document in made.sealed():
+        commit(market, terms.session, document)
+    travel_to(terms.gateClosure)
+    for document in made.sealed():
+        reveal(market, terms.session, document)
+        certify(market, terms, document)
+    travel_to(terms.documentsDeadline)
+    return made
+
+
+@pytest.fixture
+def honest(market: Any, book: SmallBook, clearing_oracle: Any) -> ListDocument:
+    """Offers 0 and 1 taken whole, 2 kW of offer 2, none of offer 3."""
+    return book.honest(clearing_oracle.address, bytes(market.CommitmentBook.seed(book.terms.session)))
+
+
+def posted(market: Any, book: SmallBook, document: ListDocument, oracle: Any, **totals: int) -> Posted:
+    """The document's outcome, posted."""
+    made = posted_of(document, bytes(market.CommitmentBook.seed(book.terms.session)), **totals)
+    post_market(market, book.terms, made.outcome, oracle)
+    return made
+
+
+def accuse(market: Any, made: Posted, name: str, *proofs: Any, sender: Any) -> Any:
+    """Send a challenge of the market outcome."""
+    stage = () if name == "cheaperRefused" else (MARKET,)
+    challenge = getattr(market.OutcomeChallenges, name)
+    return challenge(astuple(made.outcome), *stage, *proofs, {"from": sender})
+
+
+# The lie (list, leaf, changed values), the challenge, and which leaves it takes.
+LIES: list[tuple[str, Any, int, dict[str, Any], str]] = [
+    ("malformedEntry", ENTRY, 0, {"product": 4}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 0, {"slot": 96}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"acceptedW": 0}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"effectivenessPermille": 1001}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"nextForOffer": 1}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"nextForPod": 2}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"previousForPod": 2}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"podRunningW": 5_001}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 1, {"podTotalW": 5_001}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 0, {"runningW": 5_001}, "MalformedEntry"),
+    ("malformedEntry", ENTRY, 0, {"length": 4}, "MalformedEntry"),
+    ("malformedAnswer", ANSWER, 0, {"acceptedW": 5_001}, "MalformedAnswer"),
+    ("malformedAnswer", ANSWER, 0, {"status": int(OfferStatus.COM_DEARER)}, "MalformedAnswer"),
+    ("malformedAnswer", ANSWER, 3, {"status": int(OfferStatus.ACCEPTED)}, "MalformedAnswer"),
+    ("malformedAnswer", ANSWER, 0, {"firstByRequest": 0}, "MalformedAnswer"),
+    ("notInBook", ENTRY, 1, {"offerPosition": 4}, "NotInBook"),
+    ("notInBook", ENTRY, 1, {"requestPosition": 5}, "NotInBook"),
+    ("notInBook", ENTRY, 1, {"effectivenessPosition": 5}, "NotInBook"),
+    ("podExceeded", ENTRY, 1, {"podRunningW": 10_001}, "PodExceeded"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "index", "values", "fault"), LIES)
+def test_a_leaf_that_is_false_by_itself(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, name: str, kind: Any,
+    index: int, values: dict[str, Any], fault: str,
+) -> None:  # fmt: skip
+    made = posted(market, book, with_lie(honest, kind, index, **values), clearing_oracle)
+    proof = made.entry(index) if kind is ENTRY else made.answer(index)
+    tx = accuse(market, made, name, proof, sender=auditor)
+    assert tx.events["ResultStruck"]["fault"] == word(fault)
+    assert bytes(market.OutcomeBoard.outcomeHash(book.terms.session, MARKET)) == bytes(32)
+
+
+def test_nothing_in_an_honest_outcome_is_a_fault(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, honest, clearing_oracle)
+    entries, answers = [made.entry(index) for index in range(3)], [made.answer(index) for index in range(4)]
+
+    def innocent(name: str, fault: str, *proofs: Any) -> None:
+        with refused("OutcomeChallengesNotAFault", fault.encode().ljust(32, b"\0")):
+            accuse(market, made, name, *proofs, sender=auditor)
+
+    innocent("offerLeftOut", "OfferLeftOut")
+    for entry in entries:
+        innocent("malformedEntry", "MalformedEntry", entry)
+        innocent("notInBook", "NotInBook", entry)
+        innocent("podExceeded", "PodExceeded", entry)
+        innocent("notAsRequested", "NotAsRequested", entry, book.request())
+        innocent("escrowExceeded", "EscrowExceeded", entry, book.opening(2))
+    for index, answer in enumerate(answers):
+        innocent("malformedAnswer", "MalformedAnswer", answer)
+        offer = book.offer(index // 2, index % 2)
+        innocent("wrongCopy", "WrongCopy", answer, offer)
+        innocent("belowMinimum", "BelowMinimum", answer, offer)
+    for index, entry in enumerate(entries):
+        innocent("notAsOffered", "NotAsOffered", entry, book.offer(index // 2, index % 2))
+        effectiveness = book.effectiveness(index)
+        innocent("wrongEffectiveness", "WrongEffectiveness", entry, book.request(), effectiveness)
+        for answer in answers:
+            innocent("offerChainBroken", "OfferChainBroken", answer, entry)
+        for other in entries:
+            innocent("offerSumBroken", "OfferChainBroken", entry, other)
+            innocent("podSumBroken", "PodChainBroken", entry, other)
+            innocent("entryDoubled", "Doubled", entry, other)
+    for earlier, later in pairwise(entries):
+        innocent("sumBroken", "SumBroken", earlier, later)
+    innocent("totalsDontAddUp", "TotalsDontAddUp", entries[2])
+    for place in range(3):
+        dearer, offer = answers[3], book.offer(1, 1)
+        proofs = (entries[place], dearer, offer, book.request(), book.effectiveness(3))
+        innocent("cheaperRefused", "CheaperRefused", *proofs)
+    assert market.Vault.bonded(clearing_oracle) > 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"priceUeurPerKw": PRICES[1] + 1},
+        {"pod": bytes(31) + b"\1"},
+        {"product": 1},
+        {"slot": 8},
+        {"offerRunningW": 5_001},
+    ],
+)
+def test_not_as_offered(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
+) -> None:  # fmt: skip
+    made = posted(market, book, with_lie(honest, ENTRY, 1, **values), clearing_oracle)
+    tx = accuse(market, made, "notAsOffered", made.entry(1), book.offer(0, 1), sender=auditor)
+    assert tx.events["ResultStruck"]["fault"] == word("NotAsOffered")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"slot": 8}, {"product": 1}, {"requestRunningWPermille": 12_000_001}, {"priceUeurPerKw": 90_001}],
+)
+def test_not_as_requested(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
+) -> None:  # fmt: skip
+    made = posted(market, book, with_lie(honest, ENTRY, 2, **values), clearing_oracle)
+    accuse(market, made, "notAsRequested", made.entry(2), book.request(), sender=auditor)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"runningW": 9_999},
+        {"runningUeur": 250_001},
+        {"documentUeur": 250_001},
+        {"requestRunningWPermille": 9_999_000},
+        {"priceUeurPerKw": PRICES[0] - 1},
+    ],
+)
+def test_sums_that_dont_follow_and_merit_out_of_order(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
+) -> None:  # fmt: skip
+    made = posted(market, book, with_lie(honest, ENTRY, 1, **values), clearing_oracle)
+    accuse(market, made, "sumBroken", made.entry(0), made.entry(1), sender=auditor)
+
+
+@pytest.mark.parametrize("totals", [{"acceptedWSlots": 12_001}, {"totalUeur": 1}])
+def test_totals_that_dont_add_up(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, totals: dict[str, int]
+) -> None:  # fmt: skip
+    made = posted(market, book, honest, clearing_oracle, **totals)
+    accuse(market, made, "totalsDontAddUp", made.entry(2), sender=auditor)
+
+
+def test_an_offer_left_out(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, honest, clearing_oracle, byOfferLength=3)
+    accuse(market, made, "offerLeftOut", sender=auditor)
+
+
+@pytest.mark.parametrize(
+    "values", [{"commitment": 2}, {"offerPosition": 0}, {"startSlot": 8}, {"coverUeur": 2**40}]
+)
+def test_a_wrong_copy(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
+) -> None:  # fmt: skip
+    made = posted(market, book, with_lie(honest, ANSWER, 1, **values), clearing_oracle)
+    accuse(market, made, "wrongCopy", made.answer(1), book.offer(0, 1), sender=auditor)
+
+
+def test_a_chain_that_skips_an_entry(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, with_lie(honest, ANSWER, 1, acceptedW=4_000), clearing_oracle)
+    accuse(market, made, "offerChainBroken", made.answer(1), made.entry(1), sender=auditor)
+
+
+def test_two_entries_of_one_offer_that_both_are_its_last(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, with_lie(honest, ENTRY, 2, offerPosition=1), clearing_oracle)
+    accuse(market, made, "offerSumBroken", made.entry(1), made.entry(2), sender=auditor)
+
+
+def test_two_entries_of_one_pod_that_dont_chain(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    pod = honest.list_of(ENTRY).words("pod")[1]
+    made = posted(market, book, with_lie(honest, ENTRY, 2, pod=pod), clearing_oracle)
+    accuse(market, made, "podSumBroken", made.entry(1), made.entry(2), sender=auditor)
+
+
+def test_a_position_twice(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, with_lie(honest, ENTRY, 2, position=1), clearing_oracle)
+    accuse(market, made, "entryDoubled", made.entry(1), made.entry(2), sender=auditor)
+
+
+def test_an_effectiveness_that_nobody_stated(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, with_lie(honest, ENTRY, 1, effectivenessPermille=999), clearing_oracle)
+    proofs = (made.entry(1), book.request(), book.effectiveness(1))
+    accuse(market, made, "wrongEffectiveness", *proofs, sender=auditor)
+
+
+def test_more_money_than_covers_a_request(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    made = posted(market, book, with_lie(honest, ENTRY, 2, documentUeur=2**40), clearing_oracle)
+    accuse(market, made, "escrowExceeded", made.entry(2), book.opening(2), sender=auditor)
+
+
+def test_an_offer_said_to_be_void_that_isnt(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
+) -> None:
+    lie = with_lie(honest, ANSWER, 3, status=int(OfferStatus.VOID), because=2)
+    made = posted(market, book, lie, clearing_oracle)
+    accuse(market, made, "falselyVoid", made.answer(3), book.offer(1, 1), sender=auditor)
+
+
+def test_a_cheaper_offer_refused_is_made_good_for(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, aggregator: Any
+) -> None:
+    """The oracle calls the cheapest offer dearer, and pays its player's loss: 2 kW at 20 ct."""
+    lie = with_lie(honest, ANSWER, 0, status=int(OfferStatus.COM_DEARER), acceptedW=0, firstByRequest=0)
+    made = posted(market, book, lie, clearing_oracle)
+    before = market.Vault.free(aggregator)
+    proofs = (made.entry(2), made.answer(0), book.offer(0, 0), book.request(), book.effectiveness(0))
+    tx = accuse(market, made, "cheaperRefused", *proofs, sender=auditor)
+    assert tx.events["ResultStruck"]["wronged"] == aggregator
+    assert market.Vault.free(aggregator) == before + 2_000 * PRICES[0] // 1000
+    assert market.Vault.free(auditor) > BALANCE_UEUR
+
+
+def test_a_proof_of_something_else_shows_nothing(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, stranger: Any
+) -> None:
+    made = posted(market, book, with_lie(honest, ENTRY, 1, priceUeurPerKw=1), clearing_oracle)
+    leaf, proof = made.entry(1)
+    with pytest.raises(Exception, match="ProofsNotInList"):
+        accuse(market, made, "notAsOffered", (leaf, proof[:-1]), book.offer(0, 1), sender=auditor)
+    with refused("OutcomeChallengesNotTheLeaf", 1, 0):
+        accuse(market, made, "notAsOffered", (leaf, proof), book.offer(0, 0), sender=auditor)
+    with refused("ParticipantRegistryUnknownAccount", stranger):
+        accuse(market, made, "notAsOffered", (leaf, proof), book.offer(0, 1), sender=stranger)
+    other = replace(made.outcome, totalUeur=1)
+    with refused(
+        "OutcomeBoardNotChallengeable", book.terms.session, MARKET, made.outcome.hash(), other.hash()
+    ):
+        market.OutcomeChallenges.notAsOffered(
+            astuple(other), MARKET, (leaf, proof), book.offer(0, 1), {"from": auditor}
+        )
+    with refused("OutcomeChallengesWrongStage", TECHNICAL):
+        market.OutcomeChallenges.notAsOffered(
+            astuple(made.outcome), TECHNICAL, (leaf, proof), book.offer(0, 1), {"from": auditor}
+        )
+    accuse(market, made, "notAsOffered", (leaf, proof), book.offer(0, 1), sender=auditor)
