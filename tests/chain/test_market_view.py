@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from offchain.protocol.cid import cid_of
 from offchain.protocol.typed_data import NoticeKind
-from tests.chain.small_market import FIRST, POD_LIMIT_W, PODS_AT_START, SECOND, TERMS, SmallMarket, pod
+from tests.chain.small_market import CAST, FIRST, POD_LIMIT_W, PODS_AT_START, SECOND, TERMS, SmallMarket, pod
 
 
 def test_terms_are_what_the_session_fixed(market: SmallMarket) -> None:
@@ -48,3 +48,40 @@ def test_nothing_posted_is_nothing(market: SmallMarket) -> None:
     assert found == (None, None, None, None)
     assert (view.commitments(1), view.reveals(1), view.seed(1)) == ([], [], bytes(32))
     assert view.anchored_batches(TERMS.settlementDeadline) == []
+
+
+def test_a_pod_may_be_offered_for_what_both_prequalified_and_while_nobody_suspends_it(
+    market: SmallMarket,
+) -> None:
+    dso, gate = market.speaking_as(CAST.dso), TERMS.gateClosure
+    assert market.view.pods()[pod(0)].products == 0b11
+    dso.send("PodRegistry", "prequalifyGrid", pod(0), 0b01, "the feeder is weak")
+    dso.send("PodRegistry", "suspend", pod(1), "its node is silent")
+    assert [market.view.pods()[pod(number)].products for number in (0, 1, 2)] == [0b01, 0, 0b11]
+    market.chain.advance_to(gate)
+    dso.send("PodRegistry", "reinstate", pod(1))
+    assert market.view.pods()[pod(1)].products == 0b11
+    assert market.view.pods_at_gate(TERMS)[pod(1)].products == 0, "what comes after the gate doesn't count"
+
+
+def test_a_node_serves_from_its_registration_until_it_is_revoked(market: SmallMarket) -> None:
+    node, view = CAST.person("node 0").address, market.view
+    service = view.node_service(pod(0), node)
+    assert service.covers(service.from_s)
+    assert not service.covers(service.from_s - 1)
+    market.speaking_as(FIRST).send("PodRegistry", "revokeNode", pod(0), "lost")
+    ended = view.node_service(pod(0), node)
+    assert (ended.covers(ended.until_s - 1), ended.covers(ended.until_s)) == (True, False)
+    assert not view.node_service(pod(1), node).covers(service.from_s)
+
+
+def test_a_batch_keeps_its_first_time_and_every_place_of_its_document(market: SmallMarket) -> None:
+    chain, root = market.speaking_as(CAST.oracles["anchoring"]), bytes([7] * 32)
+    false, true = cid_of(b"sent ahead"), cid_of(b"the document")
+    chain.send("ReadingAnchor", "anchor", root, false.digest, false.codec)
+    first_s = chain.now_s()
+    market.chain.advance_to(first_s + 60)
+    chain.send("ReadingAnchor", "anchor", root, true.digest, true.codec)
+    (batch,) = market.view.anchored_batches(first_s)
+    assert (batch.root, batch.at_s, batch.cids) == (root, first_s, (false, true))
+    assert market.view.anchored_batches(first_s - 1) == []
