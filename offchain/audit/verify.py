@@ -4,11 +4,12 @@ The first thing that differs ends the replay: what the chain has, what the repla
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView
+from offchain.chain.market_view import MarketView, Stage
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import (
@@ -17,6 +18,7 @@ from offchain.protocol.leaves import (
     OUTCOME_RESERVE,
     REFUSAL,
     SETTLEMENT,
+    LeafKind,
 )
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.terms import SessionTerms
@@ -40,6 +42,26 @@ class ReplayDiffers(FlexledgerError):
         super().__init__(f"{where}: the chain has {_shown(posted)}, the replay gives {_shown(replayed)}")
 
 
+class FalseResult(FlexledgerError):
+    """A posted result isn't what the replay gives: its document as posted, and as replayed."""
+
+    def __init__(
+        self, difference: ReplayDiffers, stage: Stage, posted: ListDocument, replayed: ListDocument
+    ) -> None:
+        super().__init__(str(difference))
+        self.stage = stage
+        self.posted = posted
+        self.replayed = replayed
+
+
+class HiddenResult(FlexledgerError):
+    """A posted result's document can't be had, or isn't what was posted."""
+
+    def __init__(self, cause: FlexledgerError, stage: Stage) -> None:
+        super().__init__(str(cause))
+        self.stage = stage
+
+
 @dataclass(frozen=True)
 class Check:
     """A step of the replay that held, and what it looked at."""
@@ -49,37 +71,47 @@ class Check:
 
 
 class SessionReplay:
-    """Replays one session; `checks` yields what holds and raises FlexledgerError at the first that doesn't."""
+    """Replays one session; `checks` yields what holds and raises FlexledgerError at the first that doesn't.
+
+    A result that isn't what the replay gives is a FalseResult, one whose document can't be had a HiddenResult.
+    """
 
     def __init__(self, chain: ChainClient, documents: DocumentStore, session: int) -> None:
         self._chain = chain
         self._view = MarketView(chain)
         self._documents = documents
         self._session = session
+        self._terms: SessionTerms | None = None
+
+    @property
+    def terms(self) -> SessionTerms:
+        """The session's terms. FlexledgerError if the deployment has no such session."""
+        if self._terms is None:
+            if self._session not in self._view.session_ids():
+                raise FlexledgerError(f"session {self._session}: the deployment has none of that number")
+            self._terms = self._view.terms(self._session)
+        return self._terms
 
     def checks(self) -> Iterator[Check]:
         """All checks in the order of the market day."""
-        if self._session not in self._view.session_ids():
-            raise FlexledgerError(f"session {self._session}: the deployment has none of that number")
-        terms = self._view.terms(self._session)
-        yield self._baselines(terms)
+        yield self._baselines(self.terms)
         yield self._book()
-        market = self._view.market_outcome(self._session)
-        if market is None:
-            yield Check("market outcome", "none posted: the session ended empty")
-            return
-        cleared, check = self._market_outcome(terms, market)
-        yield check
-        technical = self._view.technical_outcome(self._session)
-        validated = self._view.validated_outcome(self._session)
-        if technical is None or validated is None:
-            yield Check("validated outcome", "none posted: the session ended empty")
-            return
-        refusals, check = self._assessment(terms, technical, market)
-        yield check
-        yield self._validated_outcome(cleared, refusals, technical, validated)
-        yield self._readings(terms)
-        yield self._settlement(terms, validated)
+        for stage in Stage:
+            if stage is Stage.SETTLEMENT:
+                yield self._readings(self.terms)
+            yield self.result(stage)
+            if not any(self._view.posting(self._session, stage).hash):
+                return
+
+    def result(self, stage: Stage) -> Check:
+        """The check of one result, held to the posted results that it rests on."""
+        check = {
+            Stage.MARKET: self._market_outcome,
+            Stage.TECHNICAL: self._technical_outcome,
+            Stage.VALIDATED: self._validated_outcome,
+            Stage.SETTLEMENT: self._settlement,
+        }[stage]
+        return check(self.terms) or Check(f"{stage.name.lower()} result", "none posted")
 
     def _baselines(self, terms: SessionTerms) -> Check:
         documents = baseline_documents(self._view, self._documents, terms)
@@ -96,52 +128,57 @@ class SessionReplay:
         _same("session seed", posted, seed.to_bytes(32, "big"))
         return Check("book", f"{len(book)} documents, each with the revealed root; seed of all salts")
 
-    def _market_outcome(self, terms: SessionTerms, posted: Outcome) -> tuple[ClearedSession, Check]:
-        document = self._outcome_document("market outcome", posted)
-        cleared = clear_session(
-            book_documents(self._view, self._documents, self._session),
-            self._view.pods_at_gate(terms),
-            self._view.seed(self._session),
-            terms,
-            document.author,
-        )
-        _same_lists("market outcome", document, cleared.market)
-        cid = Cid(posted.cidCodec, posted.cidDigest)
-        replayed = posted_outcome(cleared.market, cid, self._view.seed(self._session))
-        _same_fields("market outcome", posted, replayed)
+    def _market_outcome(self, terms: SessionTerms) -> Check | None:
+        posted = self._view.market_outcome(self._session)
+        if posted is None:
+            return None
+        document = self._outcome_document(Stage.MARKET, posted)
+        cleared = self._cleared(terms, document.author)
+        cid, seed = Cid(posted.cidCodec, posted.cidDigest), self._view.seed(self._session)
+        with _false(Stage.MARKET, document, cleared.market):
+            _same_lists("market outcome", document, cleared.market)
+            _same_fields("market outcome", posted, posted_outcome(cleared.market, cid, seed))
         accepted = len(cleared.market.list_of(OUTCOME_BY_REQUEST))
-        return cleared, Check(
-            "clearing", f"{len(cleared.book.offers)} offers, {accepted} accepted quantities"
-        )
+        return Check("clearing", f"{len(cleared.book.offers)} offers, {accepted} accepted quantities")
 
-    def _assessment(
-        self, terms: SessionTerms, posted: TechnicalOutcome, market: Outcome
-    ) -> tuple[ListDocument, Check]:
-        _same("technical outcome: marketOutcomeHash", posted.marketOutcomeHash, market.hash())
-        cid = Cid(posted.cidCodec, posted.cidDigest)
-        document = fetch_list_document(
-            self._documents, "technical outcome", cid, {REFUSAL: posted.refusalRoot}
+    def _technical_outcome(self, terms: SessionTerms) -> Check | None:
+        market, posted = (
+            self._view.market_outcome(self._session),
+            self._view.technical_outcome(self._session),
         )
-        market_document = self._outcome_document("market outcome", market)
-        replayed = assess_from_chain(self._view, self._documents, terms, market_document, document.author)
-        _same_lists("technical outcome", document, replayed)
+        if market is None or posted is None:
+            return None
+        document = self._refusals(posted)
+        market_document = self._outcome_document(Stage.MARKET, market)
+        poster = self._view.posting(self._session, Stage.TECHNICAL).poster
+        replayed = assess_from_chain(self._view, self._documents, terms, market_document, poster)
         refused_w = sum(document.list_of(REFUSAL).integers("refusedW"))
-        _same("technical outcome: refusedWSlots", posted.refusedWSlots, refused_w)
-        return document, Check(
-            "assessment", f"{len(document.list_of(REFUSAL))} refusals, power flow on the anchored model"
-        )
+        with _false(Stage.TECHNICAL, document, replayed):
+            _same("technical outcome: marketOutcomeHash", posted.marketOutcomeHash, market.hash())
+            _same_lists("technical outcome", document, replayed)
+            _same("technical outcome: refusedWSlots", posted.refusedWSlots, refused_w)
+        refused = len(document.list_of(REFUSAL))
+        return Check("assessment", f"{refused} refusals, power flow on the anchored model")
 
-    def _validated_outcome(
-        self, cleared: ClearedSession, refusals: ListDocument, technical: TechnicalOutcome, posted: Outcome
-    ) -> Check:
-        document = self._outcome_document("validated outcome", posted)
-        replayed = validate_session(cleared, refusals, document.author)
-        _same_lists("validated outcome", document, replayed)
+    def _validated_outcome(self, terms: SessionTerms) -> Check | None:
+        technical = self._view.technical_outcome(self._session)
+        posted = self._view.validated_outcome(self._session)
+        if technical is None or posted is None:
+            return None
+        document = self._outcome_document(Stage.VALIDATED, posted)
+        cleared = self._cleared(terms, document.author)
+        replayed = validate_session(cleared, self._refusals(technical), document.author)
         cid = Cid(posted.cidCodec, posted.cidDigest)
-        _same_fields("validated outcome", posted, posted_outcome(replayed, cid, technical.hash()))
-        return Check(
-            "validated outcome", f"{posted.totalUeur} µ€ for {posted.byRequestLength} accepted quantities"
-        )
+        with _false(Stage.VALIDATED, document, replayed):
+            _same_lists("validated outcome", document, replayed)
+            _same_fields("validated outcome", posted, posted_outcome(replayed, cid, technical.hash()))
+        paid = f"{posted.totalUeur} µ€ for {posted.byRequestLength} accepted quantities"
+        return Check("validated outcome", paid)
+
+    def _cleared(self, terms: SessionTerms, author: str) -> ClearedSession:
+        book = book_documents(self._view, self._documents, self._session)
+        pods, seed = self._view.pods_at_gate(terms), self._view.seed(self._session)
+        return clear_session(book, pods, seed, terms, author)
 
     def _readings(self, terms: SessionTerms) -> Check:
         genuine, batches = genuine_of(self._chain), reading_batches(self._view, self._documents, terms)
@@ -152,29 +189,53 @@ class SessionReplay:
             f"{held.count(True)} readings in {len(batches)} batches, each signed by its PoD's Light Node{ignored}",
         )
 
-    def _settlement(self, terms: SessionTerms, validated: Outcome) -> Check:
-        found = self._view.settlement(self._session)
-        if found is None:
-            return Check("settlement", "none posted yet")
+    def _settlement(self, terms: SessionTerms) -> Check | None:
+        found, validated = (
+            self._view.settlement(self._session),
+            self._view.validated_outcome(self._session),
+        )
+        if found is None or validated is None:
+            return None
         posted, pairs = found
         cid = Cid(posted.cidCodec, posted.cidDigest)
-        document = fetch_list_document(
-            self._documents, "settlement", cid, {SETTLEMENT: posted.settlementRoot}
+        document = self._list_document(
+            Stage.SETTLEMENT, "settlement", cid, {SETTLEMENT: posted.settlementRoot}
         )
         result = settle_from_chain(self._chain, self._documents, terms, validated, document.author)
-        _same_lists("settlement", document, result.document)
-        _same("settlement: pairs", pairs, list(result.pairs))
-        _same_fields("settlement", posted, posted_settlement(result, cid, validated.hash()))
+        with _false(Stage.SETTLEMENT, document, result.document):
+            _same_lists("settlement", document, result.document)
+            _same("settlement: pairs", pairs, list(result.pairs))
+            _same_fields("settlement", posted, posted_settlement(result, cid, validated.hash()))
         paid = sum(pair.paymentUeur for pair in pairs)
         return Check("settlement", f"{paid} µ€ paid, {posted.rewardsUeur} token units to customers")
 
-    def _outcome_document(self, what: str, posted: Outcome) -> ListDocument:
+    def _outcome_document(self, stage: Stage, posted: Outcome) -> ListDocument:
         roots = {
             OUTCOME_BY_OFFER: posted.byOfferRoot,
             OUTCOME_BY_REQUEST: posted.byRequestRoot,
             OUTCOME_RESERVE: posted.reserveRoot,
         }
-        return fetch_list_document(self._documents, what, Cid(posted.cidCodec, posted.cidDigest), roots)
+        cid = Cid(posted.cidCodec, posted.cidDigest)
+        return self._list_document(stage, f"{stage.name.lower()} outcome", cid, roots)
+
+    def _refusals(self, posted: TechnicalOutcome) -> ListDocument:
+        cid, roots = Cid(posted.cidCodec, posted.cidDigest), {REFUSAL: posted.refusalRoot}
+        return self._list_document(Stage.TECHNICAL, "technical outcome", cid, roots)
+
+    def _list_document(self, stage: Stage, what: str, cid: Cid, roots: dict[LeafKind, bytes]) -> ListDocument:
+        try:
+            return fetch_list_document(self._documents, what, cid, roots)
+        except FlexledgerError as problem:
+            raise HiddenResult(problem, stage) from None
+
+
+@contextmanager
+def _false(stage: Stage, posted: ListDocument, replayed: ListDocument) -> Iterator[None]:
+    """A difference found inside makes the result a false one."""
+    try:
+        yield
+    except ReplayDiffers as difference:
+        raise FalseResult(difference, stage, posted, replayed) from None
 
 
 def _same(where: str, posted: object, replayed: object) -> None:

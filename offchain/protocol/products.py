@@ -77,3 +77,15 @@ class MarginUnit(IntEnum):
 
     LOADING_MILLIPERCENT = 0
     VOLTAGE_MICRO_PU = 1
+
+
+class DemandedList(IntEnum):
+    """Of which list a demanded leaf is (IDemands)."""
+
+    BY_OFFER = 0
+    BY_REQUEST = 1
+    RESERVE = 2
+    REFUSALS = 3
+    SETTLEMENT = 4
+    CLAIMS = 5
+    DOCUMENT = 6

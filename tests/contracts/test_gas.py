@@ -46,6 +46,8 @@ from tests.contracts.play import (
 from tests.contracts.play import Played as PlayedSession
 
 FIGURES = Path(__file__).parent / "gas.json"
+NOISE = 60
+"""Gas that signatures may differ by: each zero byte in one costs 12 less, and they depend on contracts' addresses."""
 LIMITS = {
     "CommitmentBook.commit, the first": 65_000,
     "CommitmentBook.commit, a player's later": 65_000,
@@ -183,4 +185,7 @@ def test_gas_is_as_written_down(
         FIGURES.write_text(json.dumps(gas.used, indent=2) + "\n")
     for name, most in LIMITS.items():
         assert gas.used[name] <= most, name
-    assert gas.used == json.loads(FIGURES.read_text())
+    written = json.loads(FIGURES.read_text())
+    assert gas.used.keys() == written.keys()
+    apart = {name: (used, written[name]) for name, used in gas.used.items() if abs(used - written[name]) > NOISE}
+    assert apart == {}

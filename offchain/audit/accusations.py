@@ -1,0 +1,122 @@
+"""Accusations that a false result's leaves may bear out, the likeliest first. The contracts judge: most fail.
+
+Only leaves that differ from the replay's, and their neighbours, are looked at: nothing else can be at fault.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from offchain.audit.book import BookPages, ProvenList
+from offchain.audit.verify import FalseResult
+from offchain.chain.market_view import Stage
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
+from offchain.protocol.products import OfferStatus
+from offchain.protocol.typed_data import Outcome
+
+POD_PLACE = ("pod", "slot", "product")
+COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED)
+
+
+@dataclass(frozen=True)
+class Accusation:
+    """A challenge as it is sent: contract, function and arguments."""
+
+    contract: str
+    function: str
+    arguments: tuple[object, ...]
+
+
+class OutcomeAccusations:
+    """What may be said against a market or validated outcome by itself and by the book."""
+
+    def __init__(self, found: FalseResult, posted: Outcome, book: BookPages) -> None:
+        self._posted, self._stage, self._book = posted, found.stage, book
+        self._entries = ProvenList(found.posted.list_of(OUTCOME_BY_REQUEST))
+        self._answers = ProvenList(found.posted.list_of(OUTCOME_BY_OFFER))
+        self._suspect_entries = self._entries.differing(found.replayed.list_of(OUTCOME_BY_REQUEST))
+        self._suspect_answers = self._answers.differing(found.replayed.list_of(OUTCOME_BY_OFFER))
+
+    def __iter__(self) -> Iterator[Accusation]:
+        yield self._accusation("offerLeftOut")
+        if len(self._entries):
+            yield self._accusation("totalsDontAddUp", self._entries.proven(len(self._entries) - 1))
+        for index in self._suspect_entries:
+            yield from self._of_entry(index)
+        for index in self._suspect_answers:
+            yield from self._of_answer(index)
+
+    def _of_entry(self, index: int) -> Iterator[Accusation]:
+        leaf, entry = self._entries.records[index], self._entries.proven(index)
+        for function in ("notInBook", "malformedEntry", "podExceeded"):
+            yield self._accusation(function, entry)
+        position = leaf.integer("offerPosition")
+        offer, request = self._book.offer(position), self._book.request(leaf.integer("requestPosition"))
+        if offer:
+            yield self._accusation("notAsOffered", entry, offer)
+        if request:
+            yield self._accusation("notAsRequested", entry, request)
+            effect = self._book.request(leaf.integer("effectivenessPosition"))
+            if effect:
+                yield self._accusation("wrongEffectiveness", entry, request, effect[1:])
+        opening = self._book.opening(leaf.integer("requestPosition"), of_offers=False)
+        if opening:
+            yield self._accusation("escrowExceeded", entry, opening)
+        for earlier, later in self._entries.beside(index):
+            yield self._pair("sumBroken", earlier, later)
+        for earlier, later in self._entries.beside(index, "offerPosition"):
+            yield self._pair("offerSumBroken", earlier, later)
+        for earlier, later in self._entries.beside(index, *POD_PLACE):
+            yield self._pair("podSumBroken", earlier, later)
+        for name, function in (("nextForOffer", "offerSumBroken"), ("nextForPod", "podSumBroken")):
+            following = leaf.integer(name) - 1
+            if 0 <= following < len(self._entries):
+                yield self._pair(function, index, following)
+        preceding = leaf.integer("previousForPod") - 1
+        if 0 <= preceding < len(self._entries):
+            yield self._pair("podSumBroken", preceding, index)
+        if position < len(self._answers):
+            yield self._accusation("offerChainBroken", self._answers.proven(position), entry)
+
+    def _of_answer(self, index: int) -> Iterator[Accusation]:
+        leaf, answer = self._answers.records[index], self._answers.proven(index)
+        yield self._accusation("malformedAnswer", answer)
+        first = leaf.integer("firstByRequest") - 1
+        if 0 <= first < len(self._entries):
+            yield self._accusation("offerChainBroken", answer, self._entries.proven(first))
+        for entry in self._entries.where(offerPosition=index):
+            yield self._accusation("offerChainBroken", answer, self._entries.proven(entry))
+        page = self._book.page(index, of_offers=True)
+        if page is None:
+            return
+        offer = page.proven(index - page.reveal.first_position)
+        yield self._accusation("wrongCopy", answer, offer)
+        yield self._accusation("belowMinimum", answer, offer)
+        culprit = leaf.integer("because") - 1
+        if leaf.integer("status") == OfferStatus.VOID and 0 <= culprit < page.reveal.leaf_count:
+            yield self._accusation("falselyVoid", answer, page.proven(culprit))
+        if self._stage is Stage.MARKET and leaf.integer("status") in COMMERCIAL:
+            yield from self._cheaper(index)
+
+    def _cheaper(self, refused: int) -> Iterator[Accusation]:
+        """Dearer ones that were taken for a request that the refused offer could have served, the dearest first."""
+        offer, proven = self._book.offer_record(refused), self._book.offer(refused)
+        if offer is None or proven is None:
+            return
+        answer = self._answers.proven(refused)
+        taken = self._entries.where(slot=offer.integer("slot"), product=offer.integer("product"))
+        leaves = self._entries.records
+        for index in sorted(taken, key=lambda place: -leaves[place].integer("priceUeurPerKw")):
+            position = leaves[index].integer("requestPosition")
+            request = self._book.request(position)
+            for effect in self._book.effects(position, offer.word("pod")):
+                yield Accusation(
+                    "OutcomeChallenges",
+                    "cheaperRefused",
+                    (self._posted, self._entries.proven(index), answer, proven, request, effect),
+                )
+
+    def _pair(self, function: str, earlier: int, later: int) -> Accusation:
+        return self._accusation(function, self._entries.proven(earlier), self._entries.proven(later))
+
+    def _accusation(self, function: str, *shown: object) -> Accusation:
+        return Accusation("OutcomeChallenges", function, (self._posted, int(self._stage), *shown))
