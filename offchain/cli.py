@@ -1,16 +1,24 @@
-"""The command line: `flexledger demo`, `flexledger verify SESSION`, `flexledger oracle NAME`."""
+"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER`."""
 
 import logging
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from offchain.audit.arbiter import NOBODY, ArbiterDesk, Case, Opinion
+from offchain.audit.challenge import Challenger
+from offchain.audit.challenge import challenge as run_challenger
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
+from offchain.chain.keys import load_key
 from offchain.chain.local import LocalChain
 from offchain.chain.manifest import Manifest
 from offchain.protocol.errors import FlexledgerError
@@ -52,23 +60,128 @@ def demo(
     play(settings, console)
 
 
+Folder = Annotated[Path, typer.Option(help="A demo's folder, with chain, manifest and documents.")]
+ManifestPath = Annotated[Path | None, typer.Option(help="Deployment manifest, if not the folder's.")]
+Rpc = Annotated[str, typer.Option(help="The chain's JSON-RPC, if not the folder's chain.")]
+Documents = Annotated[Path | None, typer.Option(help="Document folder, if not the folder's.")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Who acts: a keystore (password in FLEXLEDGER_PASSWORD, or asked for) or a file of hex, mode 600."
+    ),
+]
+
+
 @app.command()
 def verify(
     session: Annotated[int, typer.Argument(help="The session's number.")],
-    folder: Annotated[
-        Path, typer.Option(help="A demo's folder, with chain, manifest and documents.")
-    ] = DEMO_FOLDER,
-    manifest: Annotated[Path | None, typer.Option(help="Deployment manifest, if not the folder's.")] = None,
-    rpc: Annotated[str, typer.Option(help="The chain's JSON-RPC, if not the folder's chain.")] = "",
-    documents: Annotated[Path | None, typer.Option(help="Document folder, if not the folder's.")] = None,
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
 ) -> None:
     """Replay a session from chain and documents: PASS, or FAIL with the first difference."""
-    store = FolderStore(documents or folder / "documents")
+    with _market(folder, manifest, rpc, documents) as market:
+        passed = run(SessionReplay(market.chain, market.documents, session), typer.echo)
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def challenge(
+    session: Annotated[int, typer.Argument(help="The session's number.")],
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Replay every result that stands, and challenge what is false: by proof, by a demand, or before the arbiter.
+
+    The account must be an active participant, with a case's bond or a demand's fee in the vault. In a demo's folder it is the
+    demo's auditor, unless a key file is given.
+    """
+    with _market(folder, manifest, rpc, documents, key_file, "auditor") as market:
+        right = run_challenger(Challenger(market.chain, market.documents, session, typer.echo), typer.echo)
+    raise typer.Exit(0 if right else 1)
+
+
+@app.command()
+def case(
+    number: Annotated[int, typer.Argument(help="The case's number.")],
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
+) -> None:
+    """Show what a case is about, and what the replay says of it."""
+    with _market(folder, manifest, rpc, documents) as market:
+        _show_case(ArbiterDesk(market.chain, market.documents), number)
+
+
+@app.command()
+def rule(
+    number: Annotated[int, typer.Argument(help="The case's number.")],
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
+    key_file: KeyFile = None,
+    wronged: Annotated[str, typer.Option(help="Participant who is made good from the bond.")] = NOBODY,
+    loss_ueur: Annotated[int, typer.Option(help="What it lost, in 10^-6 euro.")] = 0,
+) -> None:
+    """Rule a case as the replay says, as its arbiter."""
+    with _market(folder, manifest, rpc, documents, key_file, "arbiter") as market:
+        desk = ArbiterDesk(market.chain, market.documents)
+        known, opinion = _show_case(desk, number)
+        cid = desk.rule(known, opinion, wronged, loss_ueur)
+    typer.echo(f"RULED: the result is {'false' if opinion.upheld else 'right'}, ruling {cid}")
+
+
+@dataclass(frozen=True)
+class Market:
+    """A deployment as the command line finds it: the chain, as an account or only to read, and the documents."""
+
+    chain: ChainClient
+    documents: FolderStore
+
+
+@contextmanager
+def _market(
+    folder: Path,
+    manifest: Path | None,
+    rpc: str,
+    documents: Path | None,
+    key_file: Path | None = None,
+    demo_role: str = "",
+) -> Iterator[Market]:
+    """`demo_role`: whose account is used in a demo's folder where no key file is given; empty: none."""
     deployment = Manifest.load(manifest or folder / "manifest.json")
+    key = load_key(key_file, _password) if key_file else None
+    if key is None and demo_role:
+        if rpc:
+            raise FlexledgerError("--key-file is missing: on a chain that isn't a demo's somebody must act")
+        from scripts.demo.cast import Cast
+        from scripts.demo.day import DemoSettings
+
+        key = Cast(DemoSettings(folder).seed).person(demo_role).key
     with ExitStack() as exits:
         url = rpc or exits.enter_context(_chain_of(folder)).url
-        passed = run(SessionReplay(ChainClient(url, deployment), store, session), typer.echo)
-    raise typer.Exit(0 if passed else 1)
+        yield Market(ChainClient(url, deployment, key), FolderStore(documents or folder / "documents"))
+
+
+def _password() -> str:
+    return os.environ.get("FLEXLEDGER_PASSWORD") or getpass("Password of the keystore: ")
+
+
+def _show_case(desk: ArbiterDesk, number: int) -> tuple[Case, Opinion]:
+    known = desk.case(number)
+    typer.echo(
+        f"case {number}: {known.stage.name.lower()} result of session {known.session}, opened by {known.opener}"
+    )
+    typer.echo(f"  evidence {known.evidence}, to be ruled before {known.deadline_s} (market time)")
+    opinion = desk.opinion(known)
+    typer.echo(f"  the result is {'false' if opinion.upheld else 'right'}: {opinion.reason}")
+    return known, opinion
 
 
 def _chain_of(folder: Path) -> LocalChain:

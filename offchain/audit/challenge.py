@@ -111,7 +111,12 @@ class Challenger:
         self._say(f"CASE {self._chain.call('ArbiterCases', 'count')} opened, evidence {cid}")
 
     def _demand(self, stage: Stage) -> None:
-        """Demand a leaf at random: whoever hides the document must show it, or lose."""
+        """Demand a leaf at random, unless one is demanded: whoever hides the document must show it, or lose."""
+        for event in self._chain.events("Demands", "LeafDemanded", session=self._session):
+            open_ = self._chain.call("Demands", "demand", event.args["id"])[8] == OPEN
+            if open_ and int(event.args["stage"]) == stage:
+                self._say(f"  leaf {event.args['position']} is demanded")
+                return
         for function, arguments, length in self._demands_of(stage):
             if length == 0:
                 continue

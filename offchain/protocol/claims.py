@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.merkle import MerkleTree, standard_leaf_hash
+from offchain.protocol.merkle import MerkleTree, abi_encoded
 
 CLAIMS_NOTE = "claims"
 """Where a settlement's document has its claims: [[wallets, amounts], ...]."""
@@ -24,14 +25,15 @@ class Claim:
 
 def claim_tree(claims: Sequence[Claim]) -> MerkleTree:
     """The tree of the claims, in their order."""
-    hashes = [
-        standard_leaf_hash(
-            CLAIM_TYPES,
-            [CLAIM_NUMBER, position, len(claims), list(claim.wallets), list(claim.amounts_ueur)],
-        )
-        for position, claim in enumerate(claims)
-    ]
+    hashes = [keccak256(keccak256(claim_leaf(claims, position))) for position in range(len(claims))]
     return MerkleTree(np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(len(hashes), 32))
+
+
+def claim_leaf(claims: Sequence[Claim], position: int) -> bytes:
+    """abi.encode(kind, fields...) of a claim leaf."""
+    claim = claims[position]
+    values = [CLAIM_NUMBER, position, len(claims), list(claim.wallets), list(claim.amounts_ueur)]
+    return abi_encoded(CLAIM_TYPES, values)
 
 
 def claims_note(claims: Sequence[Claim]) -> dict[str, object]:

@@ -29,17 +29,21 @@ def leaf_hashes(encoded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def standard_leaf_hash(types: Sequence[str], values: Sequence[object]) -> bytes:
-    """Leaf hash of one leaf of any Solidity types, also dynamic ones.
+    """Leaf hash of one leaf of any Solidity types, also dynamic ones. Raises InvalidInput as `abi_encoded`."""
+    return keccak256(keccak256(abi_encoded(types, values)))
+
+
+def abi_encoded(types: Sequence[str], values: Sequence[object]) -> bytes:
+    """abi.encode of values of any Solidity types.
 
     Raises InvalidInput where a type is unknown or a value doesn't fit its type.
     """
     if len(types) != len(values):
         raise InvalidInput("values", len(values), f"must be {len(types)}, one for each type")
     try:
-        encoded = encode(types, values)
+        return encode(types, values)
     except (EncodingError, ABITypeError, ParseError, PredicateMappingError) as error:
         raise InvalidInput("values", values, f"must fit {','.join(types)}: {error}") from error
-    return keccak256(keccak256(encoded))
 
 
 def hash_pair(a: bytes, b: bytes) -> bytes:

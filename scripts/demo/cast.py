@@ -3,10 +3,18 @@
 from dataclasses import dataclass
 
 from offchain.protocol.keccak import keccak256
+from offchain.protocol.roles import Role
 from offchain.protocol.signatures import address_of
 
 STORE_NAMES = ("operator", "dso", "auditor")
 AGGREGATOR_NAMES = ("AggOne", "AggTwo")
+ORACLE_ROLES = {
+    "clearing": Role.CLEARING_ORACLE,
+    "grid": Role.GRID_ORACLE,
+    "settlement": Role.SETTLEMENT_ORACLE,
+    "anchoring": Role.ANCHORING_ORACLE,
+}
+"""What each oracle's account may do, by what the oracle does."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,11 @@ class Cast:
         return self.person("auditor")
 
     @property
+    def arbiter(self) -> Person:
+        """Who rules what no leaf decides."""
+        return self.person("arbiter")
+
+    @property
     def oracles(self) -> dict[str, Person]:
         """The oracles' operators, by what their oracle does."""
-        return {
-            kind: self.person(f"{kind}-oracle") for kind in ("clearing", "grid", "settlement", "anchoring")
-        }
+        return {kind: self.person(f"{kind}-oracle") for kind in ORACLE_ROLES}

@@ -26,6 +26,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.market_time import day_start_s, slots_of_day
 from offchain.protocol.pods import document_key, leaf_salt
 from offchain.protocol.products import Product, Side
+from offchain.protocol.roles import Role
 from offchain.protocol.signatures import address_of
 from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NO_POD, NoticeKind, Registration
@@ -36,7 +37,7 @@ from offchain.tso.simulator import connection_point_request
 from oracles.grid.core.request import RequestSettings
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from scripts.demo.case import DSO_CAP_UEUR, TSO_CAP_UEUR, CaseNetwork, DemoCase, MarketPod
-from scripts.demo.cast import Cast, Person
+from scripts.demo.cast import ORACLE_ROLES, Cast, Person
 from scripts.demo.collect import collect
 from scripts.demo.figures import DayFigures
 from scripts.demo.report import console_table, write_report
@@ -209,17 +210,10 @@ class Day:
         network = CaseNetwork(self._case, self._pseudonym_of)
         dso = SealedRequests(self._stage, self._cast.dso, Side.DSO_REQUEST)
         tso = SealedRequests(self._stage, self._cast.tso, Side.TSO_REQUEST)
-        grid = GridDaemon(
-            self._stage.chain_as(self._cast.oracles["grid"]),
-            self._stage.documents,
-            self._stage.stores,
-            network,
-            dso,
-            GridDaemonSettings(DSO_CAP_UEUR, RequestSettings(loading_margin_percent=DSO_MARGIN_PERCENT)),
-        )
+        grid = self._grid_daemon(network, dso)
         with step("Forecast the grid and anchor model and forecast"):
             self._until(self._terms.baselineGate)
-            grid.step()
+            self._anchor_grid(grid)
         with step("Gate open: sealed requests and offers"):
             self._until(self._terms.gateOpening)
             grid.step()
@@ -230,9 +224,9 @@ class Day:
             self._reveal([dso, tso])
         with step("Clear"):
             self._until(self._terms.documentsDeadline)
-            self._stage.clearing.step()
+            self._clear()
         with step("Assess against the grid, and validate"):
-            grid.step()
+            self._assess(grid)
             self._stage.clearing.step()
             self._require(
                 "validated outcome",
@@ -252,34 +246,24 @@ class Day:
 
     def _register_participants(self) -> None:
         cast, operator = self._cast, self._stage.operator
-        role_bits = {
-            "dso": 0,
-            "tso": 1,
-            "clearing": 3,
-            "grid": 4,
-            "settlement": 5,
-            "anchoring": 6,
-            "store": 7,
-            "auditor": 8,
-            "operator": 9,
-        }
-        people = [
-            (cast.dso, "dso"),
-            (cast.tso, "tso"),
-            (cast.operator, "operator"),
-            (cast.auditor, "auditor"),
+        wanted = [
+            (cast.dso, Role.DSO),
+            (cast.tso, Role.TSO),
+            (cast.operator, Role.OPERATOR),
+            (cast.auditor, Role.AUDITOR),
+            (cast.arbiter, Role.ARBITER),
         ]
-        people += [(person, "store") for person in cast.stores]
-        people += [(person, kind) for kind, person in cast.oracles.items()]
-        wanted = [(person, 1 << role_bits[kind]) for person, kind in people]
-        wanted += [(person, 1 << 2) for person in cast.aggregators]
+        wanted += [(person, Role.STORE) for person in cast.stores]
+        wanted += [(person, ORACLE_ROLES[kind]) for kind, person in cast.oracles.items()]
+        wanted += [(person, Role.AGGREGATOR) for person in cast.aggregators]
         known = {
             event.args["account"] for event in operator.events("ParticipantRegistry", "ParticipantRegistered")
         }
-        for person, roles in wanted:
+        for person, role in wanted:
             if person.address not in known:
-                operator.send("ParticipantRegistry", "register", person.address, roles, person.name)
-        for person in (cast.dso, cast.tso, *cast.aggregators, *cast.oracles.values(), *cast.stores):
+                operator.send("ParticipantRegistry", "register", person.address, role.mask, person.name)
+        bonded = (*cast.oracles.values(), *cast.stores, cast.auditor)
+        for person in (cast.dso, cast.tso, *cast.aggregators, *bonded):
             chain = self._stage.chain_as(person)
             if not operator.events("Vault", "Deposited", account=person.address):
                 operator.send("Euro", "mint", person.address, FUNDS_UEUR)
@@ -438,6 +422,23 @@ class Day:
                 revealed += 1
         self._progress.say(f"{revealed} documents of requests and offers revealed")
 
+    # Results
+
+    def _anchor_grid(self, grid: GridDaemon) -> None:
+        grid.step()
+
+    def _grid_daemon(self, network: CaseNetwork, dso: SealedRequests) -> GridDaemon:
+        sizing = RequestSettings(loading_margin_percent=DSO_MARGIN_PERCENT)
+        settings = GridDaemonSettings(DSO_CAP_UEUR, sizing)
+        chain = self._stage.chain_as(self._cast.oracles["grid"])
+        return GridDaemon(chain, self._stage.documents, self._stage.stores, network, dso, settings)
+
+    def _clear(self) -> None:
+        self._stage.clearing.step()
+
+    def _assess(self, grid: GridDaemon) -> None:
+        grid.step()
+
     # Delivery
 
     def _aggregator(self, person: Person) -> AggregatorPlatform:
@@ -501,7 +502,7 @@ class Day:
     def _settle(self) -> None:
         terms, settlement = self._terms, self._stage.settlement
         self._until(terms.readings_deadline_s + 1)
-        settlement.step()
+        self._post_settlement()
         posting = MarketView(self._stage.operator).posting(terms.session, ResultStage.SETTLEMENT)
         posted_s = posting.posted_at_s
         self._until(posted_s + terms.challengeWindowS + 1)
@@ -520,6 +521,9 @@ class Day:
             if free_ueur:
                 chain.send("Vault", "withdraw", free_ueur)
         self._progress.say("payments withdrawn by the aggregators, tokens in the customers' wallets")
+
+    def _post_settlement(self) -> None:
+        self._stage.settlement.step()
 
     def _unless_done(self, contract: str, function: str, *arguments: object) -> None:
         try:

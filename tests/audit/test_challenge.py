@@ -1,16 +1,22 @@
 """The challenger: finds and sends what strikes a false outcome, demands what is hidden, leaves the truth alone."""
 
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from offchain.audit.arbiter import ArbiterDesk
 from offchain.audit.challenge import Challenger
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import Stage
+from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, LeafKind
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.roles import Role
+from offchain.store.answers import Answers
+from offchain.store.documents import FolderStore
+from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
+from oracles.session_facts import book_documents
 from tests.audit.test_lying_oracle import ORACLE, changed, post, true_outcome
 from tests.chain.small_market import CAST, TERMS
 from tests.market.desk import Desk
@@ -88,17 +94,78 @@ def test_a_hidden_document_is_demanded_and_costs_the_bond(revealed: Desk, audito
     assert not right
     assert said[-1].startswith("DEMANDED leaf ")
     challenged(revealed, auditor)
-    assert len(auditor.events("Demands", "LeafDemanded")) <= 2, "of each list, one leaf at a time"
+    assert len(auditor.events("Demands", "LeafDemanded")) == 1, "one leaf at a time"
     revealed.market.chain.advance_to(auditor.now_s() + TERMS.demandWindowS)
     challenged(revealed, auditor)
     assert struck_for(auditor) == ["Unanswered"]
 
 
 def test_too_late_is_said_so(revealed: Desk, auditor: ChainClient) -> None:
-    post(revealed, replace(true_outcome(revealed)), totalUeur=1)
+    post(revealed, true_outcome(revealed), totalUeur=1)
     posted_s = revealed.market.view.posting(TERMS.session, Stage.MARKET).posted_at_s
     revealed.market.chain.advance_to(posted_s + TERMS.challengeWindowS)
     right, said = challenged(revealed, auditor)
     assert not right
     assert "can't be challenged any more" in said[-1]
+    assert struck_for(auditor) == []
+
+
+def test_who_has_the_document_answers_and_the_truth_stands(
+    revealed: Desk, auditor: ChainClient, tmp_path: Path
+) -> None:
+    """An auditor whose own copy is lost demands; a store shows the leaf, and has the fee for it."""
+    market, store = revealed.market, CAST.stores[0]
+    ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
+    said: list[str] = []
+    Challenger(auditor, FolderStore(tmp_path / "empty"), TERMS.session, said.append).run()
+    assert any(line.startswith("DEMANDED leaf ") for line in said), said
+    answers = Answers(market.speaking_as(store), FolderStore(market.folder / "stores" / store.name))
+    before_ueur = auditor.call("Vault", "free", store.address)
+    assert (answers.step(), answers.step()) == (1, 0)
+    assert auditor.call("Vault", "free", store.address) == before_ueur + auditor.call("Demands", "feeUeur")
+    market.chain.advance_to(auditor.now_s() + TERMS.demandWindowS)
+    assert challenged(revealed, auditor)[0]
+    assert struck_for(auditor) == []
+
+
+def test_a_tie_broken_in_a_friends_favour_is_brought_to_the_arbiter(
+    revealed: Desk, auditor: ChainClient
+) -> None:
+    """Equal prices: shares and seed decide, which no leaf shows. The arbiter's own replay does."""
+    market, person = revealed.market, CAST.person("arbiter")
+    market.operator.send("ParticipantRegistry", "register", person.address, Role.ARBITER.mask, person.name)
+    view, book = market.view, book_documents(market.view, market.documents, TERMS.session)
+    pods = view.pods_at_gate(TERMS)
+    lie = clear_session(book, pods, bytes([7] * 32), TERMS, ORACLE.address).market
+    assert lie.to_bytes() != true_outcome(revealed).to_bytes()
+    post(revealed, lie)
+    right, said = challenged(revealed, auditor)
+    assert not right
+    assert any(line.startswith("CASE 1 opened") for line in said), said
+    challenged(revealed, auditor)
+    assert auditor.call("ArbiterCases", "count") == 1, "nothing is brought to the arbiter twice"
+    desk = ArbiterDesk(market.speaking_as(person), market.documents)
+    case = desk.case(1)
+    opinion = desk.opinion(case)
+    assert (case.stage, case.opener, opinion.upheld) == (Stage.MARKET, auditor.address, True)
+    desk.rule(case, opinion)
+    assert struck_for(auditor) == ["Arbiter"]
+    assert auditor.call("Vault", "bonded", ORACLE.address) == 0
+    with pytest.raises(FlexledgerError, match="doesn't stand any more"):
+        desk.opinion(case)
+
+
+def test_an_accuser_without_cause_loses_the_cases_bond(revealed: Desk, auditor: ChainClient) -> None:
+    market, person = revealed.market, CAST.person("arbiter")
+    market.operator.send("ParticipantRegistry", "register", person.address, Role.ARBITER.mask, person.name)
+    ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
+    hash_ = market.view.posting(TERMS.session, Stage.MARKET).hash
+    evidence = market.documents.put(b"{}")
+    auditor.send("ArbiterCases", "open", TERMS.session, 0, hash_, evidence.digest, evidence.codec, [])
+    free_ueur = auditor.call("Vault", "free", auditor.address)
+    desk = ArbiterDesk(market.speaking_as(person), market.documents)
+    opinion = desk.opinion(desk.case(1))
+    assert not opinion.upheld
+    desk.rule(desk.case(1), opinion)
+    assert auditor.call("Vault", "free", auditor.address) == free_ueur, "its bond isn't given back"
     assert struck_for(auditor) == []

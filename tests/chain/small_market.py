@@ -19,7 +19,7 @@ from offchain.protocol.terms import ANYBODY, SessionTerms
 from offchain.protocol.typed_data import NO_POD, Registration
 from offchain.store.documents import FolderStore
 from offchain.store.receipts import Keeper, SharedDocuments, Stores
-from scripts.demo.cast import Cast, Person
+from scripts.demo.cast import ORACLE_ROLES, Cast, Person
 
 HOUR_S = 3600
 START_S = day_start_s(date(2026, 9, 10))
@@ -32,12 +32,6 @@ FUNDS_UEUR = 1_000_000 * 10**6
 POD_LIMIT_W = 100_000
 PODS_AT_START = 4
 STAKE_UEUR = 100_000_000
-ROLES = {
-    "clearing": Role.CLEARING_ORACLE,
-    "grid": Role.GRID_ORACLE,
-    "settlement": Role.SETTLEMENT_ORACLE,
-    "anchoring": Role.ANCHORING_ORACLE,
-}
 ACTIVE_PRODUCTS = 0b11
 
 TERMS = SessionTerms(
@@ -180,7 +174,7 @@ def _prepare(folder: Path) -> None:
         _register(operator, ADMIN, Role.OPERATOR)
         people = [(CAST.dso, Role.DSO), (CAST.tso, Role.TSO)]
         people += [(person, Role.AGGREGATOR) for person in CAST.aggregators]
-        people += [(person, ROLES[kind]) for kind, person in CAST.oracles.items()]
+        people += [(person, ORACLE_ROLES[kind]) for kind, person in CAST.oracles.items()]
         people += [(person, Role.STORE) for person in CAST.stores]
         for person, role in people:
             _register(operator, person, role)

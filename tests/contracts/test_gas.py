@@ -187,5 +187,7 @@ def test_gas_is_as_written_down(
         assert gas.used[name] <= most, name
     written = json.loads(FIGURES.read_text())
     assert gas.used.keys() == written.keys()
-    apart = {name: (used, written[name]) for name, used in gas.used.items() if abs(used - written[name]) > NOISE}
+    apart = {
+        name: (used, written[name]) for name, used in gas.used.items() if abs(used - written[name]) > NOISE
+    }
     assert apart == {}
