@@ -27,7 +27,8 @@ setup: ## install what is missing into the project's folder
 compile: setup $(COMPILED) ## compile the contracts that have changed
 
 $(COMPILED): $(SOURCES) brownie-config.yaml package-lock.json
-	@$(BROWNIE) compile
+	@# All at once: what via-IR makes of a contract depends on what is compiled with it.
+	@rm -rf $(@D) && $(BROWNIE) compile
 	@mkdir -p $(@D) && touch $@
 
 demo: compile ## play a market day (GRID=..., DAY=YYYY-MM-DD, PODS=...)
