@@ -7,7 +7,10 @@ import {IAvailability} from "../interfaces/IAvailability.sol";
 import {IDemands} from "../interfaces/IDemands.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
+import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
+import {ISettlementChallenges} from "../interfaces/ISettlementChallenges.sol";
 import {Leaves} from "./libraries/Leaves.sol";
+import {Proofs} from "./libraries/Proofs.sol";
 
 /// @title Demands for leaves that were never published
 contract Demands is IDemands {
@@ -15,10 +18,13 @@ contract Demands is IDemands {
     bytes32 private constant FAULT = "Unanswered";
     /// @dev Kind, position and length: the words with which every leaf begins.
     uint256 private constant HEAD_BYTES = 96;
+    /// @dev Kind and fields of a settlement's leaf.
+    uint256 private constant SETTLEMENT_BYTES = 30 * 32;
 
     IMarket public immutable market;
     IOutcomeBoard public immutable board;
     IAvailability public immutable availability;
+    IPodRegistry public immutable pods;
     /// @inheritdoc IDemands
     uint64 public immutable feeUeur;
     /// @inheritdoc IDemands
@@ -35,12 +41,14 @@ contract Demands is IDemands {
         IMarket market_,
         IOutcomeBoard board_,
         IAvailability availability_,
+        IPodRegistry pods_,
         uint64 feeUeur_,
         uint48 storeWindowS_
     ) {
         market = market_;
         board = board_;
         availability = availability_;
+        pods = pods_;
         feeUeur = feeUeur_;
         storeWindowS = storeWindowS_;
     }
@@ -60,7 +68,7 @@ contract Demands is IDemands {
         uint32 length = outcome.byOfferLength;
         if (list == List.BY_REQUEST) (root, length) = (outcome.byRequestRoot, outcome.byRequestLength);
         if (list == List.RESERVE) (root, length) = (outcome.reserveRoot, outcome.reserveLength);
-        return _ask(outcome.session, stage, keccak256(abi.encode(outcome)), list, root, length, position);
+        return _askLeaf(outcome.session, stage, keccak256(abi.encode(outcome)), list, root, length, position);
     }
 
     /// @inheritdoc IDemands
@@ -69,7 +77,7 @@ contract Demands is IDemands {
         onlyParticipant
         returns (bytes32)
     {
-        return _ask(
+        return _askLeaf(
             outcome.session,
             IOutcomeBoard.Stage.TECHNICAL,
             keccak256(abi.encode(outcome)),
@@ -92,7 +100,37 @@ contract Demands is IDemands {
         bytes32 hash = keccak256(abi.encode(settlement, pairs));
         bytes32 root = list == List.CLAIMS ? settlement.claimRoot : settlement.settlementRoot;
         uint32 length = list == List.CLAIMS ? settlement.claimLength : settlement.settlementLength;
-        return _ask(settlement.session, stage, hash, list, root, length, position);
+        return _askLeaf(settlement.session, stage, hash, list, root, length, position);
+    }
+
+    /// @inheritdoc IDemands
+    function demandPair(
+        IOutcomeBoard.Settlement calldata settlement,
+        IOutcomeBoard.Pair[] calldata pairs,
+        uint256 index
+    ) external onlyParticipant returns (bytes32) {
+        if (index >= pairs.length) revert DemandsNoSuchPair(index, pairs.length);
+        bytes32 origin = keccak256(abi.encode(pairs[index]));
+        // Narrowing is safe: the board takes 200 pairs at most.
+        return _askOrigin(settlement, pairs, List.PAIR, uint32(pairs.length), uint32(index), origin);
+    }
+
+    /// @inheritdoc IDemands
+    function demandClaimEntry(
+        IOutcomeBoard.Settlement calldata settlement,
+        IOutcomeBoard.Pair[] calldata pairs,
+        ISettlementChallenges.Claim calldata claim,
+        uint8 index
+    ) external onlyParticipant returns (bytes32) {
+        bytes32 leaf = Leaves.hashClaim(claim.position, claim.length, claim.wallets, claim.amounts);
+        Proofs.requireLeaf(settlement.claimRoot, leaf, claim.proof);
+        if (index >= claim.wallets.length || index >= claim.amounts.length) {
+            revert DemandsNoSuchClaim(index, claim.wallets.length);
+        }
+        bytes32 origin =
+            keccak256(abi.encode(claim.position, index, claim.wallets[index], int256(claim.amounts[index])));
+        uint32 length = settlement.claimLength;
+        return _askOrigin(settlement, pairs, List.CLAIM_ENTRY, length, claim.position, origin);
     }
 
     /// @inheritdoc IDemands
@@ -125,7 +163,8 @@ contract Demands is IDemands {
                 stage: IOutcomeBoard.Stage.MARKET,
                 state: State.OPEN,
                 root: roots[tree],
-                store: store
+                store: store,
+                origin: 0
             })
         );
     }
@@ -135,7 +174,8 @@ contract Demands is IDemands {
         Demand memory asked = _openDemand(id);
         uint256 time = _time(asked);
         if (time >= asked.deadline) revert DemandsTooLate(id, asked.deadline, time);
-        _requireLeaf(id, asked, leaf);
+        if (asked.origin == 0) _requireLeaf(id, asked, leaf);
+        else _requireOrigin(id, asked, leaf);
         bytes32 leafHash = keccak256(bytes.concat(keccak256(leaf)));
         if (!MerkleProof.verifyCalldata(proof, asked.root, leafHash)) revert DemandsNotInList(id, asked.root);
         // INVARIANT: a leaf is paid for once: from here on it is public.
@@ -180,11 +220,16 @@ contract Demands is IDemands {
     }
 
     /// @inheritdoc IDemands
+    function idOfOrigin(uint64 session, bytes32 root, bytes32 origin) public pure returns (bytes32) {
+        return keccak256(abi.encode(session, root, origin));
+    }
+
+    /// @inheritdoc IDemands
     function idOfStore(address store, bytes32 root, uint32 position) public pure returns (bytes32) {
         return keccak256(abi.encode(store, root, position));
     }
 
-    function _ask(
+    function _askLeaf(
         uint64 session,
         IOutcomeBoard.Stage stage,
         bytes32 hash,
@@ -194,8 +239,37 @@ contract Demands is IDemands {
         uint32 position
     ) private returns (bytes32 id) {
         board.requireChallengeable(session, stage, hash);
-        uint256 end = market.marketTime(session) + market.terms(session).demandWindowS;
         id = idOf(session, stage, root, position);
+        _ask(id, session, stage, list, root, length, position, 0);
+    }
+
+    function _askOrigin(
+        IOutcomeBoard.Settlement calldata settlement,
+        IOutcomeBoard.Pair[] calldata pairs,
+        List list,
+        uint32 length,
+        uint32 position,
+        bytes32 origin
+    ) private returns (bytes32 id) {
+        uint64 session = settlement.session;
+        IOutcomeBoard.Stage stage = IOutcomeBoard.Stage.SETTLEMENT;
+        board.requireChallengeable(session, stage, keccak256(abi.encode(settlement, pairs)));
+        bytes32 root = settlement.settlementRoot;
+        id = idOfOrigin(session, root, origin);
+        _ask(id, session, stage, list, root, length, position, origin);
+    }
+
+    function _ask(
+        bytes32 id,
+        uint64 session,
+        IOutcomeBoard.Stage stage,
+        List list,
+        bytes32 root,
+        uint32 length,
+        uint32 position,
+        bytes32 origin
+    ) private {
+        uint256 end = market.marketTime(session) + market.terms(session).demandWindowS;
         _open(
             id,
             Demand({
@@ -209,7 +283,8 @@ contract Demands is IDemands {
                 stage: stage,
                 state: State.OPEN,
                 root: root,
-                store: address(0)
+                store: address(0),
+                origin: origin
             })
         );
         board.hold(session, stage, true);
@@ -243,6 +318,24 @@ contract Demands is IDemands {
 
     function _time(Demand memory asked) private view returns (uint256) {
         return asked.store == address(0) ? market.marketTime(asked.session) : block.timestamp;
+    }
+
+    /// @dev The leaf must be the last of its payer and payee, or of its PoD, and say the same as what it accounts for.
+    function _requireOrigin(bytes32 id, Demand memory asked, bytes calldata leaf) private view {
+        if (leaf.length < SETTLEMENT_BYTES) revert DemandsLeafTooShort(id, leaf.length);
+        (uint256 kind, Leaves.SettlementLeaf memory s) = abi.decode(leaf, (uint256, Leaves.SettlementLeaf));
+        bool isPair = asked.list == List.PAIR;
+        if (kind != Leaves.SETTLEMENT || (isPair ? s.nextForPair : s.nextForPod) != 0) {
+            revert DemandsWrongLeaf(id, kind, s.position, s.length);
+        }
+        bytes32 given;
+        if (isPair) {
+            given = keccak256(abi.encode(s.payer, s.payee, s.pairPaymentUeur, s.pairPenaltyUeur));
+        } else {
+            int256 amount = int256(uint256(s.podRewardUeur)) - int256(uint256(s.podRewardPenaltyUeur));
+            given = keccak256(abi.encode(s.claimPosition, s.claimIndex, pods.pods(s.pod).customer, amount));
+        }
+        if (given != asked.origin) revert DemandsNotTheOrigin(id, asked.origin, given);
     }
 
     function _openDemand(bytes32 id) private view returns (Demand memory asked) {

@@ -7,11 +7,12 @@ import {IMarketSessions} from "../interfaces/IMarketSessions.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IOutcomeChallenges} from "../interfaces/IOutcomeChallenges.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
+import {Challenges} from "./Challenges.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 import {Proofs} from "./libraries/Proofs.sol";
 
 /// @title Challenges of market and validated outcomes
-contract OutcomeChallenges is IOutcomeChallenges {
+contract OutcomeChallenges is Challenges, IOutcomeChallenges {
     uint8 private constant LAST_PRODUCT = 3;
     uint8 private constant PRICE_PRIORITY = 0;
     uint8 private constant PARTLY_ACCEPTED = 1;
@@ -19,13 +20,9 @@ contract OutcomeChallenges is IOutcomeChallenges {
     uint8 private constant COM_NOT_NEEDED = 3;
     uint8 private constant VOID = 7;
 
-    IMarket public immutable market;
-    IOutcomeBoard public immutable board;
     IPodRegistry public immutable pods;
 
-    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) {
-        market = market_;
-        board = board_;
+    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) Challenges(market_, board_) {
         pods = pods_;
     }
 
@@ -33,7 +30,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
     function offerLeftOut(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) external {
         _begin(outcome, stage);
         bool fault = outcome.byOfferLength != market.tally(outcome.session).offerLeaves;
-        _decide(outcome, stage, fault, "OfferLeftOut");
+        _decide(outcome.session, stage, fault, "OfferLeftOut");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -62,7 +59,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
                             || leaf.requestRunningWPermille != uint256(leaf.acceptedW) * leaf.effectivenessPermille
                     )
             );
-        _decide(outcome, stage, fault, "MalformedEntry");
+        _decide(outcome.session, stage, fault, "MalformedEntry");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -77,7 +74,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
             || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
             || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0);
-        _decide(outcome, stage, fault, "MalformedAnswer");
+        _decide(outcome.session, stage, fault, "MalformedAnswer");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -91,7 +88,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requireIn(outcome, first);
         _requireIn(outcome, second);
         bool fault = first.leaf.position == second.leaf.position && Leaves.hash(first.leaf) != Leaves.hash(second.leaf);
-        _decide(outcome, stage, fault, "Doubled");
+        _decide(outcome.session, stage, fault, "Doubled");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -105,7 +102,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requireIn(outcome, first);
         _requireIn(outcome, second);
         bool fault = first.leaf.position == second.leaf.position && Leaves.hash(first.leaf) != Leaves.hash(second.leaf);
-        _decide(outcome, stage, fault, "Doubled");
+        _decide(outcome.session, stage, fault, "Doubled");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -132,7 +129,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
             fault = fault
                 || uint256(b.priceUeurPerKw) * a.effectivenessPermille < uint256(a.priceUeurPerKw) * b.effectivenessPermille;
         }
-        _decide(outcome, stage, fault, "SumBroken");
+        _decide(outcome.session, stage, fault, "SumBroken");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -145,7 +142,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requireIn(outcome, last);
         _requirePosition(uint256(outcome.byRequestLength) - 1, last.leaf.position);
         bool fault = last.leaf.runningW != outcome.acceptedWSlots || last.leaf.runningUeur != outcome.totalUeur;
-        _decide(outcome, stage, fault, "TotalsDontAddUp");
+        _decide(outcome.session, stage, fault, "TotalsDontAddUp");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -170,7 +167,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
                 || (e.nextForOffer != 0 && e.nextForOffer == b.firstByRequest)
                 || (e.nextForOffer == 0 && e.offerRunningW != b.acceptedW);
         }
-        _decide(outcome, stage, fault, "OfferChainBroken");
+        _decide(outcome.session, stage, fault, "OfferChainBroken");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -191,9 +188,15 @@ contract OutcomeChallenges is IOutcomeChallenges {
             fault = linked;
         } else {
             fault = (a.position != b.position && a.nextForOffer == b.nextForOffer)
-                || (linked && b.offerRunningW != uint256(a.offerRunningW) + b.acceptedW);
+                || (
+                    linked
+                        && (
+                            b.offerRunningW != uint256(a.offerRunningW) + b.acceptedW
+                                || b.requestPosition <= a.requestPosition
+                        )
+                );
         }
-        _decide(outcome, stage, fault, "OfferChainBroken");
+        _decide(outcome.session, stage, fault, "OfferChainBroken");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -218,7 +221,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
                 || a.previousForPod == b.previousForPod
                 || (linked && b.podRunningW != uint256(a.podRunningW) + b.acceptedW);
         }
-        _decide(outcome, stage, fault, "PodChainBroken");
+        _decide(outcome.session, stage, fault, "PodChainBroken");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -233,7 +236,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         bool fault = entry.leaf.offerPosition >= tally.offerLeaves
             || entry.leaf.requestPosition >= tally.requestLeaves
             || entry.leaf.effectivenessPosition >= tally.requestLeaves;
-        _decide(outcome, stage, fault, "NotInBook");
+        _decide(outcome.session, stage, fault, "NotInBook");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -245,7 +248,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _begin(outcome, stage);
         _requireIn(outcome, entry);
         bool fault = entry.leaf.podRunningW > _limitW(pods.pods(entry.leaf.pod), entry.leaf.product);
-        _decide(outcome, stage, fault, "PodExceeded");
+        _decide(outcome.session, stage, fault, "PodExceeded");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -262,7 +265,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         bool fault = b.commitment != document.number || b.offerPosition != offer.leaf.position
             || b.coverUeur > document.moneyUeur || b.countedW > offer.leaf.powerW
             || (offer.leaf.durationSlots == 1 && b.status != VOID && b.startSlot != offer.leaf.slot);
-        _decide(outcome, stage, fault, "WrongCopy");
+        _decide(outcome.session, stage, fault, "WrongCopy");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -281,7 +284,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
             || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW
             || pods.pods(x.pod).aggregator != offer.opening.player;
         if (market.terms(outcome.session).method == PRICE_PRIORITY) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
-        _decide(outcome, stage, fault, "NotAsOffered");
+        _decide(outcome.session, stage, fault, "NotAsOffered");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -295,7 +298,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requireIn(outcome, answer);
         _requireOffer(outcome.session, offer, answer.leaf.position);
         bool fault = answer.leaf.acceptedW != 0 && answer.leaf.acceptedW < offer.leaf.minPowerW;
-        _decide(outcome, stage, fault, "BelowMinimum");
+        _decide(outcome.session, stage, fault, "BelowMinimum");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -312,7 +315,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         Leaves.RequestLeaf calldata r = request.leaf;
         bool fault = e.slot != r.slot || e.product != r.product || e.requestRunningWPermille > uint256(r.reliefW) * 1000
             || uint256(e.priceUeurPerKw) * 1000 > uint256(r.priceCapUeurPerKw) * e.effectivenessPermille;
-        _decide(outcome, stage, fault, "NotAsRequested");
+        _decide(outcome.session, stage, fault, "NotAsRequested");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -327,9 +330,9 @@ contract OutcomeChallenges is IOutcomeChallenges {
         ICommitmentBook.Entry memory known = _requireDocument(outcome.session, document, false);
         uint256 position = entry.leaf.requestPosition;
         if (position < known.firstPosition || position >= uint256(known.firstPosition) + document.leafCount) {
-            revert OutcomeChallengesNotTheLeaf(known.firstPosition, position);
+            revert ChallengesNotTheLeaf(known.firstPosition, position);
         }
-        _decide(outcome, stage, entry.leaf.documentUeur > known.moneyUeur, "EscrowExceeded");
+        _decide(outcome.session, stage, entry.leaf.documentUeur > known.moneyUeur, "EscrowExceeded");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -349,7 +352,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requirePosition(entry.leaf.effectivenessPosition, uint256(document.firstPosition) + f.position);
         bool fault = f.area != request.leaf.area || f.pod != entry.leaf.pod
             || f.effectivenessPermille != entry.leaf.effectivenessPermille;
-        _decide(outcome, stage, fault, "WrongEffectiveness");
+        _decide(outcome.session, stage, fault, "WrongEffectiveness");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -363,10 +366,10 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requireIn(outcome, answer);
         Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
         ICommitmentBook.Entry memory document = _requireDocument(outcome.session, culprit.opening, true);
-        if (b.commitment != document.number || b.because == 0) revert OutcomeChallengesNotAFault("FalselyVoid");
+        if (b.commitment != document.number || b.because == 0) revert ChallengesNotAFault("FalselyVoid");
         _requireOffer(outcome.session, culprit, uint256(document.firstPosition) + b.because - 1);
         bool fault = b.status == VOID && !_breaksARule(outcome.session, culprit);
-        _decide(outcome, stage, fault, "FalselyVoid");
+        _decide(outcome.session, stage, fault, "FalselyVoid");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -387,36 +390,18 @@ contract OutcomeChallenges is IOutcomeChallenges {
         _requireRequest(outcome.session, request, taken.leaf.requestPosition);
         _requireEffectiveness(request.opening, effectiveness);
         bool fault = _isRefusedCheaper(taken.leaf, refused.leaf, offer.leaf, request.leaf, effectiveness.leaf);
-        if (!fault) revert OutcomeChallengesNotAFault("CheaperRefused");
         uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
-        board.strike(
-            outcome.session,
-            IOutcomeBoard.Stage.MARKET,
-            "CheaperRefused",
-            msg.sender,
-            offer.opening.player,
-            // Narrowing is safe: below 2^53 by the leaves' own limits, and cut off by the bond anyway.
-            uint64(lostW * offer.leaf.priceUeurPerKw / 1000)
+        uint256 lossUeur = lostW * offer.leaf.priceUeurPerKw / 1000;
+        _decide(
+            outcome.session, IOutcomeBoard.Stage.MARKET, fault, "CheaperRefused", offer.opening.player, lossUeur
         );
     }
 
     function _begin(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) private view {
         if (stage != IOutcomeBoard.Stage.MARKET && stage != IOutcomeBoard.Stage.VALIDATED) {
-            revert OutcomeChallengesWrongStage(stage);
+            revert ChallengesWrongStage(stage);
         }
-        market.requireParticipant(msg.sender);
-        board.requireChallengeable(outcome.session, stage, keccak256(abi.encode(outcome)));
-    }
-
-    /// @dev INVARIANT: only a fault that is shown strikes.
-    function _decide(
-        IOutcomeBoard.Outcome calldata outcome,
-        IOutcomeBoard.Stage stage,
-        bool fault,
-        bytes32 name
-    ) private {
-        if (!fault) revert OutcomeChallengesNotAFault(name);
-        board.strike(outcome.session, stage, name, msg.sender, address(0), 0);
+        _requireOpen(outcome.session, stage, keccak256(abi.encode(outcome)));
     }
 
     function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)
@@ -449,7 +434,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
         document = market.document(opening);
         // INVARIANT: a proof of another session's or side's document shows nothing.
         if (opening.session != session || (document.side == ICommitmentBook.Side.OFFER) != ofOffers) {
-            revert OutcomeChallengesNotTheLeaf(session, opening.session);
+            revert ChallengesNotTheLeaf(session, opening.session);
         }
     }
 
@@ -466,14 +451,6 @@ contract OutcomeChallenges is IOutcomeChallenges {
             && (x.durationSlots != 1 || x.lastSlot != x.slot || x.exclusiveGroup != 0 || x.linkedTo != 0);
     }
 
-    function _requireIn(IOutcomeBoard.Outcome calldata outcome, Entry calldata entry) private pure {
-        Proofs.requireLeaf(outcome.byRequestRoot, Leaves.hash(entry.leaf), entry.proof);
-    }
-
-    function _requireIn(IOutcomeBoard.Outcome calldata outcome, Answer calldata answer) private pure {
-        Proofs.requireLeaf(outcome.byOfferRoot, Leaves.hash(answer.leaf), answer.proof);
-    }
-
     function _requireEffectiveness(ICommitmentBook.Opening calldata opening, Effectiveness calldata effectiveness)
         private
         pure
@@ -483,11 +460,7 @@ contract OutcomeChallenges is IOutcomeChallenges {
     }
 
     function _requireWithin(uint256 position, uint256 length, uint256 leafCount) private pure {
-        if (length != leafCount || position >= length) revert OutcomeChallengesNotTheLeaf(leafCount, position);
-    }
-
-    function _requirePosition(uint256 expected, uint256 position) private pure {
-        if (expected != position) revert OutcomeChallengesNotTheLeaf(expected, position);
+        if (length != leafCount || position >= length) revert ChallengesNotTheLeaf(leafCount, position);
     }
 
     function _isRefusedCheaper(

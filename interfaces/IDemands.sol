@@ -3,14 +3,17 @@ pragma solidity ^0.8.24;
 
 import {IAvailability} from "./IAvailability.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
+import {ISettlementChallenges} from "./ISettlementChallenges.sol";
 
 /// @title Demands for leaves that were never published
 /// @notice A root alone proves nothing to who hasn't its leaves. Any participant may demand a leaf by its position: of
 /// a result while its challenge window is open, and of a store for as long as its receipt binds it. Who shows the leaf
-/// first earns the demander's fee, and the leaf is public. Where nobody does in time, the result is struck or the store
+/// first earns the demander's fee, and the leaf is public. What a settlement pays or rewards without a leaf to account for it
+/// is found the same way. Where nobody does in time, the result is struck or the store
 /// loses its stake. An open demand keeps a result from being final. No pause stops demands or answers.
 interface IDemands {
-    /// @notice Of which list the leaf is. DOCUMENT: whatever tree a store signed for, with leaves of any kind.
+    /// @notice Of which list the leaf is. DOCUMENT: whatever tree a store signed for, with leaves of any kind. PAIR and
+    /// CLAIM_ENTRY: the settlement's leaf from which a posted pair, or an entry of a claim, comes.
     enum List {
         BY_OFFER,
         BY_REQUEST,
@@ -18,7 +21,9 @@ interface IDemands {
         REFUSALS,
         SETTLEMENT,
         CLAIMS,
-        DOCUMENT
+        DOCUMENT,
+        PAIR,
+        CLAIM_ENTRY
     }
 
     /// @notice Where a demand stands. One that nobody answered is forgotten: NONE.
@@ -36,6 +41,7 @@ interface IDemands {
     /// @param position of the leaf in its list
     /// @param length of the list
     /// @param store who must answer; zero address: who posted the result
+    /// @param origin hash of the pair or claim entry that the leaf must account for; zero where the leaf has a position
     struct Demand {
         address demander;
         uint48 deadline;
@@ -48,6 +54,7 @@ interface IDemands {
         State state;
         bytes32 root;
         address store;
+        bytes32 origin;
     }
 
     event LeafDemanded(
@@ -79,6 +86,9 @@ interface IDemands {
     error DemandsWrongTrees(uint256 roots, uint256 lengths, uint256 tree);
     error DemandsReceiptOver(uint48 until, uint256 needed);
     error DemandsNoStake(address store);
+    error DemandsNoSuchPair(uint256 index, uint256 pairs);
+    error DemandsNoSuchClaim(uint256 index, uint256 entries);
+    error DemandsNotTheOrigin(bytes32 id, bytes32 expected, bytes32 given);
 
     /// @notice Demands a leaf of a market or validated outcome. By any participant, with the outcome as posted.
     /// @return id of the demand
@@ -100,6 +110,24 @@ interface IDemands {
         IOutcomeBoard.Pair[] calldata pairs,
         List list,
         uint32 position
+    ) external returns (bytes32 id);
+
+    /// @notice Demands the leaf from which a posted pair comes: the last of its payer and payee, with its sums. By any
+    /// participant, with settlement and pairs as posted.
+    function demandPair(
+        IOutcomeBoard.Settlement calldata settlement,
+        IOutcomeBoard.Pair[] calldata pairs,
+        uint256 index
+    ) external returns (bytes32 id);
+
+    /// @notice Demands the leaf from which an entry of a claim comes: the last of the PoD whose customer it names, with its
+    /// rewards less penalties. By any participant, with settlement and pairs as posted.
+    /// @param index of the entry in the claim
+    function demandClaimEntry(
+        IOutcomeBoard.Settlement calldata settlement,
+        IOutcomeBoard.Pair[] calldata pairs,
+        ISettlementChallenges.Claim calldata claim,
+        uint8 index
     ) external returns (bytes32 id);
 
     /// @notice Demands a leaf of a store that signed a receipt. By any participant, while the store's time to answer
@@ -135,6 +163,9 @@ interface IDemands {
         external
         pure
         returns (bytes32);
+
+    /// @notice Id of the demand for the leaf from which something comes.
+    function idOfOrigin(uint64 session, bytes32 root, bytes32 origin) external pure returns (bytes32);
 
     /// @notice Id of the demand for a leaf that a store must have.
     function idOfStore(address store, bytes32 root, uint32 position) external pure returns (bytes32);

@@ -2,26 +2,13 @@
 pragma solidity ^0.8.24;
 
 import {Leaves} from "../contracts/libraries/Leaves.sol";
+import {IChallenges} from "./IChallenges.sol";
 import {ICommitmentBook} from "./ICommitmentBook.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
 /// @title Challenges of market and validated outcomes
-/// @notice Each is one transaction by any active participant: leaves of the outcome, and of the book, with their proofs. If
-/// they show the fault the outcome is struck (see IOutcomeBoard.strike), else the call reverts and nothing has changed.
-/// An *entry* is a leaf of the list by request, an *answer* one of the list by offer.
-interface IOutcomeChallenges {
-    /// @notice A leaf of the outcome's list by request.
-    struct Entry {
-        Leaves.OutcomeByRequestLeaf leaf;
-        bytes32[] proof;
-    }
-
-    /// @notice A leaf of the outcome's list by offer.
-    struct Answer {
-        Leaves.OutcomeByOfferLeaf leaf;
-        bytes32[] proof;
-    }
-
+/// @notice They show leaves of the outcome and of the book.
+interface IOutcomeChallenges is IChallenges {
     /// @notice An offer of the book, with what proves its document.
     struct BookOffer {
         ICommitmentBook.Opening opening;
@@ -42,9 +29,6 @@ interface IOutcomeChallenges {
         bytes32[] proof;
     }
 
-    error OutcomeChallengesNotAFault(bytes32 fault);
-    error OutcomeChallengesWrongStage(IOutcomeBoard.Stage stage);
-    error OutcomeChallengesNotTheLeaf(uint256 expected, uint256 position);
     error OutcomeChallengesNotForMethod(uint8 method);
 
     /// @notice The list by offer hasn't a leaf for every offer of the book ("OfferLeftOut").
@@ -107,8 +91,8 @@ interface IOutcomeChallenges {
         Entry calldata entry
     ) external;
 
-    /// @notice Two entries of one offer that don't chain: both followed by the same, or the later's sum doesn't follow
-    /// ("OfferChainBroken").
+    /// @notice Two entries of one offer that don't chain: both followed by the same, or the later's sum doesn't follow, or
+    /// its request isn't a later one ("OfferChainBroken").
     function offerSumBroken(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,

@@ -76,15 +76,16 @@ def _book_document(view: MarketView, store: DocumentStore, entry: BookDocument) 
 def baseline_documents(
     view: MarketView, store: DocumentStore, terms: SessionTerms
 ) -> list[tuple[str, ListDocument]]:
-    """Baselines anchored before the session's baseline gate, oldest first, each with who anchored it.
+    """Each author's first baseline of the session anchored before its baseline gate, oldest first, with who anchored it.
 
-    One whose bytes were never brought, or aren't what was anchored, counts for nothing: a bad document of one player
+    What an author anchors after that counts for nothing, readable or not: nobody chooses later among several. One whose bytes were never brought, or aren't what was anchored, counts for nothing: a bad document of one player
     stops nobody else. Raises DocumentCorrupt where the store's bytes have been changed.
     """
-    out = []
+    out, authors = [], set()
     for notice in view.notices(NoticeKind.BASELINE, terms.session):
-        if notice.at_s >= terms.baselineGate:
+        if notice.at_s >= terms.baselineGate or notice.author in authors:
             continue
+        authors.add(notice.author)
         try:
             document = fetch_list_document(store, "baseline", notice.cid, {BASELINE: notice.hash})
         except (DocumentMissing, RootMismatch, InvalidInput) as problem:

@@ -132,15 +132,20 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     availability = deploy("Availability", administration, market, LEAST_STAKE_UEUR)
     board = deploy("OutcomeBoard", administration, market, notary, availability)
     token = deploy("FlexToken", administration)
-    demands = deploy("Demands", market, board, availability, DEMAND_FEE_UEUR, STORE_WINDOW_S)
+    demands = deploy("Demands", market, board, availability, pods, DEMAND_FEE_UEUR, STORE_WINDOW_S)
     cases = deploy("ArbiterCases", market, board, CASE_BOND_UEUR, RULING_WINDOW_S)
-    outcomes = deploy("OutcomeChallenges", market, board, pods)
+    challenges = [
+        deploy("OutcomeChallenges", market, board, pods),
+        deploy("AssessmentChallenges", market, board, pods),
+        deploy("SettlementChallenges", market, board, pods, mechanisms),
+        deploy("DeliveryChallenges", market, board, pods, notary, anchor),
+    ]
     ledger = deploy("SettlementLedger", market, board, token, cases)
     sender = {"from": deployer}
     if not market.isController(availability):
         market.setControllers([availability, board, ledger, demands, cases], sender)
     if not board.isChallenger(demands):
-        board.setChallengers([demands, cases, outcomes], sender)
+        board.setChallengers([demands, cases, *challenges], sender)
     if availability.slasher() == NO_ACCOUNT:
         availability.setSlasher(demands, sender)
     if pods.readingAnchor() == NO_ACCOUNT:
@@ -160,7 +165,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
         ledger,
         demands,
         cases,
-        outcomes,
+        *challenges,
     ]
     return {contract._name: contract for contract in basis} | dict.fromkeys(MARKET_PARTS, market)
 

@@ -16,7 +16,8 @@ library MechanismCalls {
 
     /// @notice The customer's price for flexibility delivered in a quarter-hour; arguments and units as in
     /// ISettlementMechanism.
-    /// @return ok false if the mechanism has no code, reverted, used up the stipend or didn't answer with one uint64
+    /// @return ok false if the mechanism has no code, reverted, used up the stipend or didn't answer with one word of at most
+    /// 2^32 - 1, the greatest price in a table: a greater one would stop the sums of a whole settlement
     /// @return customerPriceUeurPerKw 0 unless ok
     function tryCustomerPrice(address mechanism, uint8 dayOfWeek, uint8 interval, uint64 flexibilityPriceUeurPerKw)
         internal
@@ -38,7 +39,7 @@ library MechanismCalls {
             ok := and(good, eq(returndatasize(), 0x20))
             answer := mload(0)
         }
-        if (!ok || answer > type(uint64).max) return (false, 0);
+        if (!ok || answer > type(uint32).max) return (false, 0);
         // Narrowing is safe: just checked.
         return (true, uint64(answer));
     }

@@ -12,7 +12,7 @@ contract NastyMechanism {
         NOTHING,
         SHORT,
         LONG,
-        ABOVE_UINT64,
+        ABOVE_MOST,
         HUGE,
         WRITE,
         GREATEST,
@@ -40,10 +40,10 @@ contract NastyMechanism {
         if (manner == Manner.NOTHING) _answer(7, 0);
         if (manner == Manner.SHORT) _answer(7, 31);
         if (manner == Manner.LONG) _answer(7, 33);
-        if (manner == Manner.ABOVE_UINT64) _answer(uint256(type(uint64).max) + 1, 0x20);
+        if (manner == Manner.ABOVE_MOST) _answer(uint256(type(uint32).max) + 1, 0x20);
         if (manner == Manner.HUGE) _answer(type(uint256).max, 0x20);
         if (manner == Manner.WRITE) _written = 7;
-        if (manner == Manner.GREATEST) _answer(type(uint64).max, 0x20);
+        if (manner == Manner.GREATEST) _answer(type(uint32).max, 0x20);
         uint256 end = gasleft() - _spend;
         while (gasleft() > end) {}
         _answer(7, 0x20);

@@ -20,7 +20,8 @@ from oracles.settlement.core.settle import CustomerPrice, SettlementResult, sett
 
 MECHANISM_GAS = 100_000
 """What a mechanism may use for an answer (MechanismCalls.STIPEND_GAS)."""
-UINT64_BYTES = 8
+PRICE_BYTES = 4
+"""Of the greatest price that counts, 2^32 - 1: the greatest in a table. A greater one would stop a settlement's sums."""
 
 
 def settle_from_chain(
@@ -61,7 +62,7 @@ def genuine_of(chain: ChainClient) -> Callable[[ListDocument], list[bool]]:
 def customer_price_of(chain: ChainClient, terms: SessionTerms) -> CustomerPrice:
     """The customer's price by (mechanism, slot, flexibility price), asked of the mechanism's contract once each.
 
-    A mechanism may be anybody's. One that reverts, uses more than `MECHANISM_GAS` or doesn't answer with one uint64 gives
+    A mechanism may be anybody's. One that reverts, uses more than `MECHANISM_GAS` or doesn't answer with one price gives
     0, for its own PoDs: the same as contracts/libraries/MechanismCalls.sol.
     """
 
@@ -72,7 +73,7 @@ def customer_price_of(chain: ChainClient, terms: SessionTerms) -> CustomerPrice:
         answer = chain.ask(
             mechanism, "ISettlementMechanism", "customerPriceUeurPerKw", *arguments, gas=MECHANISM_GAS
         )
-        if answer is None or len(answer) != WORD_BYTES or any(answer[:-UINT64_BYTES]):
+        if answer is None or len(answer) != WORD_BYTES or any(answer[:-PRICE_BYTES]):
             return 0
         return int.from_bytes(answer, "big")
 

@@ -19,9 +19,8 @@ from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from offchain.protocol.typed_data import Outcome, Registration
-from oracles.clearing.core.book import assemble
-from oracles.clearing.core.outcome import outcome_document, posted_outcome
-from oracles.clearing.core.price_priority import clear
+from oracles.clearing.core.outcome import posted_outcome
+from oracles.clearing.core.session import ClearedSession, clear_session
 from tests.contracts.play import (
     CID,
     DSO_REQUEST,
@@ -60,6 +59,10 @@ class SmallBook:
 
     def honest(self, author: str, seed: bytes) -> ListDocument:
         """The market outcome that clearing gives."""
+        return self.cleared(author, seed).market
+
+    def cleared(self, author: str, seed: bytes) -> ClearedSession:
+        """The session as clearing gives it."""
         entries, first = [], {True: 0, False: 0}
         for number, (made, document) in enumerate(self.documents, start=1):
             is_offer = made.side == OFFER_SIDE
@@ -74,8 +77,7 @@ class SmallBook:
             )
             first[is_offer] += document.leaf_count
             entries.append((reveal, document))
-        book = assemble(entries, self.facts, self.terms)
-        return outcome_document(book, clear(book, self.facts, seed), self.terms.session, author)
+        return clear_session(entries, self.facts, seed, self.terms, author)
 
     def opening(self, number: int) -> tuple[Any, ...]:
         """What proves a document of the book, by its place."""
@@ -105,35 +107,42 @@ class SmallBook:
 
 
 def register_pods(
-    market: Any, aggregators: Sequence[Any], customer: Any, dso: Any, nodes: Any
+    market: Any, aggregators: Sequence[Any], customer: Any, dso: Any, nodes: Any, mechanism: str | None = None
 ) -> dict[bytes, PodFacts]:
-    """Register the PoDs, two for each aggregator, offerable in every product."""
+    """Register the PoDs, two for each aggregator, offerable in every product. Without a mechanism of the factory they
+    have one that gives no price."""
     facts = {}
     pods = market.PodRegistry
+    mechanism = mechanism or market.Vault.address
     for number, pod in enumerate(PODS):
         owner = aggregators[number // 2]
         node = nodes(f"node {number}")
-        people = (owner.address, customer.address, node.address, market.Vault.address)
+        people = (owner.address, customer.address, node.address, mechanism)
         limits = (LIMIT_W, LIMIT_W, LIMIT_W, LIMIT_W)
         consent = Registration(pod, *people, *limits, bytes(32), number, FOREVER)
         pods.register(astuple(consent), consent.sign(domain(pods), key_of(customer)), {"from": owner})
         for step in (pods.prequalifyGrid, pods.prequalifyProducts):
             step(pod, 0b1111, "", {"from": dso})
         facts[pod] = PodFacts(
-            owner.address, customer.address, node.address, market.Vault.address, *limits, products=0b1111
+            owner.address, customer.address, node.address, mechanism, *limits, products=0b1111
         )
     return facts
 
 
 def small_book(
-    terms: SessionTerms, facts: dict[bytes, PodFacts], aggregators: Sequence[Any], dso: Any
+    terms: SessionTerms,
+    facts: dict[bytes, PodFacts],
+    aggregators: Sequence[Any],
+    dso: Any,
+    slots: Sequence[int] = (SLOT,),
 ) -> SmallBook:
-    """The book's documents, sealed for their players."""
+    """The book's documents, sealed for their players. In each slot the same is offered and asked for."""
     documents = []
     for place, player in enumerate(aggregators):
         offers = [
-            SingleOffer(PODS[number], SLOT, Product.ACTIVE_UP, 5_000, PRICES[number])
+            SingleOffer(PODS[number], slot, Product.ACTIVE_UP, 5_000, PRICES[number])
             for number in (2 * place, 2 * place + 1)
+            for slot in slots
         ]
         documents.append(
             (player, OFFER_SIDE, offers_document(terms.session, player.address, offers, leaf_salt))
@@ -142,7 +151,7 @@ def small_book(
         element=keccak256(b"line"),
         product=Product.ACTIVE_UP,
         grid_model=bytes(32),
-        reliefs=[Relief(SLOT, RELIEF_W, 90_000)],
+        reliefs=[Relief(slot, RELIEF_W, 90_000) for slot in slots],
         effectiveness=[(pod, 1000) for pod in PODS],
     )
     documents.append((dso, DSO_REQUEST, request_document(terms.session, dso.address, [area], leaf_salt)))

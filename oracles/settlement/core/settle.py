@@ -19,6 +19,8 @@ CustomerPrice = Callable[[str, int, int], int]
 """(mechanism, slot, flexibility price) to the customer's price, both in µ€ per kW and interval."""
 
 PODS_PER_CLAIM = 100
+MOST_W = 2**32 - 1
+"""The most that a leaf can say was delivered: no meter's nonsense stops a settlement."""
 NO_LEAF = (bytes(32), 0)
 """Root and position where there is no leaf to judge by."""
 
@@ -61,12 +63,12 @@ def judge(
     """Judge one accepted quantity of a PoD, slot and product (see protocol.md, Amounts).
 
     Where a PoD was accepted in several quantities (`pod_total_w` together), each has its share of the delivery in
-    proportion, rounded down. Paid is the lesser of delivered and accepted at the price. Within the tolerance there
+    proportion, rounded down, at most `MOST_W`. Paid is the lesser of delivered and accepted at the price. Within the tolerance there
     is no penalty; beyond it, either way, the whole deviation pays the session's rate, at most as for delivering
     nothing, so that collateral always covers it. The customer's reward and its penalty follow the same quantities
     at the customer's price.
     """
-    share_w = pod_delivered_w * accepted_w // pod_total_w
+    share_w = min(pod_delivered_w * accepted_w // pod_total_w, MOST_W)
     paid_w = min(share_w, accepted_w)
     deviation_w = abs(share_w - accepted_w)
     penalised = deviation_w * 1000 > terms.tolerancePermille * accepted_w

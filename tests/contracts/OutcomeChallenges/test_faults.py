@@ -106,7 +106,7 @@ def test_nothing_in_an_honest_outcome_is_a_fault(
     entries, answers = [made.entry(index) for index in range(3)], [made.answer(index) for index in range(4)]
 
     def innocent(name: str, fault: str, *proofs: Any) -> None:
-        with refused("OutcomeChallengesNotAFault", fault.encode().ljust(32, b"\0")):
+        with refused("ChallengesNotAFault", fault.encode().ljust(32, b"\0")):
             accuse(market, made, name, *proofs, sender=auditor)
 
     innocent("offerLeftOut", "OfferLeftOut")
@@ -285,7 +285,7 @@ def test_a_proof_of_something_else_shows_nothing(
     leaf, proof = made.entry(1)
     with pytest.raises(Exception, match="ProofsNotInList"):
         accuse(market, made, "notAsOffered", (leaf, proof[:-1]), book.offer(0, 1), sender=auditor)
-    with refused("OutcomeChallengesNotTheLeaf", 1, 0):
+    with refused("ChallengesNotTheLeaf", 1, 0):
         accuse(market, made, "notAsOffered", (leaf, proof), book.offer(0, 0), sender=auditor)
     with refused("ParticipantRegistryUnknownAccount", stranger):
         accuse(market, made, "notAsOffered", (leaf, proof), book.offer(0, 1), sender=stranger)
@@ -296,7 +296,7 @@ def test_a_proof_of_something_else_shows_nothing(
         market.OutcomeChallenges.notAsOffered(
             astuple(other), MARKET, (leaf, proof), book.offer(0, 1), {"from": auditor}
         )
-    with refused("OutcomeChallengesWrongStage", TECHNICAL):
+    with refused("ChallengesWrongStage", TECHNICAL):
         market.OutcomeChallenges.notAsOffered(
             astuple(made.outcome), TECHNICAL, (leaf, proof), book.offer(0, 1), {"from": auditor}
         )

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IAssessmentChallenges} from "../interfaces/IAssessmentChallenges.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
+import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
+import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
+import {Challenges} from "./Challenges.sol";
+import {Leaves} from "./libraries/Leaves.sol";
+import {Proofs} from "./libraries/Proofs.sol";
+
+/// @title Challenges of what the grid refused, and of what was made of it
+contract AssessmentChallenges is Challenges, IAssessmentChallenges {
+    uint8 private constant LAST_MARGIN_UNIT = 1;
+    uint8 private constant PARTLY_ACCEPTED = 1;
+    uint8 private constant TEC = 6;
+
+    IPodRegistry public immutable pods;
+
+    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) Challenges(market_, board_) {
+        pods = pods_;
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function modelNotAnchored(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) external {
+        _begin(technical);
+        _requireIn(technical, refusal);
+        // The board took the outcome only because its model was anchored in time.
+        _decideTechnical(technical, refusal.leaf.gridModel != technical.gridModel, "ModelNotAnchored");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function malformedRefusal(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) external {
+        _begin(technical);
+        _requireIn(technical, refusal);
+        Leaves.RefusalLeaf calldata r = refusal.leaf;
+        bool fault = r.length != technical.refusalLength || r.position >= r.length || r.refusedW == 0
+            || r.element == 0 || r.margin <= 0 || r.marginUnit > LAST_MARGIN_UNIT
+            || (r.position == 0 && r.runningW != r.refusedW)
+            || (uint256(r.position) + 1 == r.length && r.runningW != technical.refusedWSlots);
+        _decideTechnical(technical, fault, "MalformedRefusal");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function refusalDoubled(
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Refusal calldata first,
+        Refusal calldata second
+    ) external {
+        _begin(technical);
+        _requireIn(technical, first);
+        _requireIn(technical, second);
+        bool fault = first.leaf.position == second.leaf.position && Leaves.hash(first.leaf) != Leaves.hash(second.leaf);
+        _decideTechnical(technical, fault, "Doubled");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function refusalSumBroken(
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Refusal calldata earlier,
+        Refusal calldata later
+    ) external {
+        _begin(technical);
+        _requireIn(technical, earlier);
+        _requireIn(technical, later);
+        _requirePosition(uint256(earlier.leaf.position) + 1, later.leaf.position);
+        bool fault = later.leaf.runningW != uint256(earlier.leaf.runningW) + later.leaf.refusedW
+            || later.leaf.byRequestPosition <= earlier.leaf.byRequestPosition;
+        _decideTechnical(technical, fault, "SumBroken");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function notInOutcome(
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Refusal calldata refusal,
+        IOutcomeBoard.Outcome calldata market_
+    ) external {
+        _begin(technical);
+        _requireIn(technical, refusal);
+        _requireBasis(technical.marketOutcomeHash, keccak256(abi.encode(market_)));
+        bool fault = refusal.leaf.byRequestPosition >= market_.byRequestLength;
+        _decideTechnical(technical, fault, "NotInOutcome");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function notAsAccepted(
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Refusal calldata refusal,
+        IOutcomeBoard.Outcome calldata market_,
+        Entry calldata entry
+    ) external {
+        _begin(technical);
+        _requireIn(technical, refusal);
+        _requireBasis(technical.marketOutcomeHash, keccak256(abi.encode(market_)));
+        _requireIn(market_, entry);
+        Leaves.RefusalLeaf calldata r = refusal.leaf;
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        _requirePosition(r.byRequestPosition, e.position);
+        bool fault = r.refusedW > e.acceptedW || r.offerPosition != e.offerPosition || r.slot != e.slot
+            || r.product != e.product;
+        _decideTechnical(technical, fault, "NotAsAccepted");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function acceptedMore(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        Answer calldata validated,
+        Answer calldata before
+    ) external {
+        _beginAnswer(outcome, market_, validated, before);
+        _decideValidated(outcome, validated.leaf.acceptedW > before.leaf.acceptedW, "AcceptedMore");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function answerChanged(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        Answer calldata validated,
+        Answer calldata before
+    ) external {
+        _beginAnswer(outcome, market_, validated, before);
+        Leaves.OutcomeByOfferLeaf calldata v = validated.leaf;
+        Leaves.OutcomeByOfferLeaf calldata m = before.leaf;
+        bool fault = v.commitment != m.commitment || v.offerPosition != m.offerPosition || v.countedW != m.countedW
+            || v.startSlot != m.startSlot || v.coverUeur != m.coverUeur;
+        if (v.acceptedW == m.acceptedW) fault = fault || v.status != m.status || v.because != m.because;
+        else fault = fault || v.status != (v.acceptedW == 0 ? TEC : PARTLY_ACCEPTED);
+        _decideValidated(outcome, fault, "AnswerChanged");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function takenWithoutRefusal(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Answer calldata validated,
+        Answer calldata before,
+        Entry calldata entry,
+        Refusal calldata named
+    ) external {
+        _beginAnswer(outcome, market_, validated, before);
+        _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
+        _requireIn(market_, entry);
+        _requirePosition(before.leaf.position, entry.leaf.offerPosition);
+        uint32 because = validated.leaf.because;
+        bool refused;
+        if (because != 0 && because <= technical.refusalLength) {
+            _requireIn(technical, named);
+            _requirePosition(uint256(because) - 1, named.leaf.position);
+            refused = named.leaf.offerPosition == before.leaf.position;
+        }
+        bool less = validated.leaf.acceptedW < before.leaf.acceptedW;
+        uint256 lostW = less ? before.leaf.acceptedW - validated.leaf.acceptedW : 0;
+        _decide(
+            outcome.session,
+            IOutcomeBoard.Stage.VALIDATED,
+            less && !refused,
+            "TakenWithoutRefusal",
+            pods.aggregatorOf(entry.leaf.pod),
+            lostW * entry.leaf.priceUeurPerKw / 1000
+        );
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function refusalIgnored(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Refusal calldata refusal,
+        Answer calldata validated,
+        Answer calldata before
+    ) external {
+        _beginAnswer(outcome, market_, validated, before);
+        _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
+        _requireIn(technical, refusal);
+        _requirePosition(refusal.leaf.offerPosition, before.leaf.position);
+        bool fault = uint256(validated.leaf.acceptedW) + refusal.leaf.refusedW > before.leaf.acceptedW;
+        _decideValidated(outcome, fault, "RefusalIgnored");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function refusalMisplaced(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Refusal calldata refusal,
+        Entry calldata validated,
+        Entry calldata before
+    ) external {
+        _beginEntry(outcome, market_, validated, before);
+        _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
+        _requireIn(technical, refusal);
+        _requirePosition(refusal.leaf.byRequestPosition, before.leaf.position);
+        _requireSameEntry(validated.leaf, before.leaf);
+        bool fault = uint256(validated.leaf.acceptedW) + refusal.leaf.refusedW != before.leaf.acceptedW;
+        _decideValidated(outcome, fault, "RefusalIgnored");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function entryChanged(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        Entry calldata validated,
+        Entry calldata before
+    ) external {
+        _beginEntry(outcome, market_, validated, before);
+        Leaves.OutcomeByRequestLeaf calldata v = validated.leaf;
+        Leaves.OutcomeByRequestLeaf calldata m = before.leaf;
+        _requireSameEntry(v, m);
+        bool fault = v.acceptedW > m.acceptedW || v.effectivenessPosition != m.effectivenessPosition || v.pod != m.pod
+            || v.slot != m.slot || v.product != m.product || v.priceUeurPerKw != m.priceUeurPerKw
+            || v.effectivenessPermille != m.effectivenessPermille;
+        _decideValidated(outcome, fault, "EntryChanged");
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function entryInvented(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        Entry calldata validated,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external {
+        _beginEntry(outcome, market_, validated, earlier);
+        _requireIn(market_, later);
+        Leaves.OutcomeByRequestLeaf calldata v = validated.leaf;
+        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
+        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
+        _requirePosition(v.offerPosition, a.offerPosition);
+        _requirePosition(v.offerPosition, b.offerPosition);
+        bool between = a.nextForOffer != 0 && a.nextForOffer == uint256(b.position) + 1
+            && a.requestPosition < v.requestPosition && v.requestPosition < b.requestPosition;
+        bool first = a.offerRunningW == a.acceptedW && v.requestPosition < a.requestPosition;
+        bool last = a.nextForOffer == 0 && v.requestPosition > a.requestPosition;
+        _decideValidated(outcome, between || first || last, "EntryInvented");
+    }
+
+    function _decideTechnical(IOutcomeBoard.TechnicalOutcome calldata technical, bool fault, bytes32 name) private {
+        _decide(technical.session, IOutcomeBoard.Stage.TECHNICAL, fault, name);
+    }
+
+    function _decideValidated(IOutcomeBoard.Outcome calldata outcome, bool fault, bytes32 name) private {
+        _decide(outcome.session, IOutcomeBoard.Stage.VALIDATED, fault, name);
+    }
+
+    function _begin(IOutcomeBoard.TechnicalOutcome calldata technical) private view {
+        _requireOpen(technical.session, IOutcomeBoard.Stage.TECHNICAL, keccak256(abi.encode(technical)));
+    }
+
+    function _beginAnswer(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        Answer calldata validated,
+        Answer calldata before
+    ) private view {
+        _beginValidated(outcome, market_);
+        _requireIn(outcome, validated);
+        _requireIn(market_, before);
+        _requirePosition(validated.leaf.position, before.leaf.position);
+    }
+
+    function _beginEntry(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        Entry calldata validated,
+        Entry calldata before
+    ) private view {
+        _beginValidated(outcome, market_);
+        _requireIn(outcome, validated);
+        _requireIn(market_, before);
+    }
+
+    /// @dev The market outcome on which a validated one rests is the one that stands: if it goes, both go.
+    function _beginValidated(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Outcome calldata market_)
+        private
+        view
+    {
+        uint64 session = outcome.session;
+        _requireOpen(session, IOutcomeBoard.Stage.VALIDATED, keccak256(abi.encode(outcome)));
+        _requireBasis(board.outcomeHash(session, IOutcomeBoard.Stage.MARKET), keccak256(abi.encode(market_)));
+    }
+
+    function _requireIn(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) private pure {
+        Proofs.requireLeaf(technical.refusalRoot, Leaves.hash(refusal.leaf), refusal.proof);
+    }
+
+    function _requireSameEntry(
+        Leaves.OutcomeByRequestLeaf calldata validated,
+        Leaves.OutcomeByRequestLeaf calldata before
+    ) private pure {
+        _requirePosition(validated.offerPosition, before.offerPosition);
+        _requirePosition(validated.requestPosition, before.requestPosition);
+    }
+}
