@@ -4,7 +4,7 @@ Of 12 kW asked for in two slots, PoDs 0 and 1 give 5 kW each and PoD 2 the rest.
 slot. PoD 0 delivers, PoD 1 hardly, PoD 2 too much in the first slot, and has no reading of the second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -298,15 +298,23 @@ def baselines_document(
     return ListDocument(session, author, (LeafList.of_rows(BASELINE, rows),))
 
 
-def notarise_baseline(market: Any, document: ListDocument, author: Any) -> None:
-    """Notarise baselines in their author's name."""
+def notarise_baseline(market: Any, document: ListDocument, author: Any, at_s: int | None = None) -> None:
+    """Notarise baselines in their author's name, at an instant if one is given."""
+    if at_s is not None:
+        next_block_at(at_s)
     root = document.list_of(BASELINE).root
     notice = (NoticeKind.BASELINE, document.session, root, CID.digest, CID.codec)
     market.DataNotary.notarise(*notice, {"from": author})
 
 
-def play_to_clearing(market: Any, terms: SessionTerms) -> Results:
-    """Play a session until its market outcome is due."""
+def play_to_clearing(
+    market: Any,
+    terms: SessionTerms,
+    before_gate: Callable[[], None] = lambda: None,
+    mechanism: str | None = None,
+) -> Results:
+    """Play a session until its market outcome is due. `before_gate` happens after its baselines are notarised. The PoDs'
+    mechanism is one of the factory's that gives customers half of the price, or another."""
     roles = Roles(
         aggregators=[account_of("aggregator"), account_of("other_aggregator")],
         customer=account_of("customer"),
@@ -319,13 +327,16 @@ def play_to_clearing(market: Any, terms: SessionTerms) -> Results:
     share = market.SettlementMechanismFactory.createPercentage(
         [[SHARE_BASIS_POINTS] * 96] * 7, "half", {"from": roles.aggregators[0]}
     ).return_value
-    facts = register_pods(market, roles.aggregators, roles.customer, roles.dso, account_of, share)
+    facts = register_pods(
+        market, roles.aggregators, roles.customer, roles.dso, account_of, mechanism or share
+    )
     baselines = {}
     for place, aggregator in enumerate(roles.aggregators):
         document = baselines_document(terms.session, aggregator.address, (2 * place, 2 * place + 1))
         notarise_baseline(market, document, aggregator)
         baselines[aggregator.address] = document
     notarise_grid_model(market, terms.session, roles.grid_oracle)
+    before_gate()
     book = small_book(terms, facts, roles.aggregators, roles.dso, SLOTS)
     travel_to(terms.gateOpening)
     for document in book.sealed():
@@ -338,9 +349,9 @@ def play_to_clearing(market: Any, terms: SessionTerms) -> Results:
     return Results(market, terms, roles, book, baselines)
 
 
-def play_to_settlement(market: Any, terms: SessionTerms) -> Results:
+def play_to_settlement(market: Any, terms: SessionTerms, mechanism: str | None = None) -> Results:
     """Play a session with honest results until its settlement is due."""
-    results = play_to_clearing(market, terms)
+    results = play_to_clearing(market, terms, mechanism=mechanism)
     results.post_market()
     results.post_technical()
     results.post_validated()
