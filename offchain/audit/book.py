@@ -135,6 +135,14 @@ class ProvenList:
         place = same.index(index)
         yield from [(same[at], same[at + 1]) for at in (place - 1, place) if 0 <= at < len(same) - 1]
 
+    def doubled(self) -> Iterator[tuple[int, int]]:
+        """Leaves that name a position which one before them names, too."""
+        seen: dict[int, int] = {}
+        for index, leaf in enumerate(self.records):
+            first = seen.setdefault(leaf.integer("position"), index)
+            if first != index:
+                yield first, index
+
     def differing(self, other: LeafList) -> list[int]:
         """Indices of the leaves that aren't the other list's, and those that it hasn't; the last where it has more."""
         theirs = [other.row(index) for index in range(len(other))]

@@ -6,7 +6,10 @@ Whether a challenge holds its contract says: one that doesn't is refused before 
 import secrets
 from collections.abc import Callable, Iterator
 
-from offchain.audit.accusations import Accusation, OutcomeAccusations
+from offchain.audit.accusations.accusation import Accusation
+from offchain.audit.accusations.assessment import MarketResult, RefusalAccusations, ValidationAccusations
+from offchain.audit.accusations.outcome import OutcomeAccusations
+from offchain.audit.accusations.settlement import SettledFacts, SettlementAccusations
 from offchain.audit.book import BookPages
 from offchain.audit.verify import FalseResult, HiddenResult, SessionReplay
 from offchain.chain.client import ChainClient, ChainRefused
@@ -16,6 +19,7 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import DemandedList
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
+from oracles.session_facts import baseline_documents, reading_batches
 
 NOTHING_FROZEN: list[object] = []
 OPEN = 1
@@ -72,19 +76,41 @@ class Challenger:
                 self._chain.send(accusation.contract, accusation.function, *accusation.arguments)
             except ChainRefused:
                 continue
-            self._say(
-                f"STRUCK by {accusation.contract}.{accusation.function}, challenge {tried} of those tried"
-            )
+            what = "DEMANDED by" if accusation.contract == "Demands" else "STRUCK by"
+            self._say(f"{what} {accusation.contract}.{accusation.function}, challenge {tried} of those tried")
             return
         self._say(f"  none of {tried} challenges holds: leaves can't decide this")
-        self._open_case(found, hash_)
+        if not self._is_demanded(stage):
+            self._open_case(found, hash_)
 
     def _accusations(self, found: FalseResult) -> Iterator[Accusation]:
-        posted = self._posted_outcome(found.stage)
-        if posted is not None:
-            yield from OutcomeAccusations(
-                found, posted, BookPages(self._view, self._documents, self._session)
+        view, session = self._view, self._session
+        market, technical = view.market_outcome(session), view.technical_outcome(session)
+        validated, settled = view.validated_outcome(session), view.settlement(session)
+        book = BookPages(view, self._documents, session)
+        if found.stage is Stage.MARKET and market is not None:
+            yield from OutcomeAccusations(found, market, book)
+        if found.stage is Stage.TECHNICAL and technical is not None and market is not None:
+            yield from RefusalAccusations(found, technical, self._market_result(market))
+        if found.stage is Stage.VALIDATED and validated and technical and market:
+            refusals = self._replay.refusals(technical)
+            shown = (self._market_result(market), technical, refusals)
+            yield from ValidationAccusations(found, validated, *shown)
+            yield from OutcomeAccusations(found, validated, book)
+        if found.stage is Stage.SETTLEMENT and settled is not None and validated is not None:
+            terms = self._replay.terms
+            facts = SettledFacts(
+                terms,
+                validated,
+                self._replay.outcome_document(Stage.VALIDATED, validated),
+                book,
+                baseline_documents(view, self._documents, terms),
+                reading_batches(view, self._documents, terms),
             )
+            yield from SettlementAccusations(found, *settled, facts)
+
+    def _market_result(self, market: Outcome) -> MarketResult:
+        return MarketResult(market, self._replay.outcome_document(Stage.MARKET, market))
 
     def _posted_outcome(self, stage: Stage) -> Outcome | None:
         if stage is Stage.MARKET:
@@ -112,11 +138,8 @@ class Challenger:
 
     def _demand(self, stage: Stage) -> None:
         """Demand a leaf at random, unless one is demanded: whoever hides the document must show it, or lose."""
-        for event in self._chain.events("Demands", "LeafDemanded", session=self._session):
-            open_ = self._chain.call("Demands", "demand", event.args["id"])[8] == OPEN
-            if open_ and int(event.args["stage"]) == stage:
-                self._say(f"  leaf {event.args['position']} is demanded")
-                return
+        if self._is_demanded(stage):
+            return
         for function, arguments, length in self._demands_of(stage):
             if length == 0:
                 continue
@@ -129,6 +152,14 @@ class Challenger:
             self._say(f"DEMANDED leaf {position} of {length}")
             return
         self._say("  it has no leaf to demand")
+
+    def _is_demanded(self, stage: Stage) -> bool:
+        for event in self._chain.events("Demands", "LeafDemanded", session=self._session):
+            open_ = self._chain.call("Demands", "demand", event.args["id"])[8] == OPEN
+            if open_ and int(event.args["stage"]) == stage:
+                self._say(f"  leaf {event.args['position']} is demanded")
+                return True
+        return False
 
     def _demands_of(self, stage: Stage) -> Iterator[tuple[str, tuple[object, ...], int]]:
         """(function, arguments before the position, length) for each list of a posted result."""

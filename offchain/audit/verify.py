@@ -132,7 +132,7 @@ class SessionReplay:
         posted = self._view.market_outcome(self._session)
         if posted is None:
             return None
-        document = self._outcome_document(Stage.MARKET, posted)
+        document = self.outcome_document(Stage.MARKET, posted)
         cleared = self._cleared(terms, document.author)
         cid, seed = Cid(posted.cidCodec, posted.cidDigest), self._view.seed(self._session)
         with _false(Stage.MARKET, document, cleared.market):
@@ -148,8 +148,8 @@ class SessionReplay:
         )
         if market is None or posted is None:
             return None
-        document = self._refusals(posted)
-        market_document = self._outcome_document(Stage.MARKET, market)
+        document = self.refusals(posted)
+        market_document = self.outcome_document(Stage.MARKET, market)
         poster = self._view.posting(self._session, Stage.TECHNICAL).poster
         replayed = assess_from_chain(self._view, self._documents, terms, market_document, poster)
         refused_w = sum(document.list_of(REFUSAL).integers("refusedW"))
@@ -165,9 +165,9 @@ class SessionReplay:
         posted = self._view.validated_outcome(self._session)
         if technical is None or posted is None:
             return None
-        document = self._outcome_document(Stage.VALIDATED, posted)
+        document = self.outcome_document(Stage.VALIDATED, posted)
         cleared = self._cleared(terms, document.author)
-        replayed = validate_session(cleared, self._refusals(technical), document.author)
+        replayed = validate_session(cleared, self.refusals(technical), document.author)
         cid = Cid(posted.cidCodec, posted.cidDigest)
         with _false(Stage.VALIDATED, document, replayed):
             _same_lists("validated outcome", document, replayed)
@@ -209,7 +209,8 @@ class SessionReplay:
         paid = sum(pair.paymentUeur for pair in pairs)
         return Check("settlement", f"{paid} µ€ paid, {posted.rewardsUeur} token units to customers")
 
-    def _outcome_document(self, stage: Stage, posted: Outcome) -> ListDocument:
+    def outcome_document(self, stage: Stage, posted: Outcome) -> ListDocument:
+        """Document of a market or validated outcome. HiddenResult if it can't be had."""
         roots = {
             OUTCOME_BY_OFFER: posted.byOfferRoot,
             OUTCOME_BY_REQUEST: posted.byRequestRoot,
@@ -218,7 +219,8 @@ class SessionReplay:
         cid = Cid(posted.cidCodec, posted.cidDigest)
         return self._list_document(stage, f"{stage.name.lower()} outcome", cid, roots)
 
-    def _refusals(self, posted: TechnicalOutcome) -> ListDocument:
+    def refusals(self, posted: TechnicalOutcome) -> ListDocument:
+        """Document of a technical outcome. HiddenResult if it can't be had."""
         cid, roots = Cid(posted.cidCodec, posted.cidDigest), {REFUSAL: posted.refusalRoot}
         return self._list_document(Stage.TECHNICAL, "technical outcome", cid, roots)
 

@@ -8,7 +8,7 @@ import numpy as np
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES
-from offchain.protocol.lists import ListDocument
+from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.merkle import MerkleTree, abi_encoded
 
 CLAIMS_NOTE = "claims"
@@ -34,6 +34,24 @@ def claim_leaf(claims: Sequence[Claim], position: int) -> bytes:
     claim = claims[position]
     values = [CLAIM_NUMBER, position, len(claims), list(claim.wallets), list(claim.amounts_ueur)]
     return abi_encoded(CLAIM_TYPES, values)
+
+
+def pair_origin(leaf: Record) -> bytes | None:
+    """Hash by which a posted pair is demanded of the last leaf of its payer and payee (IDemands); None of any other."""
+    if leaf.integer("nextForPair"):
+        return None
+    parties = ["0x" + leaf.word(name).hex() for name in ("payer", "payee")]
+    sums = [leaf.integer(name) for name in ("pairPaymentUeur", "pairPenaltyUeur")]
+    return keccak256(abi_encoded(["address", "address", "uint64", "uint64"], [*parties, *sums]))
+
+
+def claim_origin(leaf: Record, customer: str) -> bytes | None:
+    """Hash by which an entry of a claim is demanded of the last leaf of its PoD (IDemands); None of any other."""
+    if leaf.integer("nextForPod"):
+        return None
+    net_ueur = leaf.integer("podRewardUeur") - leaf.integer("podRewardPenaltyUeur")
+    values = [leaf.integer("claimPosition"), leaf.integer("claimIndex"), customer, net_ueur]
+    return keccak256(abi_encoded(["uint32", "uint8", "address", "int256"], values))
 
 
 def claims_note(claims: Sequence[Claim]) -> dict[str, object]:

@@ -89,3 +89,5 @@ class DemandedList(IntEnum):
     SETTLEMENT = 4
     CLAIMS = 5
     DOCUMENT = 6
+    PAIR = 7
+    CLAIM_ENTRY = 8

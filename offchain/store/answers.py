@@ -7,13 +7,15 @@ show what it signed for loses its stake.
 import logging
 from collections.abc import Iterator
 
-from offchain.chain.client import ChainClient, ChainRefused
+from offchain.chain.client import ChainClient, ChainRefused, Event
+from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
-from offchain.protocol.claims import claim_leaf, claim_tree, claims_of
+from offchain.protocol.claims import claim_leaf, claim_origin, claim_tree, claims_of, pair_origin
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import OFFER, REQUEST
+from offchain.protocol.leaves import OFFER, REQUEST, SETTLEMENT
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.products import DemandedList
 from offchain.store.documents import FolderStore
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class Answers:
             id_ = bytes(event.args["id"])
             if self._chain.call("Demands", "demand", id_)[8] != OPEN:
                 continue
-            found = self._leaf(bytes(event.args["root"]), int(event.args["position"]))
+            found = self._found(id_, event)
             if found is None:
                 continue
             try:
@@ -47,6 +49,26 @@ class Answers:
                 continue
             answered += 1
         return answered
+
+    def _found(self, id_: bytes, event: Event) -> tuple[bytes, list[bytes]] | None:
+        root = bytes(event.args["root"])
+        if int(event.args["list"]) not in (DemandedList.PAIR, DemandedList.CLAIM_ENTRY):
+            return self._leaf(root, int(event.args["position"]))
+        position = self._origin(root, bytes(self._chain.call("Demands", "demand", id_)[11]))
+        return None if position is None else self._leaf(root, position)
+
+    def _origin(self, root: bytes, origin: bytes) -> int | None:
+        """Position of the settlement's leaf that accounts for a pair or an entry of a claim."""
+        self._index()
+        cid = self._by_root.get(root)
+        if cid is None:
+            return None
+        pods = MarketView(self._chain).pods()
+        document = ListDocument.from_bytes(self._documents.get(cid), joint=False)
+        for position, leaf in enumerate(document.list_of(SETTLEMENT).records()):
+            if origin in (pair_origin(leaf), claim_origin(leaf, pods[leaf.word("pod")].customer)):
+                return position
+        return None
 
     def _leaf(self, root: bytes, position: int) -> tuple[bytes, list[bytes]] | None:
         self._index()

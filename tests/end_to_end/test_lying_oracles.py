@@ -18,7 +18,7 @@ from scripts.demo.stage import set_stage
 from tests.end_to_end.lying_day import LIARS, Lie, LyingDay
 
 DAY = date(2026, 9, 10)
-FAULTS = ["NotAsOffered", "Arbiter", "Arbiter", "Arbiter"]
+FAULTS = ["NotAsOffered", "ModelNotAnchored", "Arbiter", "WrongPenalty"]
 
 
 @dataclass(frozen=True)

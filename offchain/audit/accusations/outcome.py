@@ -1,11 +1,8 @@
-"""Accusations that a false result's leaves may bear out, the likeliest first. The contracts judge: most fail.
-
-Only leaves that differ from the replay's, and their neighbours, are looked at: nothing else can be at fault.
-"""
+"""What may be said against a market or validated outcome by itself and by the book: OutcomeChallenges."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from offchain.audit.accusations.accusation import Accusation
 from offchain.audit.book import BookPages, ProvenList
 from offchain.audit.verify import FalseResult
 from offchain.chain.market_view import Stage
@@ -17,17 +14,8 @@ POD_PLACE = ("pod", "slot", "product")
 COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED)
 
 
-@dataclass(frozen=True)
-class Accusation:
-    """A challenge as it is sent: contract, function and arguments."""
-
-    contract: str
-    function: str
-    arguments: tuple[object, ...]
-
-
 class OutcomeAccusations:
-    """What may be said against a market or validated outcome by itself and by the book."""
+    """Accusations of a false market or validated outcome."""
 
     def __init__(self, found: FalseResult, posted: Outcome, book: BookPages) -> None:
         self._posted, self._stage, self._book = posted, found.stage, book
@@ -40,6 +28,9 @@ class OutcomeAccusations:
         yield self._accusation("offerLeftOut")
         if len(self._entries):
             yield self._accusation("totalsDontAddUp", self._entries.proven(len(self._entries) - 1))
+        for name, leaves in (("entryDoubled", self._entries), ("answerDoubled", self._answers)):
+            for first, second in leaves.doubled():
+                yield self._accusation(name, leaves.proven(first), leaves.proven(second))
         for index in self._suspect_entries:
             yield from self._of_entry(index)
         for index in self._suspect_answers:
