@@ -92,7 +92,7 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
     function readingNotAnchored(Posted calldata posted, Judged calldata judged) external {
         _begin(posted, judged);
         bytes32 root = judged.leaf.readingRoot;
-        bool fault = root != 0 && !_anchoredInTime(posted.settlement.session, root);
+        bool fault = root != 0 && !_anchoredInTime(market.terms(posted.settlement.session), root);
         _decide(posted, fault, "ReadingNotAnchored");
     }
 
@@ -104,7 +104,8 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
         bool fault = s.readingPosition >= reading.leaf.length;
         if (!fault) {
             _requirePosition(s.readingPosition, reading.leaf.position);
-            fault = !_isOf(posted.settlement.session, s, reading.leaf) || !anchor.isGenuine(reading.leaf);
+            IMarketSessions.SessionTerms memory terms = market.terms(posted.settlement.session);
+            fault = !_isOf(terms, s, reading.leaf) || !anchor.isGenuine(reading.leaf);
         }
         _decide(posted, fault, "ReadingNotGenuine");
     }
@@ -198,19 +199,19 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
         _requireIn(posted, witness);
         bytes32 root = witness.leaf.readingRoot;
         Proofs.requireLeaf(root, Leaves.hash(reading.leaf), reading.proof);
-        uint64 session = posted.settlement.session;
+        IMarketSessions.SessionTerms memory terms = market.terms(posted.settlement.session);
         // INVARIANT: a batch that no other leaf names may have been hidden from who settled.
-        return _anchoredInTime(session, root) && _isOf(session, judged.leaf, reading.leaf)
+        return _anchoredInTime(terms, root) && _isOf(terms, judged.leaf, reading.leaf)
             && anchor.isGenuine(reading.leaf);
     }
 
     /// @dev Whether a reading is of the PoD and the quarter-hour that a leaf settles.
-    function _isOf(uint64 session, Leaves.SettlementLeaf calldata s, Leaves.ReadingLeaf calldata reading)
-        private
-        view
-        returns (bool)
-    {
-        uint256 start = market.terms(session).deliveryStart + s.slot * SLOT_S;
+    function _isOf(
+        IMarketSessions.SessionTerms memory terms,
+        Leaves.SettlementLeaf calldata s,
+        Leaves.ReadingLeaf calldata reading
+    ) private pure returns (bool) {
+        uint256 start = terms.deliveryStart + s.slot * SLOT_S;
         return reading.pod == s.pod && reading.startTime == start && reading.periodS == SLOT_S;
     }
 
@@ -223,9 +224,8 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
         return notarisedAt != 0 && notarisedAt < market.terms(session).baselineGate;
     }
 
-    function _anchoredInTime(uint64 session, bytes32 root) private view returns (bool) {
+    function _anchoredInTime(IMarketSessions.SessionTerms memory terms, bytes32 root) private view returns (bool) {
         uint48 at = anchor.anchoredAt(root);
-        IMarketSessions.SessionTerms memory terms = market.terms(session);
         uint256 end = uint256(terms.deliveryStart) + terms.slots * SLOT_S;
         return at != 0 && at <= end + (terms.settlementDeadline - end) / 2;
     }

@@ -282,7 +282,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.OfferLeaf calldata x = offer.leaf;
         bool fault = e.pod != x.pod || e.product != x.product || e.slot < x.slot
             || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW
-            || pods.pods(x.pod).aggregator != offer.opening.player;
+            || pods.aggregatorOf(x.pod) != offer.opening.player;
         if (market.terms(outcome.session).method == PRICE_PRIORITY) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
         _decide(outcome.session, stage, fault, "NotAsOffered");
     }

@@ -1,9 +1,405 @@
-"""Gas of a fraud proof with proofs of depth 28, a list of 268 million leaves, and all that its strike costs: 200,000 at most
-for each kind (SPECIFICATION.md 21.x to 24.x).
+"""Gas of each fraud proof with all that its strike costs, by proofs of depth 28: lists of 268 million leaves (SPECIFICATION.md
+21.x to 24.x). Held to `challenge_gas.json` beside this file, written anew by FLEXLEDGER_WRITE_GAS=1.
 
-Lists as long can't be made here. Their roots can: of a leaf and any 28 siblings.
+Lists as long can't be made here. Their roots can: of a small tree and as many siblings above it as are missing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, replace
+from pathlib import Path
 from typing import Any
+
+import pytest
+from brownie import accounts, chain
+
+from offchain.protocol import lists
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.leaves import (
+    BASELINE,
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    READING,
+    REFUSAL,
+    LeafKind,
+)
+from offchain.protocol.merkle import MerkleTree, hash_pair
+from offchain.protocol.products import OfferStatus
+from offchain.protocol.terms import SessionTerms
+from tests.contracts.chain import travel_to
+from tests.contracts.conftest import account_of
+from tests.contracts.outcomes import PODS, posted_of, with_lie
+from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
+from tests.contracts.results import (
+    REFUSED_ENTRY,
+    REFUSED_W,
+    Results,
+    Settled,
+    baselines_document,
+    notarise_baseline,
+    play_to_clearing,
+)
+from tests.contracts.test_gas import NOISE, START_S
+
+FIGURES = Path(__file__).parent / "challenge_gas.json"
+DEPTH = 28
+LIMIT = 200_000
+DEARER = {
+    "falselyVoid": "a PoD's whole record",
+    "takenWithoutRefusal": "four proofs, and the wronged paid",
+    "baselineIgnored": "three proofs, and the notary's record",
+    "wrongDelivery": "four proofs, and the wronged paid",
+    "readingIgnored": "three proofs, and a node's signature and service",
+    "higherReadingTaken": "four proofs, and a node's signature and service",
+    "wrongReward": "a mechanism's answer, and a first payment to the customer",
+    "cheaperRefused": "five proofs, and the wronged paid",
+}
+"""What can't be shown with less: each with why."""
+DEARER_LIMIT = 280_000
+ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
+SIBLINGS = [keccak256(b"sibling %d" % height) for height in range(DEPTH)]
+Play = Callable[[Results, Any], Any]
+
+
+class DeepTree(MerkleTree):
+    """A small tree under as many siblings as make its longest proof `DEPTH` long."""
+
+    @property
+    def _above(self) -> list[bytes]:
+        return SIBLINGS[: DEPTH - (len(self) - 1).bit_length()]
+
+    @property
+    def root(self) -> bytes:
+        found = super().root
+        for sibling in self._above:
+            found = hash_pair(found, sibling)
+        return found
+
+    def proof(self, position: int) -> list[bytes]:
+        return super().proof(position) + self._above
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens inside never happened."""
+    chain.snapshot()
+    yield
+    chain.revert()
+
+
+def call(results: Results, contract: str, name: str, *arguments: Any, sender: Any) -> Any:
+    return getattr(getattr(results.market, contract), name)(*arguments, {"from": sender})
+
+
+def of_market(name: str, kind: LeafKind, index: int, values: dict[str, Any], *more: Any) -> Play:
+    """A lie in a leaf of the market outcome; `more`: leaves to show beside the false one."""
+
+    def play(results: Results, sender: Any) -> Any:
+        book, oracle = results.book, results.roles.clearing_oracle
+        seed = bytes(results.market.CommitmentBook.seed(results.session))
+        honest = book.honest(oracle.address, seed)
+        made = posted_of(with_lie(honest, kind, index, **values), seed)
+        post_market(results.market, results.terms, made.outcome, oracle)
+        own = made.entry(index) if kind is ENTRY else made.answer(index)
+        shown = [own, *(each(made, book) for each in more)]
+        if name == "cheaperRefused":
+            return call(results, "OutcomeChallenges", name, astuple(made.outcome), *shown[1:], sender=sender)
+        return call(results, "OutcomeChallenges", name, astuple(made.outcome), MARKET, *shown, sender=sender)
+
+    return play
+
+
+REFUSED_CHEAPER = {"status": int(OfferStatus.COM_DEARER), "acceptedW": 0, "firstByRequest": 0}
+MARKET_LIES: dict[str, Play] = {
+    "malformedEntry": of_market("malformedEntry", ENTRY, 0, {"product": 4}),
+    "malformedAnswer": of_market("malformedAnswer", ANSWER, 0, {"acceptedW": 5_001}),
+    "notInBook": of_market("notInBook", ENTRY, 1, {"offerPosition": 99}),
+    "podExceeded": of_market("podExceeded", ENTRY, 1, {"podRunningW": 10_001}),
+    "entryDoubled": of_market("entryDoubled", ENTRY, 2, {"position": 1}, lambda made, _: made.entry(1)),
+    "answerDoubled": of_market("answerDoubled", ANSWER, 2, {"position": 1}, lambda made, _: made.answer(1)),
+    "sumBroken": of_market("sumBroken", ENTRY, 1, {"runningW": 1}, lambda made, _: made.entry(2)),
+    "offerChainBroken": of_market(
+        "offerChainBroken", ANSWER, 0, {"acceptedW": 1}, lambda made, _: made.entry(0)
+    ),
+    "offerSumBroken": of_market(
+        "offerSumBroken", ENTRY, 1, {"offerPosition": 0}, lambda made, _: made.entry(0)
+    ),
+    "podSumBroken": of_market("podSumBroken", ENTRY, 1, {"pod": PODS[0]}, lambda made, _: made.entry(0)),
+    "totalsDontAddUp": of_market("totalsDontAddUp", ENTRY, 5, {"runningW": 1}),
+    "wrongCopy": of_market("wrongCopy", ANSWER, 1, {"commitment": 2}, lambda _, book: book.offer(0, 1)),
+    "notAsOffered": of_market(
+        "notAsOffered", ENTRY, 0, {"priceUeurPerKw": 1}, lambda _, book: book.offer(0, 0)
+    ),
+    "notAsRequested": of_market("notAsRequested", ENTRY, 0, {"slot": 9}, lambda _, book: book.request(0)),
+    "escrowExceeded": of_market(
+        "escrowExceeded", ENTRY, 0, {"documentUeur": 2**40}, lambda _, book: book.opening(2)
+    ),
+    "wrongEffectiveness": of_market(
+        "wrongEffectiveness",
+        ENTRY,
+        0,
+        {"effectivenessPermille": 999},
+        lambda _, book: book.request(0),
+        lambda _, book: book.effectiveness(0),
+    ),
+    "falselyVoid": of_market(
+        "falselyVoid",
+        ANSWER,
+        7,
+        {"status": int(OfferStatus.VOID), "because": 1},
+        lambda _, book: book.offer(1, 0),
+    ),
+    "cheaperRefused": of_market(
+        "cheaperRefused",
+        ANSWER,
+        0,
+        REFUSED_CHEAPER,
+        lambda made, _: made.entry(2),
+        lambda made, _: made.answer(0),
+        lambda _, book: book.offer(0, 0),
+        lambda _, book: book.request(0),
+        lambda _, book: book.effectiveness(0),
+    ),
+}
+
+
+def of_refusals(
+    name: str, values: dict[str, Any], *more: Callable[[Results], Any], second: bool = False
+) -> Play:
+    """A lie in the last of one or two refusals."""
+
+    def play(results: Results, sender: Any) -> Any:
+        refused = [(REFUSED_ENTRY, REFUSED_W), (3, 1_000)][: 1 + second]
+        lie = with_lie(results.refusals_of(refused), REFUSAL, len(refused) - 1, **values)
+        technical = astuple(results.post_technical(lie))
+        shown = [results.refusal(index) for index in range(len(refused))]
+        shown += [each(results) for each in more]
+        return call(results, "AssessmentChallenges", name, technical, *shown, sender=sender)
+
+    return play
+
+
+def market_outcome(results: Results) -> Any:
+    return astuple(results.market_outcome)
+
+
+REFUSAL_LIES: dict[str, Play] = {
+    "modelNotAnchored": of_refusals("modelNotAnchored", {"gridModel": b"\1" * 32}),
+    "malformedRefusal": of_refusals("malformedRefusal", {"margin": 0}),
+    "refusalDoubled": of_refusals("refusalDoubled", {"position": 0}, second=True),
+    "refusalSumBroken": of_refusals("refusalSumBroken", {"runningW": 1}, second=True),
+    "notInOutcome": of_refusals("notInOutcome", {"byRequestPosition": 99}, market_outcome),
+    "notAsAccepted": of_refusals(
+        "notAsAccepted", {"slot": 9}, market_outcome, lambda results: results.market_entry(REFUSED_ENTRY)
+    ),
+}
+
+
+def of_validated(
+    name: str, kind: LeafKind, index: int, values: dict[str, Any], *shown: Callable[[Results], Any]
+) -> Play:
+    """A lie in a leaf of the validated outcome."""
+
+    def play(results: Results, sender: Any) -> Any:
+        results.post_validated(with_lie(results.honest_validated(), kind, index, **values))
+        outcomes = (astuple(results.validated), astuple(results.market_outcome))
+        proofs = [each(results) for each in shown]
+        return call(results, "AssessmentChallenges", name, *outcomes, *proofs, sender=sender)
+
+    return play
+
+
+def technical(results: Results) -> Any:
+    return astuple(results.technical)
+
+
+def refusal(results: Results) -> Any:
+    return results.refusal(0)
+
+
+def answers(index: int) -> tuple[Callable[[Results], Any], Callable[[Results], Any]]:
+    return (lambda results: results.answer(index), lambda results: results.market_answer(index))
+
+
+def entries(index: int) -> tuple[Callable[[Results], Any], Callable[[Results], Any]]:
+    return (lambda results: results.entry(index), lambda results: results.market_entry(index))
+
+
+VALIDATED_LIES: dict[str, Play] = {
+    "acceptedMore": of_validated("acceptedMore", ANSWER, 0, {"acceptedW": 5_001}, *answers(0)),
+    "answerChanged": of_validated("answerChanged", ANSWER, 0, {"because": 1}, *answers(0)),
+    "takenWithoutRefusal": of_validated(
+        "takenWithoutRefusal",
+        ANSWER,
+        0,
+        {"acceptedW": 1, "because": 1},
+        technical,
+        *answers(0),
+        entries(0)[1],
+        refusal,
+    ),
+    "refusalIgnored": of_validated(
+        "refusalIgnored", ANSWER, 2, {"acceptedW": 5_000}, technical, refusal, *answers(2)
+    ),
+    "refusalMisplaced": of_validated(
+        "refusalMisplaced", ENTRY, 1, {"acceptedW": 5_000}, technical, refusal, *entries(1)
+    ),
+    "entryChanged": of_validated("entryChanged", ENTRY, 0, {"slot": 9}, *entries(0)),
+    "entryInvented": of_validated(
+        "entryInvented", ENTRY, 0, {"requestPosition": 1}, *entries(0), entries(0)[1]
+    ),
+}
+
+
+def of_settlement(
+    contract: str, name: str, index: int, values: dict[str, Any], *shown: Callable[[Settled], Any]
+) -> Play:
+    """A lie in a leaf of the settlement."""
+
+    def play(results: Results, sender: Any) -> Any:
+        settled = results.lie(index, **values)
+        proofs = [each(settled) for each in shown]
+        return call(results, contract, name, settled.posted, *proofs, sender=sender)
+
+    return play
+
+
+def judged(index: int) -> Callable[[Settled], Any]:
+    return lambda settled: settled.judged(index)
+
+
+def validated(settled: Settled) -> Any:
+    return astuple(settled.results.validated)
+
+
+def entry(index: int) -> Callable[[Settled], Any]:
+    return lambda settled: settled.results.entry(index)
+
+
+def baseline(index: int) -> Callable[[Settled], Any]:
+    return lambda settled: settled.results.baseline(settled.results.roles.aggregators[0], index)
+
+
+def reading(batch: int, index: int) -> Callable[[Settled], Any]:
+    return lambda settled: settled.results.reading(batch, index)
+
+
+def settlement_lies(results: Results) -> dict[str, Play]:
+    sums, deliveries = "SettlementChallenges", "DeliveryChallenges"
+    missing = {"readingRoot": bytes(32), "readingPosition": 0, "status": 1, "deliveredW": 0}
+    first_batch = results.batches[0].list_of(READING).root
+    author = results.roles.aggregators[0]
+    first = results.baselines[author.address].list_of(BASELINE).root
+    second = baselines_document(results.session, author.address, (0, 1), 9_000).list_of(BASELINE).root
+    higher = {"readingRoot": first_batch, "readingPosition": 1, "deliveredW": 5_200}
+    whole = (validated, judged(0), entry(0))
+    return {
+        "malformedLeaf": of_settlement(sums, "malformedLeaf", 0, {"status": 3}, judged(0)),
+        "leafDoubled": of_settlement(sums, "leafDoubled", 1, {"position": 0}, judged(0), judged(1)),
+        "wrongEntry": of_settlement(sums, "wrongEntry", 0, {"slot": 9}, *whole),
+        "wrongPayer": of_settlement(
+            sums, "wrongPayer", 0, {"payer": b"\1" * 20}, *whole, lambda made: made.results.book.opening(2)
+        ),
+        "wrongPayment": of_settlement(sums, "wrongPayment", 0, {"paymentUeur": 1}, *whole),
+        "wrongPenalty": of_settlement(sums, "wrongPenalty", 0, {"penaltyUeur": 1}, judged(0)),
+        "wrongReward": of_settlement(sums, "wrongReward", 0, {"rewardUeur": 1}, *whole),
+        "pairSumBroken": of_settlement(
+            sums, "pairSumBroken", 1, {"pairPaymentUeur": 1}, judged(0), judged(1)
+        ),
+        "podSumBroken (settlement)": of_settlement(
+            sums, "podSumBroken", 3, {"podRewardUeur": 1}, judged(0), judged(3)
+        ),
+        "wrongPair": of_settlement(sums, "wrongPair", 4, {"pairPaymentUeur": 1}, judged(4)),
+        "wrongClaim": of_settlement(
+            sums, "wrongClaim", 3, {"podRewardUeur": 1}, judged(3), lambda made: made.claim(0)
+        ),
+        "baselineNotAnchored": of_settlement(
+            deliveries, "baselineNotAnchored", 0, {"baselineRoot": b"\1" * 32}, judged(0)
+        ),
+        "baselineChanged": of_settlement(
+            deliveries, "baselineChanged", 0, {"baselineRoot": second}, judged(0), lambda _: first
+        ),
+        "wrongBaseline": of_settlement(
+            deliveries, "wrongBaseline", 0, {"baselinePosition": 2}, judged(0), baseline(2)
+        ),
+        "baselineIgnored": of_settlement(
+            deliveries,
+            "baselineIgnored",
+            0,
+            {"baselineRoot": bytes(32), "deliveredW": 0},
+            judged(0),
+            judged(1),
+            baseline(0),
+        ),
+        "readingNotAnchored": of_settlement(
+            deliveries, "readingNotAnchored", 0, {"readingRoot": b"\1" * 32}, judged(0)
+        ),
+        "readingNotGenuine": of_settlement(
+            deliveries, "readingNotGenuine", 0, {"readingPosition": 1}, judged(0), reading(0, 1)
+        ),
+        "wrongDelivery": of_settlement(
+            deliveries, "wrongDelivery", 0, {"deliveredW": 1}, *whole, baseline(0), reading(0, 0)
+        ),
+        "readingIgnored": of_settlement(
+            deliveries, "readingIgnored", 2, missing, judged(2), judged(4), reading(1, 2)
+        ),
+        "higherReadingTaken": of_settlement(
+            deliveries, "higherReadingTaken", 3, higher, judged(3), reading(0, 1), judged(4), reading(1, 0)
+        ),
+    }
+
+
+@pytest.fixture
+def deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every list's tree is `DEPTH` deep."""
+    monkeypatch.setattr(lists, "MerkleTree", DeepTree)
+
+
+def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any, auditor: Any) -> None:
+    travel_to(START_S)
+    terms = a_session(market, operator)
+    results = play_to_clearing(market, terms, before_gate=lambda: second_baseline(market, terms))
+    used: dict[str, int] = {}
+    # The market's reserve isn't paid for the first time.
+    fund(market, accounts.at(market.Vault.reserve(), force=True), EURO)
+
+    def measure(lies: dict[str, Play]) -> None:
+        for name, play in lies.items():
+            with undone():
+                tx = play(replace(results), auditor)
+                assert tx.events["ResultStruck"]["challenger"] == auditor, name
+                used[name] = int(tx.gas_used)
+
+    measure(MARKET_LIES)
+    results.post_market()
+    measure(REFUSAL_LIES)
+    results.post_technical()
+    measure(VALIDATED_LIES)
+    results.post_validated()
+    results.anchor_readings()
+    measure(settlement_lies(results))
+    if os.environ.get("FLEXLEDGER_WRITE_GAS") == "1":
+        FIGURES.write_text(json.dumps(used, indent=2) + "\n")
+    above = {name: gas for name, gas in used.items() if gas > LIMIT}
+    assert above.keys() <= DEARER.keys()
+    assert {name: gas for name, gas in above.items() if gas > DEARER_LIMIT} == {}
+    written = json.loads(FIGURES.read_text())
+    assert used.keys() == written.keys()
+    apart = {name: (gas, written[name]) for name, gas in used.items() if abs(gas - written[name]) > NOISE}
+    assert apart == {}
+
+
+def a_session(market: Any, operator: Any) -> SessionTerms:
+    """A session at a fixed time."""
+    terms = session_terms()
+    market.MarketSessions.create(as_struct(terms), {"from": operator})
+    return replace(terms, session=market.MarketSessions.count())
+
+
+def second_baseline(market: Any, terms: SessionTerms) -> None:
+    """The first aggregator notarises another baseline, later."""
+    author = account_of("aggregator")
+    travel_to(terms.baselineGate - 2)
+    notarise_baseline(market, baselines_document(terms.session, author.address, (0, 1), 9_000), author)
