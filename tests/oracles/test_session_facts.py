@@ -1,13 +1,18 @@
 """What a bad or missing document of one player does to the others: nothing."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from offchain.chain.market_view import Notice
 from offchain.protocol.book_documents import offers_document
-from offchain.protocol.cid import cid_of
+from offchain.protocol.cid import RAW, Cid, cid_of
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.leaves import BASELINE
+from offchain.protocol.lists import LeafList, ListDocument
 from offchain.store.documents import DocumentCorrupt, FolderStore
-from oracles.session_facts import fetch_book_document
+from oracles.session_facts import baseline_documents, fetch_book_document
 from tests.oracles.clearing.books import AGGREGATORS, offer, salt
 
 DOCUMENT = offers_document(1, AGGREGATORS[0], [offer(0, 1000, 10_000)], salt)
@@ -39,3 +44,33 @@ def test_bytes_changed_in_the_store_are_no_players_doing(store: FolderStore) -> 
     store.path_of(cid).write_bytes(b"{}")
     with pytest.raises(DocumentCorrupt):
         fetch_book_document(store, cid, ROOT)
+
+
+def test_an_authors_first_baseline_stands(store: FolderStore) -> None:
+    """Readable or not; what is anchored in the gate's first second is too late."""
+    a, b, c = ("0x" + letter * 40 for letter in "abc")
+    made = [baselines(author, power_w) for author, power_w in ((a, 1), (a, 2), (b, 3), (c, 4))]
+    first, second, others, late = made
+    hidden = Cid(RAW, keccak256(b"never brought"))
+    cids = [store.put(document.to_bytes()) for document in made]
+    gate_s = 100
+    noted = [
+        (a, first, cids[0], 10),
+        (a, second, cids[1], 11),
+        (b, others, hidden, 12),
+        (b, others, cids[2], 13),
+        (c, late, cids[3], gate_s),
+    ]
+    notices = [
+        Notice(author, document.list_of(BASELINE).root, cid, at_s, bytes(32))
+        for author, document, cid, at_s in noted
+    ]
+    view = SimpleNamespace(notices=lambda _kind, _session: notices)
+    terms = SimpleNamespace(session=1, baselineGate=gate_s)
+    found = [(author, document.to_bytes()) for author, document in baseline_documents(view, store, terms)]
+    assert found == [(a, first.to_bytes())]
+
+
+def baselines(author: str, power_w: int) -> ListDocument:
+    rows = [(0, 1, keccak256(b"pod"), 0, power_w, 0, bytes(32))]
+    return ListDocument(1, author, (LeafList.of_rows(BASELINE, rows),))
