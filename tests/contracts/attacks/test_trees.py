@@ -25,7 +25,7 @@ def test_an_inner_node_is_no_leaf(results: Results, auditor: Any) -> None:
     tree = results.cleared.market.list_of(OUTCOME_BY_OFFER).tree
     inner = len(tree) // 2
     children = tree.nodes[2 * inner + 1].tobytes() + tree.nodes[2 * inner + 2].tobytes()
-    id_ = demands.demandOutcome(outcome, 0, 0, 0, {"from": auditor}).return_value
+    id_ = bytes(demands.demandOutcome(outcome, 0, 0, 0, {"from": auditor}).return_value)
     with refused("DemandsLeafTooShort", id_, 64):
         demands.answer(id_, children, tree.proof_of_node(inner), {"from": auditor})
     # Filled up to a leaf's length it has another hash.
@@ -39,7 +39,7 @@ def test_a_leaf_of_another_kind_is_none(results: Results, auditor: Any) -> None:
     demands, outcome = results.market.Demands, astuple(results.market_outcome)
     leaves = results.cleared.market.list_of(OUTCOME_BY_OFFER)
     word, proof = leaves.kind.encode(leaves.columns)[0].tobytes(), leaves.tree.proof(0)
-    id_ = demands.demandOutcome(outcome, 0, 1, 0, {"from": auditor}).return_value
+    id_ = bytes(demands.demandOutcome(outcome, 0, 1, 0, {"from": auditor}).return_value)
     with refused("DemandsWrongLeaf", id_, OUTCOME_BY_OFFER.number, 0, len(leaves)):
         demands.answer(id_, word, proof, {"from": auditor})
     as_entry = OUTCOME_BY_REQUEST.number.to_bytes(32) + word[32:]

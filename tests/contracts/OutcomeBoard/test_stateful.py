@@ -1,0 +1,248 @@
+"""Whatever is posted, struck, held and released, the board and the vault hold what a plain Python model says.
+
+The model knows what stands at each stage, whose bond lies behind it, and everybody's money. It plays a session from its book's
+end to long after its settlement, with strikes at any time.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from brownie.exceptions import VirtualMachineError
+from brownie.test import strategy
+
+from offchain.protocol.terms import SessionTerms
+from tests.contracts.chain import now_s, speak_as, travel_to
+from tests.contracts.conftest import account_of
+from tests.contracts.play import (
+    DSO_REQUEST,
+    EURO,
+    MARKET,
+    OFFER,
+    SETTLEMENT,
+    TECHNICAL,
+    VALIDATED,
+    Played,
+    outcome,
+    play_book,
+    post_market,
+    post_settlement,
+    post_technical,
+    post_validated,
+    sealed,
+    settlement,
+    technical_outcome,
+)
+
+BOND = 10 * EURO
+"""A tenth of the escrow of 100 euro."""
+FAULT = b"Lie".ljust(32, b"\0")
+POSTERS = {
+    MARKET: ("clearing_oracle", "other_clearing_oracle"),
+    TECHNICAL: ("grid_oracle",),
+    VALIDATED: ("clearing_oracle", "other_clearing_oracle"),
+    SETTLEMENT: ("settlement_oracle", "other_settlement_oracle"),
+}
+
+
+@dataclass
+class Standing:
+    """A result that stands."""
+
+    hash: bytes
+    poster: str
+    posted_at_s: int
+    bond_ueur: int = BOND
+
+
+class BoardMachine:
+    """Rules against the board of a session whose book is complete."""
+
+    stage = strategy("uint8", max_value=3)
+    who = strategy("uint8", max_value=1)
+    loss = strategy("uint32", max_value=12 * EURO)
+    seconds = strategy("uint16", min_value=1, max_value=700)
+
+    def __init__(cls, market: Any, terms: SessionTerms) -> None:  # noqa: N805
+        cls.market, cls.terms, cls.session = market, terms, terms.session
+        cls.board = market.OutcomeBoard
+        cls.challenger = speak_as(market.OutcomeChallenges.address)
+        cls.people = sorted(
+            {name for names in POSTERS.values() for name in names} | {"auditor", "aggregator"}
+        )
+        cls.reserve = market.Vault.reserve()
+
+    def setup(self) -> None:
+        vault = self.market.Vault
+        self.standing: dict[int, Standing] = {}
+        self.struck: dict[int, tuple[str, int]] = {}
+        self.final: dict[int, bytes] = {}
+        self.holds: defaultdict[int, int] = defaultdict(int)
+        self.tries = 0
+        self.money = {name: self._money(name) for name in self.people}
+        self.kept: defaultdict[str, int] = defaultdict(int)
+        self.reserve_ueur = vault.free(self.reserve)
+
+    def rule_wait(self, seconds: int) -> None:
+        travel_to(now_s() + seconds)
+
+    def rule_wait_for_delivery(self) -> None:
+        """Once a validated outcome stands: the session runs on to its end of delivery."""
+        if VALIDATED in self.standing and now_s() < self.terms.delivery_end_s:
+            travel_to(self.terms.delivery_end_s)
+
+    def rule_post(self, stage: int, who: int) -> None:
+        """By an oracle of the stage; the model says whether the board takes it."""
+        name = POSTERS[stage][who % len(POSTERS[stage])]
+        self.tries += 1
+        hash_ = self._taken(stage, account_of(name))
+        assert (hash_ is not None) == self._may_post(stage, name, now_s())
+        if hash_ is None:
+            return
+        self.standing[stage] = Standing(hash_, name, now_s())
+        self.kept[name] += BOND
+
+    def rule_strike(self, stage: int, loss: int) -> None:
+        """The auditor proves a result false, by which the aggregator lost."""
+        found = self.standing.get(stage)
+        wronged, auditor = account_of("aggregator"), account_of("auditor")
+        arguments = (self.session, stage, FAULT, auditor, wronged, loss)
+        if found is None or found.bond_ueur == 0:
+            self._is_refused(lambda: self.board.strike(*arguments, {"from": self.challenger}))
+            return
+        self.board.strike(*arguments, {"from": self.challenger})
+        compensation = min(loss, BOND * 80 // 100)
+        prize = (BOND - compensation) // 2
+        self.kept[found.poster] -= BOND
+        self.money[found.poster] -= BOND
+        self.money["aggregator"] += compensation
+        self.money["auditor"] += prize
+        self.reserve_ueur += BOND - compensation - prize
+        found.bond_ueur = 0
+        if self._is_operative(stage, found):
+            return
+        del self.standing[stage]
+        self.struck[stage] = (found.poster, now_s())
+        if stage != SETTLEMENT:
+            for later in range(stage + 1, SETTLEMENT):
+                resting = self.standing.pop(later, None)
+                if resting:
+                    self.kept[resting.poster] -= resting.bond_ueur
+                    self.struck.pop(later, None)
+
+    def rule_hold(self, stage: int) -> None:
+        self.board.hold(self.session, stage, True, {"from": self.challenger})
+        self.holds[stage] += 1
+
+    def rule_unhold(self, stage: int) -> None:
+        if not self.holds[stage]:
+            self._is_refused(lambda: self.board.unhold(self.session, stage, True, {"from": self.challenger}))
+            return
+        self.board.unhold(self.session, stage, True, {"from": self.challenger})
+        self.holds[stage] -= 1
+
+    def rule_release(self, stage: int) -> None:
+        """Anybody asks for a bond to be given back."""
+        found = self.standing.get(stage)
+        ask = lambda: self.board.releaseBond(self.session, stage, {"from": account_of("auditor")})  # noqa: E731
+        due = found and found.bond_ueur and now_s() + 1 >= found.posted_at_s + self.terms.challengeWindowS
+        if not due or self.holds[stage]:
+            self._is_refused(ask)
+            return
+        ask()
+        self.kept[found.poster] -= BOND
+        found.bond_ueur = 0
+
+    def invariant_what_stands_is_the_models(self) -> None:
+        for stage in range(4):
+            found = self.standing.get(stage)
+            posted = self.board.posting(self.session, stage)
+            assert bytes(posted["hash"]) == (found.hash if found else bytes(32))
+            assert posted["bondUeur"] == (found.bond_ueur if found else 0)
+
+    def invariant_money_is_the_models(self) -> None:
+        for name in self.people:
+            assert self._money(name) == self.money[name], name
+            assert self.market.Vault.bonded(account_of(name)) == self.kept[name], name
+        assert self.market.Vault.free(self.reserve) == self.reserve_ueur
+
+    def invariant_nothing_final_changes(self) -> None:
+        """A settlement that was final once, or an outcome once it was operative, stays what it was."""
+        for stage, hash_ in self.final.items():
+            assert bytes(self.board.outcomeHash(self.session, stage)) == hash_
+        for stage, found in self.standing.items():
+            over = now_s() >= found.posted_at_s + self.terms.challengeWindowS and not self.holds[stage]
+            assert self.board.isFinal(self.session, stage) == over
+            if over and self._is_operative(stage, found):
+                self.final.setdefault(stage, found.hash)
+
+    def _taken(self, stage: int, oracle: Any) -> bytes | None:
+        try:
+            return self._post(stage, oracle)
+        except VirtualMachineError:
+            return None
+
+    def _post(self, stage: int, oracle: Any) -> bytes:
+        market, session, terms = self.market, self.session, self.terms
+        made: Any
+        if stage == MARKET:
+            made = outcome(session, bytes(market.CommitmentBook.seed(session)), totalUeur=self.tries)
+            post_market(market, terms, made, oracle)
+        elif stage == TECHNICAL:
+            made = technical_outcome(session, self._hash_of(MARKET), refusedWSlots=self.tries)
+            post_technical(market, terms, made, oracle)
+        elif stage == VALIDATED:
+            made = outcome(session, self._hash_of(TECHNICAL), totalUeur=self.tries)
+            post_validated(market, terms, made, oracle)
+        else:
+            played = Played(market, terms, self._hash_of(VALIDATED))
+            made = settlement(played, rewardsUeur=self.tries)
+            post_settlement(played, made, [], oracle, now_s() + 1)
+        return bytes(market.OutcomeBoard.outcomeHash(session, stage))
+
+    def _hash_of(self, stage: int) -> bytes:
+        found = self.standing.get(stage)
+        return found.hash if found else b"\1" * 32
+
+    def _may_post(self, stage: int, name: str, time_s: int) -> bool:
+        terms = self.terms
+        if stage in self.standing or (stage != MARKET and stage - 1 not in self.standing):
+            return False
+        if self.struck.get(stage, ("", 0))[0] == name:
+            return False
+        if stage == SETTLEMENT:
+            until = terms.settlementDeadline
+            if stage in self.struck:
+                until = max(until, self.struck[stage][1] + terms.challengeWindowS)
+            return terms.delivery_end_s <= time_s < until
+        until = terms.validatedOutcomeDeadline
+        if stage == MARKET and stage not in self.struck:
+            until = terms.marketOutcomeDeadline
+        return terms.documentsDeadline <= time_s < until
+
+    def _is_operative(self, stage: int, found: Standing) -> bool:
+        """Whether a struck result stays: who follows it, or was paid by it, is in the right."""
+        if stage == SETTLEMENT:
+            over = now_s() >= found.posted_at_s + self.terms.challengeWindowS
+            return over and not self.holds[stage]
+        return now_s() >= self.terms.validatedOutcomeDeadline
+
+    def _is_refused(self, move: Any) -> None:
+        try:
+            move()
+        except VirtualMachineError:
+            return
+        raise AssertionError("the model refuses this, the board doesn't")
+
+    def _money(self, name: str) -> int:
+        vault, account = self.market.Vault, account_of(name)
+        return int(vault.free(account) + vault.bonded(account))
+
+
+def test_board_and_money_equal_their_model(
+    market: Any, terms: SessionTerms, aggregator: Any, dso: Any, grid_oracle: Any, state_machine: Any
+) -> None:
+    documents = [sealed(aggregator, OFFER, 100 * EURO), sealed(dso, DSO_REQUEST, 100 * EURO)]
+    play_book(market, terms, documents, grid_oracle)
+    travel_to(terms.documentsDeadline)
+    state_machine(BoardMachine, market, terms, settings={"max_examples": 15, "stateful_step_count": 40})
