@@ -10,17 +10,18 @@ from offchain.audit.challenge import Challenger
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
-from offchain.protocol.leaves import OFFER, OUTCOME_BY_REQUEST, REFUSAL, Value
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_REQUEST, REFUSAL, SETTLEMENT, Value
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import MarginUnit, Side
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Outcome, Pair, TechnicalOutcome
 from oracles.clearing.core.outcome import posted_outcome
-from oracles.clearing.core.session import clear_session
+from oracles.clearing.core.session import clear_session, validate_session
 from oracles.grid.daemon import GridDaemon
 from oracles.session_facts import book_documents, fetch_list_document
 from oracles.settlement.core.session import posted_settlement
+from oracles.settlement.core.settle import SettlementResult
 from oracles.settlement.facts import settle_from_chain
 from scripts.demo.cast import Person
 from scripts.demo.day import FUNDS_UEUR, Day, Progress
@@ -30,7 +31,10 @@ GRID_LIARS = ("grid by another model", "grid by no physics")
 LIARS = {
     "clearing": Role.CLEARING_ORACLE,
     **dict.fromkeys(GRID_LIARS, Role.GRID_ORACLE),
+    "validation": Role.CLEARING_ORACLE,
     "settlement": Role.SETTLEMENT_ORACLE,
+    "delivery": Role.SETTLEMENT_ORACLE,
+    "invented payment": Role.SETTLEMENT_ORACLE,
 }
 RAISED_UEUR_PER_KW = 1_000
 OTHER_MODEL = b"another model".ljust(32, b"\0")
@@ -102,20 +106,42 @@ class LyingDay(Day):
         for name in GRID_LIARS:
             self._lie_about_the_grid(name, market)
         super()._assess(grid)
+        self._lie_about_the_refusals(market)
 
-    def _lie_about_the_grid(self, name: str, market: Outcome) -> None:
-        liar, session = self.liar(name), self._terms.session
+    def _lie_about_the_refusals(self, market: Outcome) -> None:
+        """What a rival was to deliver is taken away, as if the grid had refused it."""
+        liar, terms = self.liar("validation"), self._terms
+        technical = self._view.technical_outcome(terms.session)
+        assert technical is not None
+        seed, pods = self._view.seed(terms.session), self._view.pods_at_gate(terms)
+        book = book_documents(self._view, self._stage.documents, terms.session)
+        cleared = clear_session(book, pods, seed, terms, liar.address)
+        invented = self._refusal_of_the_first(market, liar, technical.gridModel)
+        lie = validate_session(cleared, invented, liar.address)
+
+        def post(chain: ChainClient, cid: Cid, receipts: object) -> None:
+            posted = posted_outcome(lie, cid, technical.hash())
+            chain.send("OutcomeBoard", "postValidatedOutcome", posted, receipts)
+
+        self._lie("validation", lie, post)
+
+    def _refusal_of_the_first(self, market: Outcome, liar: Person, named_model: bytes) -> ListDocument:
+        """The market outcome's first entry, refused in full."""
         cid, roots = Cid(market.cidCodec, market.cidDigest), {OUTCOME_BY_REQUEST: market.byRequestRoot}
         entries = fetch_list_document(self._stage.documents, "market outcome", cid, roots)
-        model = self._view.notices(NoticeKind.GRID_MODEL, session)[0].hash
         entry = entries.list_of(OUTCOME_BY_REQUEST).records()[0]
         refused_w = entry.integer("acceptedW")
         row: list[Value] = [0, 1, 0, entry.integer("offerPosition"), entry.integer("slot")]
         row += [entry.integer("product"), refused_w, refused_w, b"a line".ljust(32, b"\0"), 1]
-        row += [int(MarginUnit.LOADING_MILLIPERCENT), model, bytes(32)]
-        if name == GRID_LIARS[0]:
-            row[11] = OTHER_MODEL
-        lie = ListDocument(session, liar.address, (LeafList.of_rows(REFUSAL, [row]),))
+        row += [int(MarginUnit.LOADING_MILLIPERCENT), named_model, bytes(32)]
+        return ListDocument(self._terms.session, liar.address, (LeafList.of_rows(REFUSAL, [row]),))
+
+    def _lie_about_the_grid(self, name: str, market: Outcome) -> None:
+        liar, session = self.liar(name), self._terms.session
+        model = self._view.notices(NoticeKind.GRID_MODEL, session)[0].hash
+        named_model = OTHER_MODEL if name == GRID_LIARS[0] else model
+        lie = self._refusal_of_the_first(market, liar, named_model)
+        refused_w = lie.list_of(REFUSAL).integers("refusedW")[0]
 
         def post(chain: ChainClient, cid: Cid, receipts: object) -> None:
             root = lie.list_of(REFUSAL).root
@@ -127,19 +153,35 @@ class LyingDay(Day):
         self._lie(name, lie, post)
 
     def _post_settlement(self) -> None:
-        """Nobody penalised for what it didn't deliver."""
+        """Nobody penalised for what it didn't deliver; then delivered what wasn't; then a payment for nothing."""
         terms, validated = self._terms, self._view.validated_outcome(self._terms.session)
         assert validated is not None
-        lenient = replace(terms, penaltyUeurPerKw=0)
-        liar, stage = self.liar("settlement"), self._stage
-        result = settle_from_chain(stage.operator, stage.documents, lenient, validated, liar.address)
+        self._settle_falsely(
+            "settlement", validated, self._settled(replace(terms, penaltyUeurPerKw=0), validated)
+        )
+        right = self._settled(terms, validated)
+        document = replace(right.document, lists=(_all_delivered(right.document.list_of(SETTLEMENT)),))
+        self._settle_falsely("delivery", validated, replace(right, document=document))
+        liar = self.liar("invented payment").address
+        operator = self._stage.operator
+        roles = Role.SETTLEMENT_ORACLE.mask | Role.AGGREGATOR.mask
+        operator.send("ParticipantRegistry", "register", liar, roles, "an oracle that pays itself")
+        invented = Pair(self._cast.tso.address, liar, 5_000_000, 0)
+        pairs = sorted([*right.pairs, invented], key=lambda pair: (int(pair.payer, 16), int(pair.payee, 16)))
+        self._settle_falsely("invented payment", validated, replace(right, pairs=tuple(pairs)))
+        super()._post_settlement()
 
+    def _settled(self, terms: SessionTerms, validated: Outcome) -> SettlementResult:
+        stage = self._stage
+        author = self.liar("settlement").address
+        return settle_from_chain(stage.operator, stage.documents, terms, validated, author)
+
+    def _settle_falsely(self, name: str, validated: Outcome, result: SettlementResult) -> None:
         def post(chain: ChainClient, cid: Cid, receipts: object) -> None:
             settlement = posted_settlement(result, cid, validated.hash())
             chain.send("OutcomeBoard", "postSettlement", settlement, result.pairs, receipts)
 
-        self._lie("settlement", result.document, post)
-        super()._post_settlement()
+        self._lie(name, result.document, post)
 
     def _lie(
         self, name: str, document: ListDocument, post: Callable[[ChainClient, Cid, object], None]
@@ -157,6 +199,9 @@ class LyingDay(Day):
             desk = ArbiterDesk(stage.chain_as(self._cast.arbiter), stage.documents)
             case = desk.case(cases)
             desk.rule(case, desk.opinion(case))
+        if any(line.startswith("DEMANDED ") for line in lie.said):
+            self._until(stage.operator.now_s() + self._terms.demandWindowS)
+            Challenger(auditor, stage.documents, self._terms.session, lie.said.append).run()
         lie.left_ueur = self._bonded(liar)
         self.lies[name] = lie
 
@@ -171,3 +216,10 @@ def _dearer(document: ListDocument | None) -> ListDocument | None:
     columns = dict(offers.columns)
     columns["priceUeurPerKw"] = np.asarray(columns["priceUeurPerKw"]) + RAISED_UEUR_PER_KW
     return replace(document, lists=(LeafList(OFFER, columns),))
+
+
+def _all_delivered(leaves: LeafList) -> LeafList:
+    """As if everybody had delivered what was accepted of it."""
+    columns = dict(leaves.columns)
+    columns["deliveredW"] = columns["acceptedW"]
+    return LeafList(SETTLEMENT, columns)

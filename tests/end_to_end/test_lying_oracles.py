@@ -18,7 +18,15 @@ from scripts.demo.stage import set_stage
 from tests.end_to_end.lying_day import LIARS, Lie, LyingDay
 
 DAY = date(2026, 9, 10)
-FAULTS = ["NotAsOffered", "ModelNotAnchored", "Arbiter", "WrongPenalty"]
+FAULTS = [
+    "NotAsOffered",
+    "ModelNotAnchored",
+    "Arbiter",
+    "TakenWithoutRefusal",
+    "WrongPenalty",
+    "WrongDelivery",
+    "Unanswered",
+]
 
 
 @dataclass(frozen=True)
