@@ -41,7 +41,8 @@ class Challenger:
         self._replay = SessionReplay(chain, documents, session)
 
     def run(self) -> bool:
-        """Look at every result that stands; whether all are what the replay gives."""
+        """Look at every result that stands; whether all are what the replay gives. FlexledgerError for an unknown session."""
+        self._replay.require_session()
         self._end_demands()
         self._end_cases()
         right = True

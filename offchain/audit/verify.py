@@ -87,10 +87,14 @@ class SessionReplay:
     def terms(self) -> SessionTerms:
         """The session's terms. FlexledgerError if the deployment has no such session."""
         if self._terms is None:
-            if self._session not in self._view.session_ids():
-                raise FlexledgerError(f"session {self._session}: the deployment has none of that number")
+            self.require_session()
             self._terms = self._view.terms(self._session)
         return self._terms
+
+    def require_session(self) -> None:
+        """FlexledgerError if the deployment has no such session."""
+        if self._session not in self._view.session_ids():
+            raise FlexledgerError(f"session {self._session}: the deployment has none of that number")
 
     def checks(self) -> Iterator[Check]:
         """All checks in the order of the market day."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from offchain.audit.arbiter import ArbiterDesk
-from offchain.audit.challenge import Challenger
+from offchain.audit.challenge import Challenger, challenge
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import Stage
 from offchain.protocol.errors import FlexledgerError
@@ -98,6 +98,12 @@ def test_a_hidden_document_is_demanded_and_costs_the_bond(revealed: Desk, audito
     revealed.market.chain.advance_to(auditor.now_s() + TERMS.demandWindowS)
     challenged(revealed, auditor)
     assert struck_for(auditor) == ["Unanswered"]
+
+
+def test_an_unknown_session_is_no_right_one(revealed: Desk, auditor: ChainClient) -> None:
+    said: list[str] = []
+    assert not challenge(Challenger(auditor, revealed.market.documents, 99, said.append), said.append)
+    assert said == ["FAIL session 99: the deployment has none of that number"]
 
 
 def test_too_late_is_said_so(revealed: Desk, auditor: ChainClient) -> None:
