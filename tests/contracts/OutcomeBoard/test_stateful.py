@@ -59,9 +59,10 @@ class BoardMachine:
     """Rules against the board of a session whose book is complete."""
 
     stage = strategy("uint8", max_value=3)
+    place = strategy("uint8", max_value=11)
     who = strategy("uint8", max_value=1)
     loss = strategy("uint32", max_value=12 * EURO)
-    seconds = strategy("uint16", min_value=1, max_value=700)
+    seconds = strategy("uint16", min_value=1, max_value=300)
 
     def __init__(cls, market: Any, terms: SessionTerms) -> None:  # noqa: N805
         cls.market, cls.terms, cls.session = market, terms, terms.session
@@ -91,8 +92,10 @@ class BoardMachine:
         if VALIDATED in self.standing and now_s() < self.terms.delivery_end_s:
             travel_to(self.terms.delivery_end_s)
 
-    def rule_post(self, stage: int, who: int) -> None:
-        """By an oracle of the stage; the model says whether the board takes it."""
+    def rule_post(self, place: int, who: int) -> None:
+        """By an oracle of the stage; the model says whether the board takes it. Mostly of the next stage."""
+        missing = [stage for stage in range(4) if stage not in self.standing]
+        stage = missing[0] if missing and place > SETTLEMENT else place % 4
         name = POSTERS[stage][who % len(POSTERS[stage])]
         self.tries += 1
         hash_ = self._taken(stage, account_of(name))
@@ -102,8 +105,9 @@ class BoardMachine:
         self.standing[stage] = Standing(hash_, name, now_s())
         self.kept[name] += BOND
 
-    def rule_strike(self, stage: int, loss: int) -> None:
-        """The auditor proves a result false, by which the aggregator lost."""
+    def rule_strike(self, place: int, loss: int) -> None:
+        """The auditor proves a result false, by which the aggregator lost. Mostly one that stands."""
+        stage = self._mostly_standing(place)
         found = self.standing.get(stage)
         wronged, auditor = account_of("aggregator"), account_of("auditor")
         arguments = (self.session, stage, FAULT, auditor, wronged, loss)
@@ -141,8 +145,9 @@ class BoardMachine:
         self.board.unhold(self.session, stage, True, {"from": self.challenger})
         self.holds[stage] -= 1
 
-    def rule_release(self, stage: int) -> None:
+    def rule_release(self, place: int) -> None:
         """Anybody asks for a bond to be given back."""
+        stage = self._mostly_standing(place)
         found = self.standing.get(stage)
         ask = lambda: self.board.releaseBond(self.session, stage, {"from": account_of("auditor")})  # noqa: E731
         due = found and found.bond_ueur and now_s() + 1 >= found.posted_at_s + self.terms.challengeWindowS
@@ -175,6 +180,10 @@ class BoardMachine:
             assert self.board.isFinal(self.session, stage) == over
             if over and self._is_operative(stage, found):
                 self.final.setdefault(stage, found.hash)
+
+    def _mostly_standing(self, place: int) -> int:
+        standing = sorted(self.standing)
+        return standing[place % len(standing)] if standing and place > SETTLEMENT else place % 4
 
     def _taken(self, stage: int, oracle: Any) -> bytes | None:
         try:
