@@ -10,6 +10,7 @@ import {IAvailability} from "../interfaces/IAvailability.sol";
 import {ICommitmentBook} from "../interfaces/ICommitmentBook.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {IParticipantRegistry} from "../interfaces/IParticipantRegistry.sol";
+import {IVault} from "../interfaces/IVault.sol";
 import {HeapTree} from "./libraries/HeapTree.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 
@@ -100,8 +101,8 @@ contract Availability is IAvailability, EIP712, AccessManaged {
         if (amount == 0) return;
         _stakes[store].amountUeur = 0;
         emit StakeSlashed(store, to, amount / 2, amount - amount / 2);
-        market.slash(store, to, amount / 2);
-        market.slash(store, market.reserve(), amount - amount / 2);
+        // Narrowing is safe: bonds have 72 bits.
+        market.slash(store, amount, IVault.Shares(address(0), 0, to, uint96(amount / 2)));
     }
 
     /// @inheritdoc IAvailability

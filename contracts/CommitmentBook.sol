@@ -163,7 +163,8 @@ abstract contract CommitmentBook is ICommitmentBook, MarketSessions, Vault, EIP7
         if (role == Role.CLEARING_ORACLE) found.named = known.clearingOracle;
         else if (role == Role.GRID_ORACLE) found.named = known.gridOracle;
         else if (role == Role.SETTLEMENT_ORACLE) found.named = known.settlementOracle;
-        found.escrowUeur = _tallies[session].escrowUeur;
+        // A challenge asks as OPERATOR, for the times alone.
+        if (role != Role.OPERATOR) found.escrowUeur = _tallies[session].escrowUeur;
         found.outcomeBondUeur = known.outcomeBondUeur;
         found.outcomeBondPermille = known.outcomeBondPermille;
         found.receipts = known.receipts;

@@ -9,6 +9,7 @@ import {IDataNotary} from "../interfaces/IDataNotary.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IParticipantRegistry} from "../interfaces/IParticipantRegistry.sol";
+import {IVault} from "../interfaces/IVault.sol";
 import {Cids} from "./libraries/Cids.sol";
 import {NoticeKinds} from "./libraries/NoticeKinds.sol";
 
@@ -199,10 +200,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         emit ResultStruck(
             session, stage, posted.hash, posted.poster, challenger, fault, wronged, compensation, prize
         );
-        if (compensation != 0) market.slash(posted.poster, wronged, compensation);
-        market.slash(posted.poster, challenger, prize);
-        // INVARIANT: catching oneself costs: what is left goes to nobody who had a part in it.
-        market.slash(posted.poster, market.reserve(), posted.bondUeur - compensation - prize);
+        market.slash(posted.poster, posted.bondUeur, IVault.Shares(wronged, compensation, challenger, prize));
     }
 
     /// @inheritdoc IOutcomeBoard
@@ -309,8 +307,8 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         });
         if (operative || stage == Stage.SETTLEMENT) return;
         for (uint8 later = uint8(stage) + 1; later <= uint8(Stage.VALIDATED); ++later) {
+            if (_postings[session][Stage(later)].hash == 0) continue;
             Posting memory resting = _postings[session][Stage(later)];
-            if (resting.hash == 0) continue;
             delete _postings[session][Stage(later)];
             emit ResultRemoved(session, Stage(later), resting.hash);
             if (resting.bondUeur != 0) market.unbond(resting.poster, resting.bondUeur);

@@ -121,10 +121,15 @@ abstract contract Vault is IVault, ParticipantRegistry, ReentrancyGuardTransient
     }
 
     /// @inheritdoc IVault
-    function slash(address from, address to, uint256 amountUeur) external onlyController {
+    function slash(address from, uint256 amountUeur, Shares calldata shares) external onlyController {
+        uint256 shared = uint256(shares.wrongedUeur) + shares.winnerUeur;
+        if (shared > amountUeur) revert VaultSharesAboveBond(amountUeur, shared);
         _takeBonded(from, amountUeur);
-        _giveFree(to, amountUeur);
-        emit Slashed(from, to, amountUeur);
+        if (shares.wrongedUeur != 0) _giveFree(shares.wronged, shares.wrongedUeur);
+        if (shares.winnerUeur != 0) _giveFree(shares.winner, shares.winnerUeur);
+        // INVARIANT: catching oneself costs: what is left goes to nobody who had a part in it.
+        if (amountUeur != shared) _giveFree(reserve, amountUeur - shared);
+        emit Slashed(from, amountUeur, shares);
     }
 
     /// @inheritdoc IVault

@@ -7,6 +7,15 @@ import {IParticipantRegistry} from "./IParticipantRegistry.sol";
 /// @notice Holds the euro token (6 decimals, so its unit is 10^-6 euro). An account's balance is free, or locked under a
 /// key. Only controllers, the market's own contracts, lock, release and move; owners withdraw what is free.
 interface IVault {
+    /// @notice Who gets what of a lost bond; the rest is the reserve's.
+    /// @param wronged who was harmed by what the bond stood behind; may be nobody where its share is 0
+    struct Shares {
+        address wronged;
+        uint96 wrongedUeur;
+        address winner;
+        uint96 winnerUeur;
+    }
+
     event Deposited(address indexed account, address indexed from, uint256 amountUeur);
     event Withdrawn(address indexed account, uint256 amountUeur);
     event Locked(bytes32 indexed key, address indexed account, uint256 amountUeur);
@@ -14,7 +23,7 @@ interface IVault {
     event Moved(bytes32 indexed key, address indexed from, address indexed to, uint256 amountUeur);
     event Bonded(address indexed account, uint256 amountUeur);
     event Unbonded(address indexed account, uint256 amountUeur);
-    event Slashed(address indexed from, address indexed to, uint256 amountUeur);
+    event Slashed(address indexed from, uint256 amountUeur, Shares shares);
     event ControllersSet(address[] controllers);
 
     error VaultWrongDecimals(address token, uint8 decimals);
@@ -26,6 +35,7 @@ interface IVault {
     error VaultZeroReserve();
     error VaultInsufficientFree(address account, uint256 freeUeur, uint256 neededUeur);
     error VaultInsufficientBonded(address account, uint256 bondedUeur, uint256 neededUeur);
+    error VaultSharesAboveBond(uint256 amountUeur, uint256 sharedUeur);
     error VaultInsufficientLocked(bytes32 key, address account, uint256 lockedUeur, uint256 neededUeur);
 
     /// @notice Names the contracts that may lock, release and move. Once, by an administrator.
@@ -58,8 +68,8 @@ interface IVault {
     /// @notice From bonded back to free. Controllers only.
     function unbond(address account, uint256 amountUeur) external;
 
-    /// @notice From bonded of one account to free of another. Controllers only.
-    function slash(address from, address to, uint256 amountUeur) external;
+    /// @notice From bonded of one account to free of who shares in it. Controllers only.
+    function slash(address from, uint256 amountUeur, Shares calldata shares) external;
 
     /// @notice What an account has behind results and receipts that it answers for, 10^-6 euro.
     function bonded(address account) external view returns (uint256);

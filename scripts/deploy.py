@@ -22,6 +22,7 @@ from offchain.protocol.errors import FlexledgerError
 
 LOCAL_CHAIN_IDS = (31337, 1337)
 LEAST_STAKE_UEUR = 100 * 10**6
+RELAY_PENALTY_UEUR = 20 * 10**6
 DEMAND_FEE_UEUR = 100_000
 CASE_BOND_UEUR = 50 * 10**6
 STORE_WINDOW_S = 24 * 3600
@@ -130,6 +131,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     tables = (deploy("FixedPriceMechanism"), deploy("PercentageMechanism"))
     mechanisms = deploy("SettlementMechanismFactory", market, *tables)
     availability = deploy("Availability", administration, market, LEAST_STAKE_UEUR)
+    relays = deploy("RelayStakes", market, RELAY_PENALTY_UEUR)
     board = deploy("OutcomeBoard", administration, market, notary, availability)
     token = deploy("FlexToken", administration)
     demands = deploy("Demands", market, board, availability, pods, DEMAND_FEE_UEUR, STORE_WINDOW_S)
@@ -143,7 +145,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     ledger = deploy("SettlementLedger", market, board, token, cases)
     sender = {"from": deployer}
     if not market.isController(availability):
-        market.setControllers([availability, board, ledger, demands, cases], sender)
+        market.setControllers([availability, relays, board, ledger, demands, cases], sender)
     if not board.isChallenger(demands):
         board.setChallengers([demands, cases, *challenges], sender)
     if availability.slasher() == NO_ACCOUNT:
@@ -160,6 +162,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
         anchor,
         mechanisms,
         availability,
+        relays,
         board,
         token,
         ledger,

@@ -12,6 +12,7 @@ import httpx
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.market.api import DOCUMENTS, commitments_path, reveal_path
+from offchain.market.promises import Promise, PromiseFolder
 from offchain.market.service import DocumentKind
 from offchain.protocol.book_rules import check_document, check_offers, most_ueur
 from offchain.protocol.cid import Cid
@@ -20,7 +21,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
 from offchain.protocol.publication import parts_of
-from offchain.protocol.signatures import address_of
+from offchain.protocol.signatures import address_of, recover_address
 from offchain.protocol.typed_data import BookState, Commitment, Opening
 from offchain.store.documents import FolderStore
 
@@ -42,17 +43,25 @@ class SealedDocument:
 class MarketClient:
     """Speaks for one player (DSO, TSO or aggregator), whose key signs and never leaves this process.
 
-    `chain` is the player's own account: it only reads, unless `look_after` has to send. `drawer` keeps the sealed documents on the player's own machine until they are revealed.
+    `chain` is the player's own account: it only reads, unless `look_after` has to send. `drawer` keeps the sealed documents
+    on the player's own machine until they are revealed, `promises` the relayer's receipts.
     """
 
     def __init__(
-        self, url: str, token: str, private_key: bytes, chain: ChainClient, drawer: FolderStore
+        self,
+        url: str,
+        token: str,
+        private_key: bytes,
+        chain: ChainClient,
+        drawer: FolderStore,
+        promises: PromiseFolder,
     ) -> None:
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
         self._key = private_key
         self._chain = chain
         self._view = MarketView(chain)
         self._drawer = drawer
+        self._promises = promises
         self.player = address_of(private_key)
 
     def close(self) -> None:
@@ -60,7 +69,11 @@ class MarketClient:
         self._http.close()
 
     def commit(self, document: ListDocument, side: Side, deadline_s: int) -> SealedDocument:
-        """Check, seal and commit to a document; the market relays it. InvalidInput names what is wrong with it."""
+        """Check, seal and commit to a document; the market relays it. InvalidInput names what is wrong with it.
+
+        MarketRefused where the market doesn't take it, or promises with no stake behind its word; `look_after` then sees
+        whether the market kept it.
+        """
         terms = self._view.terms(document.session)
         cap_ueur = most_ueur(document, side, terms)
         check_document(document, side, self.player, cap_ueur, terms)
@@ -92,7 +105,10 @@ class MarketClient:
                 "deadline": deadline_s,
                 "signature": "0x" + signature.hex(),
             }
-            self._post(commitments_path(document.session), json=body)
+            answer = self._post(commitments_path(document.session), json=body)
+            promise = Promise(commitment, signature, _signature_in(answer))
+            self._require_backed(promise)
+            self._promises.keep(promise)
         return SealedDocument(document.session, sealed, salt, cid)
 
     def reveal(self, sealed: SealedDocument) -> Cid:
@@ -105,9 +121,11 @@ class MarketClient:
         return Cid.parse(str(answer["cid"]))
 
     def look_after(self, sealed: SealedDocument) -> BookState:
-        """See that a document gets into the book though the market or the stores refuse it; gives where it stands.
+        """See that a document gets into the book though relayer, market or stores refuse it; gives where it stands.
 
-        Call it from time to time. Half-way through the time for reveals the player reveals by itself, half-way through the
+        Call it from time to time. Half-way through the time for commitments the player commits by itself to what its relayer
+        promised and dropped; of one that was dropped until the gate closed it takes the relayer's penalty.
+        Half-way through the time for reveals the player reveals by itself, half-way through the
         time for documents it publishes what isn't in the book yet in calldata, part by part: at its own gas, and for all
         to read. Until then nothing is done.
         """
@@ -115,6 +133,13 @@ class MarketClient:
         opening = self._opening(document, sealed.salt, sealed.cid)
         terms, time_s = self._view.terms(sealed.session), self._view.market_time_s(sealed.session)
         state = self._state(opening)
+        promise = self._promises.of(sealed.sealed_hash)
+        if state is BookState.NONE and promise is not None:
+            if time_s >= terms.gateClosure:
+                self._claim(promise)
+            elif time_s >= _half_way(terms.gateOpening, terms.gateClosure):
+                self._chain.send("CommitmentBook", "commit", promise.commitment)
+            return self._state(opening)
         if state is BookState.COMMITTED and _half_way(terms.gateClosure, terms.revealDeadline) <= time_s:
             if time_s >= terms.revealDeadline:
                 return state
@@ -129,6 +154,31 @@ class MarketClient:
                     self._chain.send("Availability", "publish", *arguments)
             state = self._state(opening)
         return state
+
+    def _require_backed(self, promise: Promise) -> None:
+        """Raises MarketRefused for a promise of somebody who has nothing to lose by it."""
+        receipt = promise.receipt(self._chain.domain("CommitmentBook"))
+        digest = receipt.digest(self._chain.domain("RelayStakes"))
+        relayer = recover_address(digest, promise.relayers_signature)
+        stake_ueur, left_at_s = self._chain.call("RelayStakes", "stakeOf", relayer)
+        penalty_ueur = int(self._chain.call("RelayStakes", "penaltyUeur"))
+        if left_at_s or stake_ueur < penalty_ueur:
+            raise MarketRefused(
+                f"receipt of {relayer}: a stake of {stake_ueur} µ€, left at {left_at_s}: must be {penalty_ueur} or more, and not left"
+            )
+
+    def _claim(self, promise: Promise) -> None:
+        """Take the penalty for a promise that wasn't kept, unless it was taken before or the commitment was brought."""
+        receipt = promise.receipt(self._chain.domain("CommitmentBook"))
+        if self._chain.call("RelayStakes", "wasBrought", receipt.commitment, receipt.signature):
+            return
+        taken = self._chain.events(
+            "RelayStakes", "ReceiptSlashed", session=receipt.session, player=self.player
+        )
+        if receipt.commitment in {bytes(event.args["commitment"]) for event in taken}:
+            return
+        if self._chain.call("CommitmentBook", "nonces", self.player) == receipt.nonce:
+            self._chain.send("RelayStakes", "slash", receipt, promise.relayers_signature, promise.commitment)
 
     def _opening(self, document: ListDocument, salt: bytes, cid: Cid) -> Opening:
         root, leaves = document.joint_tree.root, document.leaf_count
@@ -178,6 +228,13 @@ class MarketClient:
         if not isinstance(body, dict):
             raise MarketRefused(f"{path}: an answer that isn't an object")
         return body
+
+
+def _signature_in(answer: dict[str, Any]) -> bytes:
+    try:
+        return bytes.fromhex(str(answer["receipt"]).removeprefix("0x"))
+    except (KeyError, ValueError) as error:
+        raise MarketRefused(f"receipt: no hexadecimal signature in {answer}") from error
 
 
 def _half_way(from_s: int, to_s: int) -> int:

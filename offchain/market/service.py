@@ -8,6 +8,7 @@ from offchain.chain.market_view import Committed, MarketView
 from offchain.protocol.book_rules import check_document, check_offers
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
 from offchain.protocol.typed_data import BookState, Commitment, Opening, RelayReceipt
@@ -44,15 +45,19 @@ class MarketService:
         self._signing_key = signing_key
 
     def relay(self, commitment: Commitment, signature: bytes) -> Relayed:
-        """Send a player's signed commitment to the chain; ChainRefused says why the contract won't have it."""
+        """Send a player's signed commitment to the chain; ChainRefused says why the contract won't have it.
+
+        The receipt is given once the commitment is mined: only a reorganisation of the chain can break it then.
+        """
         mined = self._chain.send("CommitmentBook", "commitFor", commitment, signature)
         receipt = RelayReceipt(
             session=commitment.session,
-            commitment=commitment.digest(self._book_domain()),
+            commitment=commitment.digest(self._chain.domain("CommitmentBook")),
+            signature=keccak256(signature),
             nonce=commitment.nonce,
             deadline=commitment.deadline,
         )
-        signed = receipt.sign(self._book_domain(), self._signing_key)
+        signed = receipt.sign(self._chain.domain("RelayStakes"), self._signing_key)
         return Relayed("0x" + mined.transaction.hex(), "0x" + signed.hex())
 
     def reveal(self, session: int, sealed_hash: bytes, salt: bytes, raw: bytes) -> Cid:
@@ -108,6 +113,3 @@ class MarketService:
     def document(self, cid: Cid) -> bytes:
         """A stored document."""
         return self._documents.get(cid)
-
-    def _book_domain(self) -> bytes:
-        return self._chain.domain("CommitmentBook")

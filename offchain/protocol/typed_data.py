@@ -188,15 +188,17 @@ class Receipt(_Signed):
 
 @dataclass(frozen=True)
 class RelayReceipt(_Signed):
-    """The market's receipt for a commitment that it sends on, under the domain of CommitmentBook.
+    """A relayer's receipt for a commitment that it sends on (IRelayStakes), under the domain of RelayStakes.
 
-    `commitment` is the commitment's digest; nonce and deadline are the commitment's.
+    `commitment` is the commitment's digest, `signature` the Keccak hash of its player's signature; nonce and deadline are
+    the commitment's.
     """
 
-    MEMBERS = "uint64 session,bytes32 commitment,uint64 nonce,uint48 deadline"
+    MEMBERS = "uint64 session,bytes32 commitment,bytes32 signature,uint64 nonce,uint48 deadline"
 
     session: int
     commitment: bytes
+    signature: bytes
     nonce: int
     deadline: int
 

@@ -262,7 +262,7 @@ class Day:
         for person, role in wanted:
             if person.address not in known:
                 operator.send("ParticipantRegistry", "register", person.address, role.mask, person.name)
-        bonded = (*cast.oracles.values(), *cast.stores, cast.auditor)
+        bonded = (*cast.oracles.values(), *cast.stores, cast.auditor, cast.operator)
         for person in (cast.dso, cast.tso, *cast.aggregators, *bonded):
             chain = self._stage.chain_as(person)
             if not operator.events("Vault", "Deposited", account=person.address):
@@ -272,6 +272,8 @@ class Day:
         for person in cast.stores:
             if not operator.events("Availability", "Staked", store=person.address):
                 self._stage.chain_as(person).send("Availability", "stake", STAKE_UEUR)
+        if not operator.events("RelayStakes", "Staked", relayer=cast.operator.address):
+            operator.send("RelayStakes", "stake", STAKE_UEUR)
         self._progress.say(f"{len(wanted)} participants")
 
     def _register_pods(self) -> None:

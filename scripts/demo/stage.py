@@ -29,6 +29,7 @@ from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
 from offchain.market.api import create_app as market_app
 from offchain.market.client import MarketClient
+from offchain.market.promises import PromiseFolder
 from offchain.market.publication import OutcomePublication
 from offchain.market.service import MarketService
 from offchain.messaging.broker import MosquittoBroker
@@ -138,9 +139,9 @@ class Stage:
     def market_as(self, person: Person) -> MarketClient:
         """The market's client of a player, with a drawer of its own for sealed documents."""
         drawer = FolderStore(self.folder / "players" / person.name)
-        client = MarketClient(
-            self.market_url, token(self.cast, person.name), person.key, self.chain_as(person), drawer
-        )
+        promises = PromiseFolder(self.folder / "promises" / person.name)
+        chain, secret = self.chain_as(person), token(self.cast, person.name)
+        client = MarketClient(self.market_url, secret, person.key, chain, drawer, promises)
         self.exits.callback(client.close)
         return client
 

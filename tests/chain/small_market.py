@@ -178,7 +178,9 @@ def _prepare(folder: Path) -> None:
         people += [(person, Role.STORE) for person in CAST.stores]
         for person, role in people:
             _register(operator, person, role)
+        for person in (ADMIN, *(person for person, _ in people)):
             _fund(market, person)
+        operator.send("RelayStakes", "stake", STAKE_UEUR)
         for person in CAST.stores:
             market.speaking_as(person).send("Availability", "stake", STAKE_UEUR)
         for person in CAST.aggregators:

@@ -32,6 +32,7 @@ CONTRACTS = {
     "PercentageMechanism",
     "PodRegistry",
     "ReadingAnchor",
+    "RelayStakes",
     "SessionRules",
     "SettlementChallenges",
     "SettlementLedger",

@@ -12,6 +12,7 @@ import httpx
 
 from offchain.market.api import commitments_path, create_app, reveal_path
 from offchain.market.client import MarketClient
+from offchain.market.promises import PromiseFolder
 from offchain.market.service import MarketService
 from offchain.protocol import canonical_json
 from offchain.protocol.book_documents import (
@@ -119,7 +120,8 @@ class Desk:
         """A player's own client."""
         drawer = FolderStore(self._folder / "drawer" / player.name)
         chain = self.market.speaking_as(player)
-        client = MarketClient(self.url, self._tokens[player.name], player.key, chain, drawer)
+        promises = PromiseFolder(self._folder / "promises" / player.name)
+        client = MarketClient(self.url, self._tokens[player.name], player.key, chain, drawer, promises)
         self._clients.append(client)
         return client
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from offchain.market.client import MarketRefused
+from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Side
 from offchain.protocol.signatures import recover_address
 from offchain.protocol.typed_data import RelayReceipt
@@ -27,8 +28,10 @@ def test_a_relayed_commitment_is_on_chain_with_a_signed_receipt(desk: Desk) -> N
     (entry,) = desk.market.view.commitments(TERMS.session)
     assert (entry.player, entry.side, entry.sealed_hash) == (FIRST.address, Side.OFFER, made.sealedHash)
     domain = desk.market.operator.domain("CommitmentBook")
-    receipt = RelayReceipt(TERMS.session, made.digest(domain), made.nonce, made.deadline)
+    players = keccak256(made.sign(domain, FIRST.key))
+    receipt = RelayReceipt(TERMS.session, made.digest(domain), players, made.nonce, made.deadline)
     signature = bytes.fromhex(answer.json()["receipt"][2:])
+    domain = desk.market.operator.domain("RelayStakes")
     assert recover_address(receipt.digest(domain), signature) == ADMIN.address
     other = replace(receipt, nonce=made.nonce + 1)
     assert recover_address(other.digest(domain), signature) != ADMIN.address

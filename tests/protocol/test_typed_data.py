@@ -42,7 +42,7 @@ COMMITMENT = Commitment(7, PLAYER, 1, WORDS[0], 2**64 - 1, WORDS[4], 3, 2**48 - 
 RETRACTION = Retraction(7, PLAYER, WORDS[0], 3, 2**48 - 1)
 OPENING = Opening(7, PLAYER, WORDS[0], WORDS[1], 3, WORDS[2], RAW)
 STORE_RECEIPT = Receipt(WORDS[5], WORDS[2], RAW, 1_800_000_000)
-RECEIPT = RelayReceipt(7, WORDS[1], 3, 1_800_000_000)
+RECEIPT = RelayReceipt(7, WORDS[1], WORDS[4], 3, 1_800_000_000)
 REGISTRATION = Registration(
     WORDS[2], PLAYER, OTHER, CONTRACT, PLAYER, 1, 2, 3, 2**32 - 1, WORDS[7], 0, 1_800_000_000
 )
@@ -102,7 +102,7 @@ def test_members_are_the_fields_in_order(struct: Any) -> None:
         (COMMITMENT, "CommitmentBook"),
         (RETRACTION, "CommitmentBook"),
         (STORE_RECEIPT, "Availability"),
-        (RECEIPT, "CommitmentBook"),
+        (RECEIPT, "RelayStakes"),
         (REGISTRATION, "PodRegistry"),
         (REVOCATION, "PodRegistry"),
         (NODE_KEY, "PodRegistry"),

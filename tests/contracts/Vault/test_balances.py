@@ -93,11 +93,20 @@ def test_bonds_of_those_who_hold_the_role(
     with refused("VaultInsufficientFree", aggregator, 100 * EURO - 60, 100 * EURO - 59):
         vault.withdraw(100 * EURO - 59, {"from": aggregator})
     vault.unbond(aggregator, 10, {"from": controller})
-    tx = vault.slash(aggregator, dso, 30, {"from": controller})
-    assert tx.events["Slashed"] == {"from": aggregator, "to": dso, "amountUeur": 30}
+    reserve, before = vault.reserve(), vault.free(vault.reserve())
+    shares = (dso, 11, admin, 12)
+    tx = vault.slash(aggregator, 30, shares, {"from": controller})
+    assert tx.events["Slashed"] == {"from": aggregator, "amountUeur": 30, "shares": shares}
     assert (vault.bonded(aggregator), vault.free(aggregator)) == (20, 100 * EURO - 50)
-    assert vault.free(dso) == 30
-    for taken in (vault.unbond, lambda *a: vault.slash(a[0], dso, *a[1:])):
+    paid = {dso.address: 11, admin.address: 12}
+    paid[reserve] = paid.get(reserve, 0) + 7
+    known = {reserve: before}
+    assert {account: vault.free(account) - known.get(account, 0) for account in paid} == paid
+    with refused("VaultSharesAboveBond", 20, 21):
+        vault.slash(aggregator, 20, (dso, 11, admin, 10), {"from": controller})
+    with refused("VaultZeroAccount"):
+        vault.slash(aggregator, 20, (NOBODY, 1, admin, 0), {"from": controller})
+    for taken in (vault.unbond, lambda *a: vault.slash(*a[:2], (dso, 0, dso, 0), *a[2:])):
         with refused("VaultInsufficientBonded", aggregator, 20, 21):
             taken(aggregator, 21, {"from": controller})
     vault.suspend(aggregator, "forged readings", {"from": admin})
@@ -140,7 +149,7 @@ def test_only_controllers_lock(vault: Any, admin: Any, aggregator: Any) -> None:
         lambda: vault.lock(KEY, aggregator, 1, {"from": admin}),
         lambda: vault.bond(aggregator, AGGREGATOR_ROLE, 0, {"from": admin}),
         lambda: vault.unbond(aggregator, 0, {"from": admin}),
-        lambda: vault.slash(aggregator, admin, 0, {"from": admin}),
+        lambda: vault.slash(aggregator, 0, (admin, 0, admin, 0), {"from": admin}),
         lambda: vault.release(KEY, aggregator, 0, {"from": admin}),
         lambda: vault.move(KEY, aggregator, admin, 0, {"from": admin}),
     ):

@@ -69,7 +69,7 @@ class VaultMachine:
 
     def rule_slash_or_unbond(self, account: int, other: int, key: int, amount: int) -> None:
         player, to = self.players[account], self.players[other]
-        change = (lambda: self.vault.slash(player, to, amount, {"from": self.controller})) if key else (
+        change = (lambda: self.vault.slash(player, amount, (to, amount // 3, to, amount - amount // 3), {"from": self.controller})) if key else (
             lambda: self.vault.unbond(player, amount, {"from": self.controller})
         )  # fmt: skip
         if amount > self.bonded[account]:
