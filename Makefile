@@ -12,7 +12,7 @@ COMPILED := build/contracts/.compiled
 PACKAGES := offchain oracles lightnode scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo console test test-unit test-contracts test-services lint types bench lock clean distclean
+.PHONY: help setup compile demo console test test-unit test-contracts test-services audit lint types bench lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,11 @@ test: test-unit test-contracts ## all tests
 test-unit: compile ## tests of everything but the contracts
 	@$(BIN)/pytest -n 2 --ignore=tests/contracts --ignore=tests/services tests
 
-test-contracts: compile ## contract tests on a local chain
-	@$(BROWNIE) test tests/contracts -o addopts="-q --strict-markers"
+test-contracts: compile ## contract tests on local chains
+	@$(BROWNIE) test tests/contracts -n 2 -o addopts="-q --strict-markers"
+
+audit: setup ## forge's invariants and fuzz of the contracts, and slither
+	@$(BIN)/python scripts/setup/install.py audit && $(BIN)/python -m scripts.audit
 
 test-services: compile ## tests that need a service which set-up doesn't install: IPFS (npm's ipfs 0.62.3 on PATH)
 	@$(BIN)/pytest tests/services
@@ -62,6 +65,8 @@ lock: ## pin the Python packages anew
 		requirements/bootstrap.in -o requirements/bootstrap.txt
 	@BROWNIE_NOCOMPILE=1 $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-binary eth-brownie requirements/requirements.in -o requirements/lock.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements/audit.in -o requirements/audit.txt
 
 clean: ## remove what was built and played, not what was installed
 	@rm -rf build reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

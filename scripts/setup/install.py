@@ -1,6 +1,7 @@
 """Set-up of the project's folder: what is missing or has changed is installed, pinned; the rest is left alone.
 
-Run by `make setup` with any Python 3.11 or newer; needs nothing but the standard library. Each step keeps a stamp
+Run by `make setup` with any Python 3.11 or newer; needs nothing but the standard library. With the argument `audit` what
+`make audit` needs is installed, too. Each step keeps a stamp
 of what it was made from, and names what it makes: nothing is done again until one of them changes or is missing.
 """
 
@@ -24,7 +25,12 @@ MOSQUITTO = TOOLS / "mosquitto" / "usr" / "sbin" / "mosquitto"
 SOLC_VERSION = "0.8.30"
 SOLC = TOOLS / "solc" / f"solc-v{SOLC_VERSION}"
 """Where py-solc-x looks for the compiler when SOLCX_BINARY_PATH names the folder."""
+SOLC_RELEASE = f"{SOLC_VERSION}+commit.73712a01"
+AUDIT = TOOLS / "audit"
+AUDIT_FORGE = AUDIT / "forge"
+AUDIT_SLITHER = AUDIT / "venv" / "bin" / "slither"
 COMPILER_DOWNLOAD_TIMEOUT_S = 120
+AUDIT_NODE_FILES = ("package.json", "package-lock.json", ".npmrc")
 MOSQUITTO_MISSING = (
     "the MQTT broker mosquitto is missing: install it "
     "(Debian, Ubuntu: apt-get install mosquitto; Fedora: dnf install mosquitto; macOS: brew install mosquitto)"
@@ -49,6 +55,10 @@ def main() -> int:
         step("brownie's networks", [], [BROWNIE_HOME / ".brownie/network-config.yaml"], brownie_networks)
         if not system_mosquitto():
             step("mosquitto", [], [MOSQUITTO], unpack_mosquitto)
+        if "audit" in sys.argv[1:]:
+            step("slither", [PROJECT / "requirements/audit.txt"], [AUDIT_SLITHER], slither)
+            audit_locks = [PROJECT / "scripts/audit" / name for name in AUDIT_NODE_FILES]
+            step("forge", audit_locks, [AUDIT_FORGE], forge)
     except SetupError as problem:
         print(f"Set-up stopped: {problem}")
         return 1
@@ -140,7 +150,7 @@ def solidity_compiler() -> None:
     # brownie asks for the version once per contract: the shell answers, so that Node needn't start for it.
     SOLC.write_text(
         "#!/bin/sh\n"
-        f'if [ "$1" = --version ]; then echo "solc, Version: {SOLC_VERSION}+commit.wasm.Emscripten.clang"; exit; fi\n'
+        f'if [ "$1" = --version ]; then printf "solc\\nVersion: {SOLC_RELEASE}.Emscripten.clang\\n"; exit; fi\n'
         f'exec "{VENV}/bin/node" "{PROJECT}/scripts/setup/solc.cjs" "$@"\n'
     )
     SOLC.chmod(0o755)
@@ -194,6 +204,30 @@ def unpack_mosquitto() -> None:
     libraries = ":".join(sorted({str(library.parent) for library in folder.glob("**/*.so.*")}))
     MOSQUITTO.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n')
     MOSQUITTO.chmod(0o755)
+
+
+def slither() -> None:
+    """Slither, in a virtual environment of its own: it wants other versions than brownie."""
+    run(VENV / "bin/uv", "venv", "--quiet", "--clear", "--python", PYTHON, AUDIT / "venv")
+    python = AUDIT / "venv" / "bin" / "python"
+    run(
+        *(VENV / "bin/uv", "pip", "install", "--quiet", "--python", python, "--require-hashes"),
+        *("-r", PROJECT / "requirements/audit.txt"),
+    )
+
+
+def forge() -> None:
+    """Forge, in a folder of its own: only an audit needs it."""
+    folder = AUDIT / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in AUDIT_NODE_FILES:
+        shutil.copy(PROJECT / "scripts/audit" / name, folder)
+    run(VENV / "bin/npm", "install", "--no-save", "--ignore-scripts", "--loglevel=error", folder=folder)
+    builds = sorted(folder.glob("node_modules/@foundry-rs/forge-*/bin/forge"))
+    if not builds:
+        raise SetupError(f"forge has no build for {platform.system()} on {platform.machine()}")
+    AUDIT_FORGE.unlink(missing_ok=True)
+    AUDIT_FORGE.symlink_to(os.path.relpath(builds[0], AUDIT))
 
 
 def run(*command: str | Path, folder: Path = PROJECT, extra: dict[str, str] | None = None) -> str:
