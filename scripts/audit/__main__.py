@@ -13,7 +13,7 @@ def main() -> int:
     # A former build's descriptions would be read as well.
     shutil.rmtree(out.parent, ignore_errors=True)
     wrong = forge.run(PROJECT, AUDIT_FORGE)
-    wrong += slither.run(PROJECT, AUDIT_SLITHER, out)
+    wrong += slither.run(PROJECT, AUDIT_SLITHER, AUDIT_FORGE, out)
     for line in wrong:
         print(f"FAIL  {line}")
     print("audit: failed" if wrong else "audit: passed")

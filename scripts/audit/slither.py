@@ -1,6 +1,7 @@
 """Slither over the contracts that forge compiled, held to the findings that are accepted with a reason."""
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -53,8 +54,10 @@ def problems(found: dict[Finding, str], known: Iterable[Finding]) -> list[str]:
     return new + gone
 
 
-def run(project: Path, slither: Path, out: Path) -> list[str]:
+def run(project: Path, slither: Path, forge: Path, out: Path) -> list[str]:
     """Problems of the contracts whose compilation by forge lies in `out`. RuntimeError where slither breaks down."""
+    # Slither asks forge, by its name, for its settings.
+    path = f"{forge.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     report = project / "build" / "slither.json"
     report.unlink(missing_ok=True)
     finished = subprocess.run(
@@ -65,6 +68,7 @@ def run(project: Path, slither: Path, out: Path) -> list[str]:
             *("--exclude-informational", "--exclude-optimization", "--exclude-low"),
         ],
         cwd=project,
+        env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
         check=False,
