@@ -238,7 +238,7 @@ contract Demands is IDemands {
         uint32 length,
         uint32 position
     ) private returns (bytes32 id) {
-        board.requireChallengeable(session, stage, hash);
+        board.requireDemandable(session, stage, hash);
         id = idOf(session, stage, root, position);
         _ask(id, session, stage, list, root, length, position, 0);
     }
@@ -253,7 +253,7 @@ contract Demands is IDemands {
     ) private returns (bytes32 id) {
         uint64 session = settlement.session;
         IOutcomeBoard.Stage stage = IOutcomeBoard.Stage.SETTLEMENT;
-        board.requireChallengeable(session, stage, keccak256(abi.encode(settlement, pairs)));
+        board.requireDemandable(session, stage, keccak256(abi.encode(settlement, pairs)));
         bytes32 root = settlement.settlementRoot;
         id = idOfOrigin(session, root, origin);
         _ask(id, session, stage, list, root, length, position, origin);

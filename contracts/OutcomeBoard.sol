@@ -16,9 +16,11 @@ import {NoticeKinds} from "./libraries/NoticeKinds.sol";
 /// @title The results of each session
 contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     /// @dev Open demands hold finality and bond, arbiter cases the bond only.
+    /// @param shownUntil market time until which what the last answer showed can be challenged, whatever the window
     struct Holds {
         uint32 ofFinality;
         uint32 ofBond;
+        uint48 shownUntil;
     }
 
     /// @dev So that the ledger's `finalise` stays below 16 million gas.
@@ -172,7 +174,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         if (bond == 0) revert OutcomeBoardBondGone(session, stage);
         ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
         // INVARIANT: a bond stays as long as its result can be challenged.
-        uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
+        uint256 end = _openUntil(session, stage, posted.postedAt, terms);
         if (terms.time < end) revert OutcomeBoardTooEarly(session, end, terms.time);
         Holds memory held = _holds[session][stage];
         if (held.ofBond != 0 || held.ofFinality != 0) revert OutcomeBoardHeld(session, stage);
@@ -205,6 +207,8 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
 
     /// @inheritdoc IOutcomeBoard
     function hold(uint64 session, Stage stage, bool finality) external onlyChallenger {
+        // INVARIANT: what is final once is final for ever.
+        if (finality && isFinal(session, stage)) revert OutcomeBoardFinal(session, stage);
         Holds storage held = _holds[session][stage];
         if (finality) ++held.ofFinality;
         else ++held.ofBond;
@@ -215,19 +219,32 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     function unhold(uint64 session, Stage stage, bool finality) external onlyChallenger {
         Holds storage held = _holds[session][stage];
         if ((finality ? held.ofFinality : held.ofBond) == 0) revert OutcomeBoardNotHeld(session, stage);
-        if (finality) --held.ofFinality;
-        else --held.ofBond;
+        if (finality) {
+            --held.ofFinality;
+            // INVARIANT: a leaf that was shown at the last second can still be challenged.
+            held.shownUntil = uint48(market.marketTime(session)) + market.terms(session).demandWindowS;
+        } else {
+            --held.ofBond;
+        }
         emit ResultHeld(session, stage, finality, false);
     }
 
     /// @inheritdoc IOutcomeBoard
     function requireChallengeable(uint64 session, Stage stage, bytes32 hash) external view {
-        Posting memory posted = _postings[session][stage];
-        if (posted.hash == 0 || posted.hash != hash || posted.bondUeur == 0) {
-            revert OutcomeBoardNotChallengeable(session, stage, posted.hash, hash);
-        }
+        uint48 postedAt = _requireBonded(session, stage, hash);
         ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
-        uint256 end = uint256(posted.postedAt) + terms.challengeWindowS;
+        // Most challenges come in the window, and needn't read what holds the result.
+        if (terms.time < uint256(postedAt) + terms.challengeWindowS) return;
+        uint256 end = _openUntil(session, stage, postedAt, terms);
+        if (terms.time >= end) revert OutcomeBoardTooLate(session, end, terms.time);
+    }
+
+    /// @inheritdoc IOutcomeBoard
+    function requireDemandable(uint64 session, Stage stage, bytes32 hash) external view {
+        uint48 postedAt = _requireBonded(session, stage, hash);
+        ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
+        // INVARIANT: no answer opens the way to another demand: a session can always end.
+        uint256 end = uint256(postedAt) + terms.challengeWindowS;
         if (terms.time >= end) revert OutcomeBoardTooLate(session, end, terms.time);
     }
 
@@ -242,11 +259,11 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     }
 
     /// @inheritdoc IOutcomeBoard
-    function isFinal(uint64 session, Stage stage) external view returns (bool) {
+    function isFinal(uint64 session, Stage stage) public view returns (bool) {
         Posting memory posted = _postings[session][stage];
         if (posted.hash == 0 || _holds[session][stage].ofFinality != 0) return false;
         ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.OPERATOR);
-        return terms.time >= uint256(posted.postedAt) + terms.challengeWindowS;
+        return terms.time >= _openUntil(session, stage, posted.postedAt, terms);
     }
 
     /// @inheritdoc IOutcomeBoard
@@ -292,7 +309,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         bool operative;
         if (stage == Stage.SETTLEMENT) {
             // Once it may be paid it stays: a case that held its bond takes the bond and what it froze, nothing else.
-            operative = terms.time >= uint256(posted.postedAt) + terms.challengeWindowS
+            operative = terms.time >= _openUntil(session, stage, posted.postedAt, terms)
                 && _holds[session][stage].ofFinality == 0;
         } else {
             // No pause moves delivery: who follows an outcome there follows it, however long the market stood still.
@@ -313,6 +330,25 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
             emit ResultRemoved(session, Stage(later), resting.hash);
             if (resting.bondUeur != 0) market.unbond(resting.poster, resting.bondUeur);
         }
+    }
+
+    /// @dev When a result that isn't held can be challenged no more.
+    function _openUntil(uint64 session, Stage stage, uint48 postedAt, ICommitmentBook.ResultTerms memory terms)
+        private
+        view
+        returns (uint256 end)
+    {
+        end = uint256(postedAt) + terms.challengeWindowS;
+        uint256 shownUntil = _holds[session][stage].shownUntil;
+        if (shownUntil > end) end = shownUntil;
+    }
+
+    function _requireBonded(uint64 session, Stage stage, bytes32 hash) private view returns (uint48) {
+        Posting memory posted = _postings[session][stage];
+        if (posted.hash == 0 || posted.hash != hash || posted.bondUeur == 0) {
+            revert OutcomeBoardNotChallengeable(session, stage, posted.hash, hash);
+        }
+        return posted.postedAt;
     }
 
     function _standing(uint64 session, Stage stage) private view returns (Posting storage posted) {

@@ -123,6 +123,7 @@ interface IOutcomeBoard {
     error OutcomeBoardWrongBasis(uint64 session, bytes32 expected, bytes32 given);
     error OutcomeBoardGridModelNotNotarised(uint64 session, address author, bytes32 gridModel, uint48 notarisedAt);
     error OutcomeBoardBondGone(uint64 session, Stage stage);
+    error OutcomeBoardFinal(uint64 session, Stage stage);
     error OutcomeBoardHeld(uint64 session, Stage stage);
     error OutcomeBoardNotHeld(uint64 session, Stage stage);
     error OutcomeBoardNotChallengeable(uint64 session, Stage stage, bytes32 standing, bytes32 given);
@@ -174,14 +175,20 @@ interface IOutcomeBoard {
         uint64 lossUeur
     ) external;
 
-    /// @notice Keeps a result's bond, and with `finality` the result from being final, until `unhold`. Challengers only.
+    /// @notice Keeps a result's bond, and with `finality` a result that isn't final yet from being so, until `unhold`.
+    /// Challengers only.
     function hold(uint64 session, Stage stage, bool finality) external;
 
-    /// @notice Ends one `hold`. Challengers only.
+    /// @notice Ends one `hold`. With `finality` the result can then be challenged for another demand window at least, by
+    /// what the answer showed. Challengers only.
     function unhold(uint64 session, Stage stage, bool finality) external;
 
-    /// @notice Reverts unless this is what stands posted, its bond is there, and its challenge window is open.
+    /// @notice Reverts unless this is what stands posted, its bond is there, and its challenge window is open, or the time
+    /// after an answer.
     function requireChallengeable(uint64 session, Stage stage, bytes32 hash) external view;
+
+    /// @notice As `requireChallengeable`, in the challenge window only.
+    function requireDemandable(uint64 session, Stage stage, bytes32 hash) external view;
 
     /// @notice What was posted at a stage; all zero if nothing.
     function posting(uint64 session, Stage stage) external view returns (Posting memory);
@@ -189,7 +196,7 @@ interface IOutcomeBoard {
     /// @notice Hash of what stands posted at a stage, zero if nothing.
     function outcomeHash(uint64 session, Stage stage) external view returns (bytes32);
 
-    /// @notice Whether a result stands, its challenge window is over, and no demand for its leaves is open.
+    /// @notice Whether a result stands, can be challenged no more, and no demand for its leaves is open.
     function isFinal(uint64 session, Stage stage) external view returns (bool);
 
     /// @notice Whether the session ended empty: no validated outcome by its deadline. Nobody needs to say so.

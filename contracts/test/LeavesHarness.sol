@@ -2,9 +2,14 @@
 pragma solidity 0.8.30;
 
 import {Leaves} from "../libraries/Leaves.sol";
+import {Proofs} from "../libraries/Proofs.sol";
 
-/// @title Lets tests call the hashes of the leaves
+/// @title Lets tests call the hashes of the leaves and the check of their proofs
 contract LeavesHarness {
+    function requireLeaf(bytes32 root, bytes32 leafHash, bytes32[] calldata proof) external pure {
+        Proofs.requireLeaf(root, leafHash, proof);
+    }
+
     function hashOffer(Leaves.OfferLeaf calldata leaf) external pure returns (bytes32) {
         return Leaves.hash(leaf);
     }

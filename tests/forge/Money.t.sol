@@ -238,15 +238,10 @@ contract MoneyInvariants {
         targets[0] = address(_handler);
     }
 
-    function invariant_holds_what_came_in_less_what_went_out() external view {
-        assert(_handler.held() == _handler.cameIn() - _handler.wentOut());
-    }
-
-    function invariant_owes_exactly_what_it_holds() external view {
-        assert(_handler.owed() == _handler.held());
-    }
-
-    function invariant_nobody_moves_what_isnt_theirs() external view {
+    function invariant_money_is_conserved() external view {
+        uint256 held = _handler.held();
+        assert(held == _handler.cameIn() - _handler.wentOut());
+        assert(held == _handler.owed());
         assert(_handler.strangersMoved() == 0);
     }
 }

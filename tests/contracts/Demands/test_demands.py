@@ -154,6 +154,17 @@ def test_a_settlement_waits_for_its_demands(
         board.releaseBond(session, SETTLEMENT, {"from": stranger})
     number = market.Demands.idOf(session, SETTLEMENT, settled.lists[kind].tree.root, 4)
     market.Demands.answer(number, *settled.lists[kind].shown(4), {"from": stranger})
+    # What was shown at the last second can be challenged as long as a demand would have waited, and nothing be demanded.
+    shown, hash_ = now_s(), market.OutcomeBoard.outcomeHash(session, SETTLEMENT)
+    over = shown + results.played.terms.demandWindowS
+    travel_to(over - 2)
+    board.requireChallengeable(session, SETTLEMENT, hash_)
+    assert not board.isFinal(session, SETTLEMENT)
+    next_block_at(over - 1)
+    with refused("OutcomeBoardTooLate", session, posted + window, over - 1):
+        market.Demands.demandSettlement(astuple(settled.made), [], kind, 3, {"from": auditor})
+    travel_to(over)
+    assert board.isFinal(session, SETTLEMENT)
     market.SettlementLedger.finalise(astuple(settled.made), [], {"from": stranger})
     board.releaseBond(session, SETTLEMENT, {"from": stranger})
 

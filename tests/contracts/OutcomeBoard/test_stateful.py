@@ -79,6 +79,7 @@ class BoardMachine:
         self.struck: dict[int, tuple[str, int]] = {}
         self.final: dict[int, bytes] = {}
         self.holds: defaultdict[int, int] = defaultdict(int)
+        self.shown_until_s: defaultdict[int, int] = defaultdict(int)
         self.tries = 0
         self.money = {name: self._money(name) for name in self.people}
         self.kept: defaultdict[str, int] = defaultdict(int)
@@ -135,6 +136,10 @@ class BoardMachine:
                     self.struck.pop(later, None)
 
     def rule_hold(self, stage: int) -> None:
+        found = self.standing.get(stage)
+        if found and self._is_over(stage, found, now_s() + 1):
+            self._is_refused(lambda: self.board.hold(self.session, stage, True, {"from": self.challenger}))
+            return
         self.board.hold(self.session, stage, True, {"from": self.challenger})
         self.holds[stage] += 1
 
@@ -144,14 +149,14 @@ class BoardMachine:
             return
         self.board.unhold(self.session, stage, True, {"from": self.challenger})
         self.holds[stage] -= 1
+        self.shown_until_s[stage] = now_s() + self.terms.demandWindowS
 
     def rule_release(self, place: int) -> None:
         """Anybody asks for a bond to be given back."""
         stage = self._mostly_standing(place)
         found = self.standing.get(stage)
         ask = lambda: self.board.releaseBond(self.session, stage, {"from": account_of("auditor")})  # noqa: E731
-        due = found and found.bond_ueur and now_s() + 1 >= found.posted_at_s + self.terms.challengeWindowS
-        if not due or self.holds[stage]:
+        if not found or not found.bond_ueur or not self._is_over(stage, found, now_s() + 1):
             self._is_refused(ask)
             return
         ask()
@@ -176,7 +181,7 @@ class BoardMachine:
         for stage, hash_ in self.final.items():
             assert bytes(self.board.outcomeHash(self.session, stage)) == hash_
         for stage, found in self.standing.items():
-            over = now_s() >= found.posted_at_s + self.terms.challengeWindowS and not self.holds[stage]
+            over = self._is_over(stage, found, now_s())
             assert self.board.isFinal(self.session, stage) == over
             if over and self._is_operative(stage, found):
                 self.final.setdefault(stage, found.hash)
@@ -232,9 +237,13 @@ class BoardMachine:
     def _is_operative(self, stage: int, found: Standing) -> bool:
         """Whether a struck result stays: who follows it, or was paid by it, is in the right."""
         if stage == SETTLEMENT:
-            over = now_s() >= found.posted_at_s + self.terms.challengeWindowS
-            return over and not self.holds[stage]
+            return self._is_over(stage, found, now_s())
         return now_s() >= self.terms.validatedOutcomeDeadline
+
+    def _is_over(self, stage: int, found: Standing, time_s: int) -> bool:
+        """Whether a result can be challenged no more."""
+        end_s = max(found.posted_at_s + self.terms.challengeWindowS, self.shown_until_s[stage])
+        return time_s >= end_s and not self.holds[stage]
 
     def _is_refused(self, move: Any) -> None:
         try:

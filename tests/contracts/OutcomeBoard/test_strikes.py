@@ -189,8 +189,23 @@ def test_a_held_bond_stays(
     with refused("OutcomeBoardNotHeld", session, VALIDATED):
         board.unhold(session, VALIDATED, not finality, {"from": challenger})
     board.unhold(session, VALIDATED, finality, {"from": challenger})
+    if finality:
+        assert not board.isFinal(session, VALIDATED), "what was shown at last can be challenged for a while"
+        travel_to(now_s() + complete.demandWindowS)
     assert board.isFinal(session, VALIDATED)
     board.releaseBond(session, VALIDATED, {"from": challenger})
+
+
+def test_what_is_final_is_held_by_nobody(
+    market: Any, complete: SessionTerms, challenger: Any, clearing_oracle: Any, grid_oracle: Any
+) -> None:
+    board, session = market.OutcomeBoard, complete.session
+    play_outcomes(market, complete, clearing_oracle, grid_oracle)
+    travel_to(now_s() + complete.challengeWindowS)
+    with refused("OutcomeBoardFinal", session, VALIDATED):
+        board.hold(session, VALIDATED, True, {"from": challenger})
+    board.hold(session, VALIDATED, False, {"from": challenger})
+    assert board.isFinal(session, VALIDATED)
 
 
 def test_only_challenge_contracts_strike_and_hold(
