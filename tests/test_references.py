@@ -32,6 +32,13 @@ def test_what_a_document_refers_to_is_there(name: str) -> None:
     assert missing == []
 
 
+def test_forge_tests_that_the_properties_name_are_there() -> None:
+    written = "".join(path.read_text() for path in (TESTS / "forge").glob("*.t.sol"))
+    named = re.findall(r"`((?:invariant|testFuzz)_\w+)`", (TESTS / "contracts/PROPERTIES.md").read_text())
+    assert named
+    assert [name for name in named if f"function {name}(" not in written] == []
+
+
 def test_at_least_forty_attacks_have_a_test_each() -> None:
     rows = [
         line for line in (TESTS / "contracts/ATTACKS.md").read_text().splitlines() if line.startswith("| A")

@@ -40,5 +40,7 @@ def test_interfaces_are_those_of_the_snapshot(market: Any) -> None:
         SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n")
     known = json.loads(SNAPSHOT.read_text())
     assert found.keys() == known.keys()
-    changed = {name: sorted(set(found[name]) ^ set(known[name])) for name in found if found[name] != known[name]}
+    changed = {
+        name: sorted(set(found[name]) ^ set(known[name])) for name in found if found[name] != known[name]
+    }
     assert changed == {}

@@ -57,7 +57,9 @@ def test_findings_are_named_by_check_and_function() -> None:
 def test_what_is_new_and_what_is_gone_are_problems() -> None:
     known = {Finding("a", "Vault.lock"), Finding("b", "Vault.move")}
     assert slither.problems(dict.fromkeys(known, ""), known) == []
-    assert slither.problems({Finding("a", "Vault.lock"): "", Finding("c", "Market.x"): "why it is bad"}, known) == [
+    assert slither.problems(
+        {Finding("a", "Vault.lock"): "", Finding("c", "Market.x"): "why it is bad"}, known
+    ) == [
         "new: c: why it is bad",
         "accepted, but found no more: b in Vault.move",
     ]
