@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {ICommitmentBook} from "../interfaces/ICommitmentBook.sol";
 import {IDataNotary} from "../interfaces/IDataNotary.sol";
 import {IDeliveryChallenges} from "../interfaces/IDeliveryChallenges.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
-import {IMarketSessions} from "../interfaces/IMarketSessions.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
+import {IParticipantRegistry} from "../interfaces/IParticipantRegistry.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {IReadingAnchor} from "../interfaces/IReadingAnchor.sol";
 import {Challenges} from "./Challenges.sol";
@@ -92,7 +93,8 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
     function readingNotAnchored(Posted calldata posted, Judged calldata judged) external {
         _begin(posted, judged);
         bytes32 root = judged.leaf.readingRoot;
-        bool fault = root != 0 && !_anchoredInTime(market.terms(posted.settlement.session), root);
+        uint64 session = posted.settlement.session;
+        bool fault = root != 0 && !_anchoredInTime(session, _times(session), root);
         _decide(posted, fault, "ReadingNotAnchored");
     }
 
@@ -104,8 +106,7 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
         bool fault = s.readingPosition >= reading.leaf.length;
         if (!fault) {
             _requirePosition(s.readingPosition, reading.leaf.position);
-            IMarketSessions.SessionTerms memory terms = market.terms(posted.settlement.session);
-            fault = !_isOf(terms, s, reading.leaf) || !anchor.isGenuine(reading.leaf);
+            fault = !_isOf(_times(posted.settlement.session), s, reading.leaf) || !anchor.isGenuine(reading.leaf);
         }
         _decide(posted, fault, "ReadingNotGenuine");
     }
@@ -199,15 +200,16 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
         _requireIn(posted, witness);
         bytes32 root = witness.leaf.readingRoot;
         Proofs.requireLeaf(root, Leaves.hash(reading.leaf), reading.proof);
-        IMarketSessions.SessionTerms memory terms = market.terms(posted.settlement.session);
+        uint64 session = posted.settlement.session;
+        ICommitmentBook.ResultTerms memory terms = _times(session);
         // INVARIANT: a batch that no other leaf names may have been hidden from who settled.
-        return _anchoredInTime(terms, root) && _isOf(terms, judged.leaf, reading.leaf)
+        return _anchoredInTime(session, terms, root) && _isOf(terms, judged.leaf, reading.leaf)
             && anchor.isGenuine(reading.leaf);
     }
 
     /// @dev Whether a reading is of the PoD and the quarter-hour that a leaf settles.
     function _isOf(
-        IMarketSessions.SessionTerms memory terms,
+        ICommitmentBook.ResultTerms memory terms,
         Leaves.SettlementLeaf calldata s,
         Leaves.ReadingLeaf calldata reading
     ) private pure returns (bool) {
@@ -224,9 +226,18 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
         return notarisedAt != 0 && notarisedAt < market.terms(session).baselineGate;
     }
 
-    function _anchoredInTime(IMarketSessions.SessionTerms memory terms, bytes32 root) private view returns (bool) {
+    /// @dev A session's times, in slots that the challenge has read already: half of what all its terms cost.
+    function _times(uint64 session) private view returns (ICommitmentBook.ResultTerms memory) {
+        return market.resultTerms(session, IParticipantRegistry.Role.OPERATOR);
+    }
+
+    function _anchoredInTime(uint64 session, ICommitmentBook.ResultTerms memory terms, bytes32 root)
+        private
+        view
+        returns (bool)
+    {
         uint48 at = anchor.anchoredAt(root);
-        uint256 end = uint256(terms.deliveryStart) + terms.slots * SLOT_S;
+        uint256 end = market.deliveryEnd(session);
         return at != 0 && at <= end + (terms.settlementDeadline - end) / 2;
     }
 

@@ -4,10 +4,13 @@ On the network `development` the contracts are deployed afresh; on any other the
 accounts then are: 0 the operator and administrator, 1 a DSO, 2 a TSO, 3 and 4 aggregators.
 """
 
+from dataclasses import astuple
+from datetime import date
 from typing import Any
 
 from brownie import accounts, chain, network, web3
 
+from offchain.market.timetable import sessions_of_day
 from scripts import deploy
 
 LOCAL_FUNDS_UEUR = 1_000_000 * 10**6
@@ -40,7 +43,7 @@ def main() -> dict[str, Any]:
             register(contracts, account, role.lower(), role)
             fund(contracts, account)
     print("contracts: participants pods sessions book board ledger vault token mechanisms anchor notary")
-    print("accounts:  operator dso tso agg1 agg2      helpers: register fund go_to phase")
+    print("accounts:  operator dso tso agg1 agg2      helpers: register fund announce go_to phase")
     return contracts
 
 
@@ -58,6 +61,15 @@ def fund(contracts: dict[str, Any], account: Any, amount_ueur: int = LOCAL_FUNDS
     euro.mint(account, amount_ueur, {"from": accounts[0]})
     euro.approve(contracts["Vault"], amount_ueur, {"from": account})
     contracts["Vault"].deposit(amount_ueur, {"from": account})
+
+
+def announce(contracts: dict[str, Any], day: str) -> list[int]:
+    """Create a delivery day's seven sessions, such as `announce(contracts, "2026-12-01")`; gives their numbers."""
+    sessions, numbers = contracts["MarketSessions"], []
+    for terms in sessions_of_day(date.fromisoformat(day)):
+        sessions.create(astuple(terms)[1:], {"from": accounts[0]})
+        numbers.append(sessions.count())
+    return numbers
 
 
 def go_to(instant_s: int) -> None:

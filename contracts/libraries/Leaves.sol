@@ -175,44 +175,84 @@ library Leaves {
         bytes32 salt;
     }
 
-    function hash(OfferLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(OFFER, leaf));
+    function hash(OfferLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(OFFER, place, 15);
     }
 
-    function hash(RequestLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(REQUEST, leaf));
+    function hash(RequestLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(REQUEST, place, 12);
     }
 
-    function hash(EffectivenessLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(EFFECTIVENESS, leaf));
+    function hash(EffectivenessLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(EFFECTIVENESS, place, 6);
     }
 
-    function hash(BaselineLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(BASELINE, leaf));
+    function hash(BaselineLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(BASELINE, place, 7);
     }
 
-    function hash(OutcomeByOfferLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(OUTCOME_BY_OFFER, leaf));
+    function hash(OutcomeByOfferLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(OUTCOME_BY_OFFER, place, 12);
     }
 
-    function hash(OutcomeByRequestLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(OUTCOME_BY_REQUEST, leaf));
+    function hash(OutcomeByRequestLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(OUTCOME_BY_REQUEST, place, 22);
     }
 
-    function hashReserve(OutcomeByRequestLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(OUTCOME_RESERVE, leaf));
+    function hashReserve(OutcomeByRequestLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(OUTCOME_RESERVE, place, 22);
     }
 
-    function hash(RefusalLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(REFUSAL, leaf));
+    function hash(RefusalLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(REFUSAL, place, 13);
     }
 
-    function hash(ReadingLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(READING, leaf));
+    function hash(ReadingLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(READING, place, 15);
     }
 
-    function hash(SettlementLeaf memory leaf) internal pure returns (bytes32) {
-        return _double(abi.encode(SETTLEMENT, leaf));
+    function hash(SettlementLeaf calldata leaf) internal pure returns (bytes32) {
+        uint256 place;
+        assembly ("memory-safe") {
+            place := leaf
+        }
+        return _ofWords(SETTLEMENT, place, 29);
     }
 
     /// @param wallets customers' wallets, @param amounts net rewards in token units (10^-6), below 0
@@ -223,6 +263,18 @@ library Leaves {
         returns (bytes32)
     {
         return _double(abi.encode(CLAIM, position, length, wallets, amounts));
+    }
+
+    /// @dev A leaf's fields are static: in calldata they lie as abi.encode would write them, a word each. A word that is no
+    /// value of its field is hashed as it is; who reads the field then reverts.
+    function _ofWords(uint8 kind, uint256 place, uint256 fields) private pure returns (bytes32 hashed) {
+        assembly ("memory-safe") {
+            let encoded := mload(0x40)
+            mstore(encoded, kind)
+            calldatacopy(add(encoded, 0x20), place, shl(5, fields))
+            mstore(0x00, keccak256(encoded, shl(5, add(fields, 1))))
+            hashed := keccak256(0x00, 0x20)
+        }
     }
 
     function _double(bytes memory encoded) private pure returns (bytes32) {

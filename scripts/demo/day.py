@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,17 +18,18 @@ from offchain.chain.market_view import Stage as ResultStage
 from offchain.customer_database.documents import BaselineNomination, NominatedPower
 from offchain.market.client import MarketClient
 from offchain.market.service import DocumentKind
+from offchain.market.timetable import SessionKind, sessions_of_day
 from offchain.protocol.book_documents import Area, baseline_document, offers_document, request_document
 from offchain.protocol.documents.base import Document, build
 from offchain.protocol.documents.pod import ActionType, FlexibilityLimits, Pod, max_flexibility_of
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.market_time import day_start_s, slots_of_day
+from offchain.protocol.market_time import day_start_s
 from offchain.protocol.pods import document_key, leaf_salt
 from offchain.protocol.products import Product, Side
 from offchain.protocol.roles import Role
 from offchain.protocol.signatures import address_of
-from offchain.protocol.terms import ANYBODY, SLOT_S, SessionTerms
+from offchain.protocol.terms import SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NO_POD, NoticeKind, Registration
 from offchain.protocol.units import eur_per_kwh_to_ueur_per_kw, w_to_kw
 from offchain.rest.client import PlatformClient
@@ -135,37 +136,8 @@ def _begin(settings: DemoSettings) -> None:
 
 
 def terms_of(day: date) -> SessionTerms:
-    """The demo's day-ahead session: baselines by 10 in the morning before, the gate open for four hours from 11."""
-    start_s, slots = day_start_s(day), slots_of_day(day)
-    return SessionTerms(
-        session=1,
-        gateOpening=start_s - 13 * HOUR_S,
-        gateClosure=start_s - 9 * HOUR_S,
-        revealDeadline=start_s - 8 * HOUR_S,
-        bondPermille=20,
-        bondFloorUeur=1_000_000,
-        pausedBeforeS=0,
-        documentsDeadline=start_s - 7 * HOUR_S,
-        marketOutcomeDeadline=start_s - 6 * HOUR_S,
-        validatedOutcomeDeadline=start_s - 4 * HOUR_S,
-        takeoverS=HOUR_S // 4,
-        outcomeBondPermille=100,
-        slots=slots,
-        marketType=0,
-        method=0,
-        receipts=2,
-        baselineGate=start_s - 14 * HOUR_S,
-        deliveryStart=start_s,
-        settlementDeadline=start_s + slots * SLOT_S + 48 * HOUR_S,
-        challengeWindowS=6 * HOUR_S,
-        outcomeBondUeur=10_000_000,
-        tolerancePermille=300,
-        clearingOracle=ANYBODY,
-        penaltyUeurPerKw=30_000,
-        demandWindowS=2 * HOUR_S,
-        gridOracle=ANYBODY,
-        settlementOracle=ANYBODY,
-    )
+    """The demo's session: the day-ahead one, which is the chain's first."""
+    return replace(sessions_of_day(day)[SessionKind.DAY_AHEAD], session=1)
 
 
 class SealedRequests:

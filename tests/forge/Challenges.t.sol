@@ -210,6 +210,10 @@ contract ChallengesFuzz is Deployment {
         made.documentUeur = made.runningUeur;
     }
 
+    function _hash(Leaves.OutcomeByRequestLeaf memory leaf) private pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(Leaves.OUTCOME_BY_REQUEST, leaf))));
+    }
+
     function _money(Leaves.OutcomeByRequestLeaf memory leaf) private pure returns (uint64) {
         return uint64(leaf.acceptedW) * leaf.priceUeurPerKw / 1000;
     }
@@ -217,7 +221,7 @@ contract ChallengesFuzz is Deployment {
     function _post(IChallenges.Entry[2] memory pair, IOutcomeBoard.Outcome memory outcome) private {
         for (uint256 i = 0; i < 2; ++i) {
             pair[i].proof = new bytes32[](1);
-            pair[i].proof[0] = Leaves.hash(pair[1 - i].leaf);
+            pair[i].proof[0] = _hash(pair[1 - i].leaf);
         }
         outcome.byRequestRoot = Hashes.commutativeKeccak256(pair[0].proof[0], pair[1].proof[0]);
         IAvailability.Receipt memory receipt = IAvailability.Receipt({

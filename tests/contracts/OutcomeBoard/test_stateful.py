@@ -263,4 +263,4 @@ def test_board_and_money_equal_their_model(
     documents = [sealed(aggregator, OFFER, 100 * EURO), sealed(dso, DSO_REQUEST, 100 * EURO)]
     play_book(market, terms, documents, grid_oracle)
     travel_to(terms.documentsDeadline)
-    state_machine(BoardMachine, market, terms, settings={"max_examples": 15, "stateful_step_count": 40})
+    state_machine(BoardMachine, market, terms, settings={"max_examples": 22, "stateful_step_count": 40})

@@ -144,5 +144,5 @@ def test_vault_equals_its_model(
         vault.register(player, 1 << ROLE, "player", {"from": admin})
         market.Euro.mint(player, MINTED, {"from": player})
         market.Euro.approve(vault, 2**256 - 1, {"from": player})
-    settings = {"stateful_step_count": 30, "max_examples": 6}
+    settings = {"stateful_step_count": 30, "max_examples": 26}
     state_machine(VaultMachine, vault, market.Euro, players, stranger, settings=settings)
