@@ -367,9 +367,27 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
         ICommitmentBook.Entry memory document = _requireDocument(outcome.session, culprit.opening, true);
         if (b.commitment != document.number || b.because == 0) revert ChallengesNotAFault("FalselyVoid");
-        _requireOffer(outcome.session, culprit, uint256(document.firstPosition) + b.because - 1);
-        bool fault = b.status == VOID && !_breaksARule(outcome.session, culprit);
-        _decide(outcome.session, stage, fault, "FalselyVoid");
+        _requireOfferIn(culprit);
+        _requirePosition(uint256(b.because) - 1, culprit.leaf.position);
+        (, bool mayBeVoid) = _voids(outcome.session, b, culprit);
+        _decide(outcome.session, stage, b.status == VOID && !mayBeVoid, "FalselyVoid");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function takenThoughVoid(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata culprit
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
+        ICommitmentBook.Entry memory document = _requireDocument(outcome.session, culprit.opening, true);
+        _requireOfferIn(culprit);
+        if (b.commitment != document.number) revert ChallengesNotTheLeaf(document.number, b.commitment);
+        (bool isVoid,) = _voids(outcome.session, b, culprit);
+        _decide(outcome.session, stage, isVoid && b.acceptedW != 0, "TakenThoughVoid");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -410,8 +428,12 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         returns (ICommitmentBook.Entry memory document)
     {
         document = _requireDocument(session, offer.opening, true);
-        Proofs.requireLeaf(offer.opening.root, Leaves.hash(offer.leaf), offer.proof);
+        _requireOfferIn(offer);
         _requirePosition(position, uint256(document.firstPosition) + offer.leaf.position);
+    }
+
+    function _requireOfferIn(BookOffer calldata offer) private pure {
+        Proofs.requireLeaf(offer.opening.root, Leaves.hash(offer.leaf), offer.proof);
         _requireWithin(offer.leaf.position, offer.leaf.length, offer.opening.leafCount);
     }
 
@@ -438,15 +460,35 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         }
     }
 
-    /// @dev Whether an offer is void for a reason that the chain can check by itself.
-    function _breaksARule(uint64 session, BookOffer calldata offer) private view returns (bool) {
-        Leaves.OfferLeaf calldata x = offer.leaf;
+    /// @dev Whether a leaf of an answer's own document certainly voids its offer, and whether it may. Another leaf than its
+    /// own does only where it lies outside the session, which voids the whole document.
+    function _voids(uint64 session, Leaves.OutcomeByOfferLeaf calldata answer, BookOffer calldata culprit)
+        private
+        view
+        returns (bool certainly, bool perhaps)
+    {
         IMarketSessions.SessionTerms memory terms = market.terms(session);
+        Leaves.OfferLeaf calldata x = culprit.leaf;
+        certainly = x.product > LAST_PRODUCT || x.slot >= terms.slots;
+        if (certainly || x.position != answer.offerPosition) return (certainly, certainly);
         IPodRegistry.Pod memory pod = pods.pods(x.pod);
-        if (pod.aggregator != offer.opening.player || pod.registeredAt >= terms.gateClosure) return true;
+        if (_breaksARule(terms, pod, x, culprit.opening.player)) return (true, true);
+        bool offerable = pod.suspendedBy == 0 && (pod.gridProducts & pod.marketProducts) >> x.product & 1 != 0;
+        // INVARIANT: nobody makes an honest outcome false by changing a PoD after the gate.
+        if (pod.changedAt >= terms.gateClosure) return (false, true);
+        return (!offerable, !offerable);
+    }
+
+    /// @dev By what can't change after the gate.
+    function _breaksARule(
+        IMarketSessions.SessionTerms memory terms,
+        IPodRegistry.Pod memory pod,
+        Leaves.OfferLeaf calldata x,
+        address player
+    ) private pure returns (bool) {
+        if (pod.aggregator != player || pod.registeredAt >= terms.gateClosure) return true;
         if (pod.removedAt != 0 && pod.removedAt < terms.gateClosure) return true;
-        if (x.product > LAST_PRODUCT || x.slot >= terms.slots || x.minPowerW > x.powerW) return true;
-        if (x.powerW == 0 || x.powerW > _limitW(pod, x.product) || !pods.offerable(x.pod, x.product)) return true;
+        if (x.powerW == 0 || x.powerW > _limitW(pod, x.product) || x.minPowerW > x.powerW) return true;
         return terms.method == PRICE_PRIORITY
             && (x.durationSlots != 1 || x.lastSlot != x.slot || x.exclusiveGroup != 0 || x.linkedTo != 0);
     }

@@ -80,6 +80,7 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
             marketProducts: 0,
             suspendedBy: 0,
             mechanism: registration.mechanism,
+            changedAt: 0,
             pom: 0
         });
         _appoint(registration.pod, registration.node);
@@ -126,6 +127,7 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
         Pod storage known = _active(pod);
         _requireProducts(pod, known.gridProducts, products, reason);
         known.gridProducts = products;
+        known.changedAt = uint48(block.timestamp);
         emit GridPrequalified(pod, products, msg.sender, reason);
     }
 
@@ -137,6 +139,7 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
         Pod storage known = _active(pod);
         _requireProducts(pod, known.marketProducts, products, reason);
         known.marketProducts = products;
+        known.changedAt = uint48(block.timestamp);
         emit ProductsPrequalified(pod, products, msg.sender, reason);
     }
 
@@ -148,6 +151,7 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
         if (before & role != 0) revert PodRegistrySuspended(pod, before);
         if (bytes(reason).length == 0) revert PodRegistryWithoutReason(pod);
         known.suspendedBy = before | role;
+        known.changedAt = uint48(block.timestamp);
         emit PodSuspended(pod, before | role, msg.sender, reason);
     }
 
@@ -159,6 +163,7 @@ contract PodRegistry is IPodRegistry, EIP712, AccessManaged {
         // INVARIANT: the operator doesn't lift what a DSO suspended, nor a DSO what the operator did.
         if (before & role == 0) revert PodRegistryNotSuspended(pod, before);
         known.suspendedBy = before ^ role;
+        known.changedAt = uint48(block.timestamp);
         emit PodReinstated(pod, before ^ role, msg.sender);
     }
 

@@ -172,9 +172,21 @@ interface IOutcomeChallenges is IChallenges {
         Effectiveness calldata effectiveness
     ) external;
 
-    /// @notice An offer void that breaks no rule, for the reason that its answer names ("FalselyVoid").
+    /// @notice An offer void that breaks no rule, for the reason that its answer names ("FalselyVoid"). Whether a PoD was
+    /// prequalified and not suspended is decided only while that hasn't changed since the gate.
     /// @param culprit the offer of the same document at `because` - 1
     function falselyVoid(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata culprit
+    ) external;
+
+    /// @notice An offer that was accepted though it breaks a rule ("TakenThoughVoid"): of its PoD (as above), of power and
+    /// minimum, or of blocks, groups and links where the method doesn't take them; or though a leaf of its document lies
+    /// outside the session, which voids it all.
+    /// @param culprit the offer that breaks the rule
+    function takenThoughVoid(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
         Answer calldata answer,

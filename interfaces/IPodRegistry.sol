@@ -59,6 +59,7 @@ interface IPodRegistry {
     /// @param gridProducts products for which the grid was found to allow it
     /// @param marketProducts products for which the PoD was found able
     /// @param suspendedBy mask of the roles (1 << IParticipantRegistry.Role) that suspend it
+    /// @param changedAt when prequalification or suspension last changed, 0 if never
     /// @param pom the DSO's point of measure, 0 until it says
     struct Pod {
         address aggregator;
@@ -74,6 +75,7 @@ interface IPodRegistry {
         uint16 marketProducts;
         uint16 suspendedBy;
         address mechanism;
+        uint48 changedAt;
         bytes32 pom;
     }
 

@@ -69,6 +69,21 @@ class RelayedView(BaseModel):
     receipt: str
 
 
+class VoidOfferView(BaseModel):
+    """An offer that counts for nothing, by its place in the document, and the rule that it breaks."""
+
+    field: str
+    value: str
+    rule: str
+
+
+class RevealedView(BaseModel):
+    """Under which content id a revealed document is stored, and which of its offers are void."""
+
+    cid: str
+    void: list[VoidOfferView]
+
+
 class StoredView(BaseModel):
     """Under which content id a document is stored."""
 
@@ -103,10 +118,13 @@ def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
         sealed_hash: Annotated[str, Path(pattern=r"^0x[0-9a-f]{64}$")],
         raw: RawBody,
         x_salt: Annotated[Bytes32, Header()],
-    ) -> StoredView:
+    ) -> RevealedView:
         caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
-        cid = service.reveal(session, bytes.fromhex(sealed_hash[2:]), bytes.fromhex(x_salt[2:]), raw)
-        return StoredView(cid=str(cid))
+        taken = service.reveal(session, bytes.fromhex(sealed_hash[2:]), bytes.fromhex(x_salt[2:]), raw)
+        void = [
+            VoidOfferView(field=each.field, value=repr(each.value), rule=each.rule) for each in taken.void
+        ]
+        return RevealedView(cid=str(taken.cid), void=void)
 
     @app.post(DOCUMENTS)
     def bring(caller: authenticated, kind: DocumentKind, raw: RawBody) -> StoredView:

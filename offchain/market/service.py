@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import Committed, MarketView
-from offchain.protocol.book_rules import check_document, check_offers
+from offchain.protocol.book_rules import check_document, void_offers
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
@@ -30,6 +30,14 @@ class DocumentKind(StrEnum):
     BASELINE = "baseline"
     GRID_MODEL = "grid-model"
     FORECAST = "forecast"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A document that was revealed: its content id, and why which of its offers are void."""
+
+    cid: Cid
+    void: tuple[InvalidInput, ...]
 
 
 class MarketService:
@@ -60,9 +68,9 @@ class MarketService:
         signed = receipt.sign(self._chain.domain("RelayStakes"), self._signing_key)
         return Relayed("0x" + mined.transaction.hex(), "0x" + signed.hex())
 
-    def reveal(self, session: int, sealed_hash: bytes, salt: bytes, raw: bytes) -> Cid:
+    def reveal(self, session: int, sealed_hash: bytes, salt: bytes, raw: bytes) -> Taken:
         """Take a document after the gate, store it, reveal it on chain, and put it into the book on the stores' receipts;
-        again for one of the book is no harm.
+        again for one of the book is no harm. A void offer, as of a PoD that was suspended since, keeps out no other.
 
         Raises InvalidInput where the gate is open, the document isn't what was committed, or couldn't stand in the book:
         nothing is stored or sent then. TooFewReceipts where the stores don't take it: its player may publish it himself.
@@ -73,8 +81,6 @@ class MarketService:
         document, cid = ListDocument.from_bytes(raw, joint=True), cid_of(raw)
         made, opening = self._committed(session, sealed_hash, salt, document, cid)
         check_document(document, made.side, made.player, made.cap_ueur, terms)
-        if made.side is Side.OFFER:
-            check_offers(document, made.player, self._view.pods_at_gate(terms))
         self._documents.put(raw)
         state = self._state(opening)
         if state is BookState.COMMITTED:
@@ -83,7 +89,9 @@ class MarketService:
         if state is BookState.REVEALED:
             receipts = self._stores.receipts(raw, cid, terms, joint=True)
             self._chain.send("Availability", "certify", opening, receipts)
-        return cid
+        if made.side is not Side.OFFER:
+            return Taken(cid, ())
+        return Taken(cid, tuple(void_offers(document, made.player, self._view.pods_at_gate(terms))))
 
     def _state(self, opening: Opening) -> BookState:
         entry = self._chain.call("CommitmentBook", "entry", opening.session, opening.player, opening.hash())

@@ -5,7 +5,7 @@ assembles the book: the same rules for all three. What is wrong with a whole doc
 offer voids that offer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
@@ -113,8 +113,16 @@ def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> 
 
 def check_offers(document: ListDocument, player: str, pods: Mapping[bytes, PodFacts]) -> None:
     """Refuse a document with an offer that would be void; the error names the first one's position."""
+    for refusal in void_offers(document, player, pods):
+        raise refusal
+
+
+def void_offers(
+    document: ListDocument, player: str, pods: Mapping[bytes, PodFacts]
+) -> Iterator[InvalidInput]:
+    """Why offers of a document are void, each by its position."""
     for index, record in enumerate(document.list_of(OFFER).records()):
         try:
             check_offer(record, player, pods)
         except InvalidInput as refusal:
-            raise InvalidInput(f"OfferLeaf[{index}].{refusal.field}", refusal.value, refusal.rule) from None
+            yield InvalidInput(f"OfferLeaf[{index}].{refusal.field}", refusal.value, refusal.rule)

@@ -22,4 +22,6 @@ PYTHON
 )
 cp -r "$project/.tools/home/.brownie" "$home/"
 sed -i.bak "s/port: 8545/port: $port/" "$home/.brownie/network-config.yaml"
+# What a run that was stopped left there, brownie would add to this one's.
+rm -f "$project"/build/tests-*.json
 HOME="$home" SOLCX_BINARY_PATH="$project/.tools/solc" PATH="$project/.venv/bin:$project/node_modules/.bin:$PATH" brownie "$@"

@@ -1,6 +1,6 @@
 """A small market with a book that is revealed, ready to be cleared by an oracle, true or not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,25 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def revealed(original: Path, tmp_path: Path) -> Iterator[Desk]:
-    with open_desk(original, tmp_path) as desk:
-        players = [(FIRST, good_offers(FIRST), Side.OFFER), (SECOND, good_offers(SECOND), Side.OFFER)]
-        players.append((CAST.dso, request(), Side.DSO_REQUEST))
-        clients = [(desk.client(player), document, side) for player, document, side in players]
-        sealed = [client.commit(document, side, TERMS.gateClosure) for client, document, side in clients]
-        desk.market.chain.advance_to(TERMS.gateClosure)
-        for (client, _, _), entry in zip(clients, sealed, strict=True):
-            client.reveal(entry)
-        desk.market.chain.advance_to(TERMS.documentsDeadline)
-        yield desk
+def desk(original: Path, tmp_path: Path) -> Iterator[Desk]:
+    with open_desk(original, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def revealed(desk: Desk) -> Desk:
+    play_to_clearing(desk)
+    return desk
+
+
+def play_to_clearing(desk: Desk, before_gate: Callable[[], None] = lambda: None) -> None:
+    """Play the session until its market outcome is due; `before_gate` happens when all have committed."""
+    players = [(FIRST, good_offers(FIRST), Side.OFFER), (SECOND, good_offers(SECOND), Side.OFFER)]
+    players.append((CAST.dso, request(), Side.DSO_REQUEST))
+    clients = [(desk.client(player), document, side) for player, document, side in players]
+    sealed = [client.commit(document, side, TERMS.gateClosure) for client, document, side in clients]
+    before_gate()
+    desk.market.chain.advance_to(TERMS.gateClosure)
+    for (client, _, _), entry in zip(clients, sealed, strict=True):
+        client.reveal(entry)
+    desk.market.chain.advance_to(TERMS.documentsDeadline)

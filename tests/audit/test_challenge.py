@@ -17,15 +17,16 @@ from offchain.store.documents import FolderStore
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
+from tests.audit.conftest import play_to_clearing
 from tests.audit.test_lying_oracle import ORACLE, changed, post, true_outcome
-from tests.chain.small_market import CAST, TERMS
+from tests.chain.small_market import CAST, TERMS, pod
 from tests.market.desk import Desk
 
 
 @pytest.fixture
-def auditor(revealed: Desk) -> ChainClient:
+def auditor(desk: Desk) -> ChainClient:
     """An auditor, with what a demand or a case costs in the vault."""
-    market, person = revealed.market, CAST.auditor
+    market, person = desk.market, CAST.auditor
     market.operator.send("ParticipantRegistry", "register", person.address, Role.AUDITOR.mask, person.name)
     chain = market.speaking_as(person)
     market.operator.send("Euro", "mint", person.address, 100_000_000)
@@ -77,6 +78,20 @@ def test_a_false_leaf_costs_the_bond(
     assert struck_for(auditor) == [fault], said
     assert auditor.call("Vault", "bonded", ORACLE.address) == 0
     assert not any(revealed.market.view.posting(TERMS.session, Stage.MARKET).hash)
+
+
+def test_an_oracle_that_overlooks_a_suspension_loses_its_bond(desk: Desk, auditor: ChainClient) -> None:
+    """Its outcome is right in everything else: nothing but the void offer itself shows the fault."""
+    dso, view = desk.market.speaking_as(CAST.dso), desk.market.view
+    before = view.pods()
+    play_to_clearing(desk, lambda: dso.send("PodRegistry", "suspend", pod(0), "meter broken"))
+    assert before != view.pods_at_gate(TERMS)
+    book = book_documents(view, desk.market.documents, TERMS.session)
+    lie = clear_session(book, before, view.seed(TERMS.session), TERMS, ORACLE.address).market
+    post(desk, lie)
+    right, said = challenged(desk, auditor)
+    assert not right
+    assert struck_for(auditor) == ["TakenThoughVoid"], said
 
 
 def test_totals_that_dont_add_up_cost_the_bond(revealed: Desk, auditor: ChainClient) -> None:

@@ -50,7 +50,9 @@ DEARER = {"wrongReward": "a mechanism's answer, and a first payment to the custo
 """What costs more than the limit though its calldata alone doesn't: each with why."""
 AT_FLOOR = {
     "cheaperRefused",
+    "entryInvented",
     "higherReadingTaken",
+    "refusalIgnored",
     "refusalMisplaced",
     "takenWithoutRefusal",
     "wrongDelivery",
@@ -149,6 +151,13 @@ MARKET_LIES: dict[str, Play] = {
         7,
         {"status": int(OfferStatus.VOID), "because": 1},
         lambda _, book: book.offer(1, 0),
+    ),
+    "takenThoughVoid": of_market(
+        "takenThoughVoid",
+        ANSWER,
+        7,
+        {"acceptedW": 1, "status": 1, "firstByRequest": 1},
+        lambda _, book: book.offer(1, 3),
     ),
     "cheaperRefused": of_market(
         "cheaperRefused",
@@ -359,7 +368,7 @@ def deep(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any, auditor: Any) -> None:
     travel_to(START_S)
     terms = a_session(market, operator)
-    results = play_to_clearing(market, terms, before_gate=lambda: second_baseline(market, terms))
+    results = play_to_clearing(market, terms, before_gate=lambda: before_gate(market, terms))
     used: dict[str, int] = {}
     at_floor = set()
     # The market's reserve isn't paid for the first time.
@@ -409,8 +418,9 @@ def a_session(market: Any, operator: Any) -> SessionTerms:
     return replace(terms, session=market.MarketSessions.count())
 
 
-def second_baseline(market: Any, terms: SessionTerms) -> None:
-    """The first aggregator notarises another baseline, later."""
+def before_gate(market: Any, terms: SessionTerms) -> None:
+    """The first aggregator notarises another baseline, later; the PoD of which nothing is accepted is suspended."""
+    market.PodRegistry.suspend(PODS[3], "meter broken", {"from": account_of("dso")})
     author = account_of("aggregator")
     travel_to(terms.baselineGate - 2)
     notarise_baseline(market, baselines_document(terms.session, author.address, (0, 1), 9_000), author)

@@ -75,24 +75,6 @@ BAD: dict[str, tuple[Callable[[], tuple[ListDocument, bytes, Content]], str, str
         "",
     ),
     "a 97th slot": (lambda: true_bytes(one_offer(slot=96)), "OfferLeaf[0].slot", "96", "0 to 95"),
-    "an unknown PoD": (
-        lambda: true_bytes(one_offer(pod=pod(99))),
-        "OfferLeaf[0].pod",
-        repr("0x" + pod(99).hex()),
-        "PoD registry",
-    ),
-    "another aggregator's PoD": (
-        lambda: true_bytes(one_offer(pod=pod(1))),
-        "OfferLeaf[0].pod",
-        repr("0x" + pod(1).hex()),
-        SECOND.address,
-    ),
-    "more than the PoD's limit": (
-        lambda: true_bytes(one_offer(power_w=100_001)),
-        "OfferLeaf[0].powerW",
-        "100001",
-        "limit",
-    ),
     "a doubled position": (
         lambda: of_good(leaf(POSITION, 0, index=1)),
         "OfferLeaf[1].position",
@@ -146,6 +128,40 @@ def test_a_bad_document_is_refused_by_name(
     assert not refusing_desk.market.documents.has(cid_of(sealed_bad[name].raw))
 
 
+VOID = {
+    "an unknown PoD": ({"pod": pod(99)}, "pod", repr("0x" + pod(99).hex()), "PoD registry"),
+    "another aggregator's PoD": ({"pod": pod(1)}, "pod", repr("0x" + pod(1).hex()), SECOND.address),
+    "more than the PoD's limit": ({"power_w": 100_001}, "powerW", "100001", "limit"),
+}
+
+
+@pytest.mark.parametrize("name", VOID)
+def test_a_void_offer_is_named_and_keeps_no_other_out(desk: Desk, name: str) -> None:
+    changed, field, value, rule = VOID[name]
+    good = SingleOffer(pod(0), 0, Product.ACTIVE_UP, 10_000, 40_000)
+    document = offers(FIRST, [good, replace(good, slot=1, **changed)])
+    sealed = desk.commit(document)
+    desk.market.chain.advance_to(TERMS.gateClosure)
+    answer = desk.reveal(sealed)
+    assert answer.status_code == 200, answer.text
+    (said,) = answer.json()["void"]
+    assert (said["field"], said["value"]) == (f"OfferLeaf[1].{field}", value)
+    assert rule in said["rule"]
+    assert [entry.reveal.player for entry in desk.market.view.book(TERMS.session)] == [FIRST.address]
+
+
+def test_a_pod_suspended_after_the_commitment_costs_its_aggregator_no_other_offer(desk: Desk) -> None:
+    sealed = desk.commit(good_offers())
+    desk.market.speaking_as(CAST.dso).send("PodRegistry", "suspend", pod(0), "meter broken")
+    desk.market.chain.advance_to(TERMS.gateClosure)
+    answer = desk.reveal(sealed)
+    assert answer.status_code == 200, answer.text
+    assert [said["field"] for said in answer.json()["void"]] == [
+        f"OfferLeaf[{index}].product" for index in (0, 1)
+    ]
+    assert [entry.reveal.leaf_count for entry in desk.market.view.book(TERMS.session)] == [4]
+
+
 @pytest.mark.parametrize("name", NO_DOCUMENTS)
 def test_bytes_that_are_no_document_are_refused(
     refusing_desk: Desk, sealed_bad: dict[str, Sealed], name: str
@@ -179,7 +195,7 @@ def test_revealed_again_it_does_no_harm(desk: Desk) -> None:
     head = desk.market.operator.head()
     again = desk.reveal(sealed)
     assert (first.status_code, again.status_code) == (200, 200)
-    assert first.json() == again.json() == {"cid": str(cid_of(sealed.raw))}
+    assert first.json() == again.json() == {"cid": str(cid_of(sealed.raw)), "void": []}
     assert desk.market.operator.head() == head
 
 

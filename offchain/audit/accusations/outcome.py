@@ -21,6 +21,13 @@ class OutcomeAccusations:
         self._posted, self._stage, self._book = posted, found.stage, book
         self._entries = ProvenList(found.posted.list_of(OUTCOME_BY_REQUEST))
         self._answers = ProvenList(found.posted.list_of(OUTCOME_BY_OFFER))
+        truth = found.replayed.list_of(OUTCOME_BY_OFFER).records()
+        # Position + 1 of the leaf, in its document, that voids an offer, by the offer's position.
+        self._voided_by = {
+            index: leaf.integer("because")
+            for index, leaf in enumerate(truth)
+            if leaf.integer("status") == OfferStatus.VOID
+        }
         self._suspect_entries = self._entries.differing(found.replayed.list_of(OUTCOME_BY_REQUEST))
         self._suspect_answers = self._answers.differing(found.replayed.list_of(OUTCOME_BY_OFFER))
 
@@ -85,6 +92,9 @@ class OutcomeAccusations:
         culprit = leaf.integer("because") - 1
         if leaf.integer("status") == OfferStatus.VOID and 0 <= culprit < page.reveal.leaf_count:
             yield self._accusation("falselyVoid", answer, page.proven(culprit))
+        culprit = self._voided_by.get(index, 0) - 1
+        if 0 <= culprit < page.reveal.leaf_count:
+            yield self._accusation("takenThoughVoid", answer, page.proven(culprit))
         if self._stage is Stage.MARKET and leaf.integer("status") in COMMERCIAL:
             yield from self._cheaper(index)
 

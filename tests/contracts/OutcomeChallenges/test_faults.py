@@ -6,62 +6,13 @@ from typing import Any
 
 import pytest
 
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import OfferStatus
-from offchain.protocol.terms import SessionTerms
-from tests.contracts.chain import refused, travel_to
-from tests.contracts.conftest import BALANCE_UEUR, account_of
-from tests.contracts.outcomes import PRICES, Posted, SmallBook, posted_of, register_pods, small_book, with_lie
-from tests.contracts.play import MARKET, TECHNICAL, certify, commit, notarise_grid_model, post_market, reveal
-
-ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
-
-
-def word(fault: str) -> str:
-    """A fault as brownie shows a bytes32."""
-    return "0x" + fault.encode().ljust(32, b"\0").hex()
-
-
-@pytest.fixture
-def book(
-    market: Any, terms: SessionTerms, aggregator: Any, other_aggregator: Any, customer: Any, dso: Any, grid_oracle: Any
-) -> SmallBook:  # fmt: skip
-    """The session's book, complete; its market outcome is due."""
-    aggregators = (aggregator, other_aggregator)
-    facts = register_pods(market, aggregators, customer, dso, account_of)
-    notarise_grid_model(market, terms.session, grid_oracle)
-    made = small_book(terms, facts, aggregators, dso)
-    travel_to(terms.gateOpening)
-    for document in made.sealed():
-        commit(market, terms.session, document)
-    travel_to(terms.gateClosure)
-    for document in made.sealed():
-        reveal(market, terms.session, document)
-        certify(market, terms, document)
-    travel_to(terms.documentsDeadline)
-    return made
-
-
-@pytest.fixture
-def honest(market: Any, book: SmallBook, clearing_oracle: Any) -> ListDocument:
-    """Offers 0 and 1 taken whole, 2 kW of offer 2, none of offer 3."""
-    return book.honest(clearing_oracle.address, bytes(market.CommitmentBook.seed(book.terms.session)))
-
-
-def posted(market: Any, book: SmallBook, document: ListDocument, oracle: Any, **totals: int) -> Posted:
-    """The document's outcome, posted."""
-    made = posted_of(document, bytes(market.CommitmentBook.seed(book.terms.session)), **totals)
-    post_market(market, book.terms, made.outcome, oracle)
-    return made
-
-
-def accuse(market: Any, made: Posted, name: str, *proofs: Any, sender: Any) -> Any:
-    """Send a challenge of the market outcome."""
-    stage = () if name == "cheaperRefused" else (MARKET,)
-    challenge = getattr(market.OutcomeChallenges, name)
-    return challenge(astuple(made.outcome), *stage, *proofs, {"from": sender})
-
+from tests.contracts.chain import refused
+from tests.contracts.conftest import BALANCE_UEUR
+from tests.contracts.OutcomeChallenges.conftest import ANSWER, ENTRY, accuse, posted, word
+from tests.contracts.outcomes import PRICES, SmallBook, with_lie
+from tests.contracts.play import MARKET, TECHNICAL
 
 # The lie (list, leaf, changed values), the challenge, and which leaves it takes.
 LIES: list[tuple[str, Any, int, dict[str, Any], str]] = [
@@ -121,6 +72,7 @@ def test_nothing_in_an_honest_outcome_is_a_fault(
         offer = book.offer(index // 2, index % 2)
         innocent("wrongCopy", "WrongCopy", answer, offer)
         innocent("belowMinimum", "BelowMinimum", answer, offer)
+        innocent("takenThoughVoid", "TakenThoughVoid", answer, offer)
     for index, entry in enumerate(entries):
         innocent("notAsOffered", "NotAsOffered", entry, book.offer(index // 2, index % 2))
         effectiveness = book.effectiveness(index)
@@ -254,14 +206,6 @@ def test_more_money_than_covers_a_request(
 ) -> None:
     made = posted(market, book, with_lie(honest, ENTRY, 2, documentUeur=2**40), clearing_oracle)
     accuse(market, made, "escrowExceeded", made.entry(2), book.opening(2), sender=auditor)
-
-
-def test_an_offer_said_to_be_void_that_isnt(
-    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
-) -> None:
-    lie = with_lie(honest, ANSWER, 3, status=int(OfferStatus.VOID), because=2)
-    made = posted(market, book, lie, clearing_oracle)
-    accuse(market, made, "falselyVoid", made.answer(3), book.offer(1, 1), sender=auditor)
 
 
 def test_a_cheaper_offer_refused_is_made_good_for(

@@ -6,7 +6,7 @@ import pytest
 
 from offchain.protocol.products import Product
 from offchain.protocol.typed_data import Registration
-from tests.contracts.chain import now_s, refused
+from tests.contracts.chain import now_s, refused, travel_to
 from tests.contracts.PodRegistry.conftest import OTHER_POD, POD
 
 ALL = 15
@@ -141,3 +141,24 @@ def test_who_suspends(
     market.ParticipantRegistry.suspend(dso, "itself", {"from": admin})
     with refused("PodRegistryNotAllowed", POD, dso):
         pods.suspend(POD, "mine", {"from": dso})
+
+
+def test_when_what_it_may_be_offered_for_last_changed_is_known(
+    market: Any, registered: Registration, dso: Any, operator: Any
+) -> None:
+    """Challenges judge a PoD by what it was at the gate, if that is known."""
+    pods = market.PodRegistry
+    assert pods.pods(POD)["changedAt"] == 0
+    moves = [
+        lambda: pods.prequalifyGrid(POD, ALL, "", {"from": dso}),
+        lambda: pods.prequalifyProducts(POD, ALL, "", {"from": dso}),
+        lambda: pods.suspend(POD, "meter out of date", {"from": operator}),
+        lambda: pods.reinstate(POD, {"from": operator}),
+    ]
+    for move in moves:
+        travel_to(now_s() + 100)
+        move()
+        assert pods.pods(POD)["changedAt"] == now_s()
+    travel_to(now_s() + 100)
+    pods.setPom(POD, b"\1" * 32, {"from": dso})
+    assert pods.pods(POD)["changedAt"] < now_s()
