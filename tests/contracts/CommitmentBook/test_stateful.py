@@ -5,16 +5,15 @@ The model knows each commitment's state, its bond or coverage, each player's non
 """
 
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from brownie.exceptions import VirtualMachineError
-from brownie.test import strategy
 from eth_abi.abi import encode
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import BookState, Retraction
-from tests.contracts.chain import now_s, speak_as, travel_to
+from tests.contracts.chain import next_block_at, now_s, speak_as, travel_to
 from tests.contracts.conftest import BALANCE_UEUR, account_of
 from tests.contracts.play import (
     DSO_REQUEST,
@@ -26,6 +25,7 @@ from tests.contracts.play import (
     key_of,
     sealed,
 )
+from tests.contracts.stateful import Machine, play_runs
 
 PLAYERS = ("aggregator", "other_aggregator", "dso")
 NO_HASH = bytes(32)
@@ -42,23 +42,29 @@ class Known:
     gathered: bool = False
 
 
-class BookMachine:
+class BookMachine(Machine):
     """Rules against the book of one session, from before its gate opens to after its documents deadline."""
 
-    who = strategy("uint8", max_value=len(PLAYERS) - 1)
-    cap = strategy("uint64", max_value=1200 * EURO)
-    which = strategy("uint8", max_value=15)
-    trick = strategy("uint8", max_value=7)
-    relayed = strategy("bool")
-    seconds = strategy("uint16", min_value=1, max_value=90)
+    weights: ClassVar = {
+        "step_commit": 6,
+        "step_retract": 4,
+        "step_reveal": 6,
+        "step_make_available": 6,
+        "step_forfeit": 3,
+        "step_gather": 9,
+        "step_next_phase": 5,
+    }
+    who = range(len(PLAYERS))
+    cap = range(1200 * EURO + 1)
+    which = range(16)
+    trick = range(8)
+    relayed = (False, True)
 
-    def __init__(cls, market: Any, terms: SessionTerms) -> None:  # noqa: N805
-        cls.market, cls.terms, cls.session = market, terms, terms.session
-        cls.book, cls.vault = market.CommitmentBook, market.Vault
-        cls.certifier = speak_as(market.Availability.address)
-
-    def setup(self) -> None:
-        travel_to(self.terms.gateOpening - 30)
+    def __init__(self, market: Any, terms: SessionTerms) -> None:
+        self.market, self.terms, self.session = market, terms, terms.session
+        self.book, self.vault = market.CommitmentBook, market.Vault
+        self.certifier = speak_as(market.Availability.address)
+        travel_to(self.terms.gateOpening - 1)
         self.known: list[Known] = []
         self.free = dict.fromkeys(PLAYERS, BALANCE_UEUR)
         self.nonces = dict.fromkeys(PLAYERS, 0)
@@ -66,22 +72,34 @@ class BookMachine:
         self.reserve_ueur = self.vault.free(self.vault.reserve())
         self.documents = 0
 
-    def rule_wait(self, seconds: int) -> None:
-        travel_to(now_s() + seconds)
+        # What every run has to work on, whatever else it does.
+        for who in range(len(PLAYERS)):
+            self.step_commit(who, cap=600 * EURO, which=0, trick=7, relayed=who == 0)
+            self.step_commit(who, cap=90 * EURO * who, which=0, trick=7, relayed=False)
 
-    def rule_commit(self, who: int, cap: int, which: int, trick: int, relayed: bool) -> None:
+    def step_next_phase(self, trick: int) -> bool:
+        """To the next deadline, or the second before it."""
+        terms = self.terms
+        deadlines = (terms.gateClosure, terms.revealDeadline, terms.documentsDeadline)
+        to_come = [deadline_s for deadline_s in deadlines if deadline_s - 1 > now_s()]
+        if not to_come:
+            return False
+        travel_to(to_come[0] - trick % 2)
+        return True
+
+    def step_commit(self, who: int, cap: int, which: int, trick: int, relayed: bool) -> bool:
         """Mostly sound; else with a nonce used before or too far on, or of a hash used before. Sometimes in another's place."""
         name = PLAYERS[who]
         player = account_of(name)
         side = DSO_REQUEST if name == "dso" else OFFER
         old = self._pick(which) if trick == 0 else None
         document = sealed(player, side, cap, f"{name} {len(self.known)}")
-        used = trick == 1 and self._pick(which)
-        if used:
-            document = Sealed(player, side, cap, used.document.root, used.document.salt)
+        if trick == 1:
+            used = self._pick(which).document
+            document = Sealed(player, side, cap, used.root, used.salt)
         nonce = self.nonces[name] + {2: 1, 3: -1}.get(trick, 0)
         if nonce < 0:
-            return
+            return False
         replaces = self._hash(old) if old else NO_HASH
         made = document.commitment(self.market, self.session, nonce=nonce, replaces=replaces)
         bond = max(1 * EURO, -(-cap * self.terms.bondPermille // 1000))
@@ -100,17 +118,16 @@ class BookMachine:
         else:
             move = lambda: self.book.commit(astuple(made), {"from": player})  # noqa: E731
         if not self._went(move, taken):
-            return
+            return False
         if old:
             old.state, old.money_ueur = BookState.WITHDRAWN, 0
         self.free[name] += back - bond
         self.nonces[name] += 1
         self.known.append(Known(name, document, BookState.COMMITTED, bond))
+        return True
 
-    def rule_retract(self, which: int, trick: int, relayed: bool) -> None:
-        entry = self._pick(which)
-        if entry is None:
-            return
+    def step_retract(self, which: int, trick: int, relayed: bool) -> bool:
+        entry = self._pick(which, BookState.COMMITTED)
         name, player = entry.player, account_of(entry.player)
         taken = self._is_open() and entry.state is BookState.COMMITTED
         if relayed:
@@ -121,63 +138,60 @@ class BookMachine:
             taken = taken and trick != 2
         else:
             move = lambda: self.book.retract(self.session, self._hash(entry), {"from": player})  # noqa: E731
-        if self._went(move, taken):
+        went = self._went(move, taken)
+        if went:
             self.free[name] += entry.money_ueur
             self.nonces[name] += relayed
             entry.state, entry.money_ueur = BookState.WITHDRAWN, 0
+        return went
 
-    def rule_reveal(self, which: int, trick: int) -> None:
-        entry = self._pick(which)
-        if entry is None:
-            return
-        self._reach(self.terms.gateClosure, trick)
+    def step_reveal(self, which: int) -> bool:
+        entry = self._pick(which, BookState.COMMITTED)
         opening = astuple(entry.document.opening(self.session))
         in_time = self.terms.gateClosure <= now_s() + 1 < self.terms.revealDeadline
         taken = in_time and entry.state is BookState.COMMITTED
-        if self._went(lambda: self.book.reveal(opening, {"from": account_of("auditor")}), taken):
+        went = self._went(lambda: self.book.reveal(opening, {"from": account_of("auditor")}), taken)
+        if went:
             available = self.free[entry.player] + entry.money_ueur
             entry.state, entry.money_ueur = BookState.REVEALED, min(available, entry.document.cap_ueur)
             self.free[entry.player] = available - entry.money_ueur
+        return went
 
-    def rule_make_available(self, which: int) -> None:
-        entry = self._pick(which)
-        if entry is None:
-            return
+    def step_make_available(self, which: int) -> bool:
+        entry = self._pick(which, BookState.REVEALED)
         opening = astuple(entry.document.opening(self.session))
         taken = now_s() + 1 < self.terms.documentsDeadline and entry.state is BookState.REVEALED
-        if self._went(lambda: self.book.makeAvailable(opening, {"from": self.certifier}), taken):
+        went = self._went(lambda: self.book.makeAvailable(opening, {"from": self.certifier}), taken)
+        if went:
             entry.state = BookState.AVAILABLE
             self.documents += 1
+        return went
 
-    def rule_forfeit(self, which: int, trick: int) -> None:
-        entry = self._pick(which)
-        if entry is None:
-            return
-        if any(other.state is BookState.AVAILABLE for other in self.known):
-            self._reach(self.terms.revealDeadline, trick)
+    def step_forfeit(self, which: int) -> bool:
+        entry = self._pick(which, BookState.COMMITTED)
         taken = now_s() + 1 >= self.terms.revealDeadline and entry.state is BookState.COMMITTED
         arguments = (self.session, account_of(entry.player), self._hash(entry))
-        if self._went(lambda: self.book.forfeit(*arguments, {"from": account_of("auditor")}), taken):
+        went = self._went(lambda: self.book.forfeit(*arguments, {"from": account_of("auditor")}), taken)
+        if went:
             self.reserve_ueur += entry.money_ueur
             entry.state, entry.money_ueur = BookState.FORFEITED, 0
+        return went
 
-    def rule_gather(self, which: int, trick: int) -> None:
-        entry = self._pick(which)
-        if entry is None:
-            return
-        if now_s() >= self.terms.revealDeadline:
-            self._reach(self.terms.documentsDeadline, trick)
+    def step_gather(self, which: int) -> bool:
+        entry = self._pick(which, BookState.REVEALED, BookState.AVAILABLE)
         shown = entry.state in (BookState.REVEALED, BookState.AVAILABLE)
         taken = now_s() + 1 >= self.terms.documentsDeadline and shown and not entry.gathered
         lists = ([account_of(entry.player)], [self._hash(entry)])
-        if self._went(lambda: self.book.gather(self.session, *lists, {"from": account_of("auditor")}), taken):
+        went = self._went(
+            lambda: self.book.gather(self.session, *lists, {"from": account_of("auditor")}), taken
+        )
+        if went:
             entry.gathered = True
             self.locked[entry.player] += entry.money_ueur
+        return went
 
-    def rule_nobody_acts_for_another(self, which: int) -> None:
+    def step_nobody_acts_for_another(self, which: int) -> bool:
         entry = self._pick(which)
-        if entry is None:
-            return
         thief = account_of("auditor")
         made = entry.document.commitment(self.market, self.session)
         for move in (
@@ -186,6 +200,7 @@ class BookMachine:
             lambda: self.book.makeAvailable(astuple(entry.document.opening(self.session)), {"from": thief}),
         ):
             self._went(move, False)
+        return True
 
     def invariant_the_book_is_the_models(self) -> None:
         for entry in self.known:
@@ -210,16 +225,14 @@ class BookMachine:
                 assert self.free[name] + self.locked[name] + book == BALANCE_UEUR
         assert self.vault.free(self.vault.reserve()) == self.reserve_ueur
 
-    def _reach(self, deadline_s: int, trick: int) -> None:
-        """Mostly wait for the step's time, once there is something to do then."""
-        if len(self.known) > 3 and trick != 0 and now_s() < deadline_s:
-            travel_to(deadline_s)
-
     def _coverage_key(self) -> bytes:
         return keccak256(encode(["uint64", "string"], [self.session, "cover"]))
 
-    def _pick(self, which: int) -> Known | None:
-        return self.known[-1 - which % len(self.known)] if self.known else None
+    def _pick(self, which: int, *states: BookState) -> Known:
+        """A commitment, mostly one in these states."""
+        fitting = [entry for entry in self.known if entry.state in states and not entry.gathered]
+        chosen = fitting if fitting and which < 13 else self.known
+        return chosen[which % len(chosen)]
 
     def _hash(self, entry: Known) -> bytes:
         return entry.document.hash(self.session)
@@ -228,7 +241,8 @@ class BookMachine:
         return self.terms.gateOpening <= now_s() + 1 < self.terms.gateClosure
 
     def _went(self, move: Any, taken: bool) -> bool:
-        """Whether a move went through; it must exactly if the model takes it."""
+        """Whether a move went through, a second after the newest block; it must exactly if the model takes it."""
+        next_block_at(now_s() + 1)
         went, why = True, "the model refuses this, the book doesn't"
         try:
             move()
@@ -238,5 +252,5 @@ class BookMachine:
         return went
 
 
-def test_book_and_money_equal_their_model(market: Any, terms: SessionTerms, state_machine: Any) -> None:
-    state_machine(BookMachine, market, terms, settings={"max_examples": 26, "stateful_step_count": 40})
+def test_book_and_money_equal_their_model(market: Any, terms: SessionTerms) -> None:
+    play_runs(BookMachine, market, terms)

@@ -6,10 +6,9 @@ end to long after its settlement, with strikes at any time.
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from brownie.exceptions import VirtualMachineError
-from brownie.test import strategy
 
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import now_s, speak_as, travel_to
@@ -33,6 +32,7 @@ from tests.contracts.play import (
     settlement,
     technical_outcome,
 )
+from tests.contracts.stateful import Machine, play_runs
 
 BOND = 10 * EURO
 """A tenth of the escrow of 100 euro."""
@@ -55,25 +55,32 @@ class Standing:
     bond_ueur: int = BOND
 
 
-class BoardMachine:
+class BoardMachine(Machine):
     """Rules against the board of a session whose book is complete."""
 
-    stage = strategy("uint8", max_value=3)
-    place = strategy("uint8", max_value=11)
-    who = strategy("uint8", max_value=1)
-    loss = strategy("uint32", max_value=12 * EURO)
-    seconds = strategy("uint16", min_value=1, max_value=300)
+    weights: ClassVar = {
+        "step_post": 6,
+        "step_strike": 2,
+        "step_hold": 2,
+        "step_unhold": 3,
+        "step_release": 3,
+        "step_wait": 2,
+        "step_wait_for_delivery": 2,
+    }
+    stage = range(4)
+    place = range(12)
+    who = range(2)
+    loss = range(12 * EURO + 1)
+    seconds = range(1, 301)
 
-    def __init__(cls, market: Any, terms: SessionTerms) -> None:  # noqa: N805
-        cls.market, cls.terms, cls.session = market, terms, terms.session
-        cls.board = market.OutcomeBoard
-        cls.challenger = speak_as(market.OutcomeChallenges.address)
-        cls.people = sorted(
+    def __init__(self, market: Any, terms: SessionTerms) -> None:
+        self.market, self.terms, self.session = market, terms, terms.session
+        self.board = market.OutcomeBoard
+        self.challenger = speak_as(market.OutcomeChallenges.address)
+        self.people = sorted(
             {name for names in POSTERS.values() for name in names} | {"auditor", "aggregator"}
         )
-        cls.reserve = market.Vault.reserve()
-
-    def setup(self) -> None:
+        self.reserve = market.Vault.reserve()
         vault = self.market.Vault
         self.standing: dict[int, Standing] = {}
         self.struck: dict[int, tuple[str, int]] = {}
@@ -85,15 +92,18 @@ class BoardMachine:
         self.kept: defaultdict[str, int] = defaultdict(int)
         self.reserve_ueur = vault.free(self.reserve)
 
-    def rule_wait(self, seconds: int) -> None:
+    def step_wait(self, seconds: int) -> bool:
         travel_to(now_s() + seconds)
+        return True
 
-    def rule_wait_for_delivery(self) -> None:
+    def step_wait_for_delivery(self) -> bool:
         """Once a validated outcome stands: the session runs on to its end of delivery."""
-        if VALIDATED in self.standing and now_s() < self.terms.delivery_end_s:
-            travel_to(self.terms.delivery_end_s)
+        if VALIDATED not in self.standing or now_s() >= self.terms.delivery_end_s:
+            return False
+        travel_to(self.terms.delivery_end_s)
+        return True
 
-    def rule_post(self, place: int, who: int) -> None:
+    def step_post(self, place: int, who: int) -> bool:
         """By an oracle of the stage; the model says whether the board takes it. Mostly of the next stage."""
         missing = [stage for stage in range(4) if stage not in self.standing]
         stage = missing[0] if missing and place > SETTLEMENT else place % 4
@@ -102,11 +112,12 @@ class BoardMachine:
         hash_ = self._taken(stage, account_of(name))
         assert (hash_ is not None) == self._may_post(stage, name, now_s())
         if hash_ is None:
-            return
+            return False
         self.standing[stage] = Standing(hash_, name, now_s())
         self.kept[name] += BOND
+        return True
 
-    def rule_strike(self, place: int, loss: int) -> None:
+    def step_strike(self, place: int, loss: int) -> bool:
         """The auditor proves a result false, by which the aggregator lost. Mostly one that stands."""
         stage = self._mostly_standing(place)
         found = self.standing.get(stage)
@@ -114,7 +125,7 @@ class BoardMachine:
         arguments = (self.session, stage, FAULT, auditor, wronged, loss)
         if found is None or found.bond_ueur == 0:
             self._is_refused(lambda: self.board.strike(*arguments, {"from": self.challenger}))
-            return
+            return False
         self.board.strike(*arguments, {"from": self.challenger})
         compensation = min(loss, BOND * 80 // 100)
         prize = (BOND - compensation) // 2
@@ -125,7 +136,7 @@ class BoardMachine:
         self.reserve_ueur += BOND - compensation - prize
         found.bond_ueur = 0
         if self._is_operative(stage, found):
-            return
+            return True
         del self.standing[stage]
         self.struck[stage] = (found.poster, now_s())
         if stage != SETTLEMENT:
@@ -134,34 +145,41 @@ class BoardMachine:
                 if resting:
                     self.kept[resting.poster] -= resting.bond_ueur
                     self.struck.pop(later, None)
+        return True
 
-    def rule_hold(self, stage: int) -> None:
+    def step_hold(self, stage: int) -> bool:
         found = self.standing.get(stage)
         if found and self._is_over(stage, found, now_s() + 1):
             self._is_refused(lambda: self.board.hold(self.session, stage, True, {"from": self.challenger}))
-            return
+            return False
         self.board.hold(self.session, stage, True, {"from": self.challenger})
         self.holds[stage] += 1
+        return True
 
-    def rule_unhold(self, stage: int) -> None:
+    def step_unhold(self, place: int) -> bool:
+        """Mostly one that is held."""
+        held = sorted(stage for stage, times in self.holds.items() if times)
+        stage = held[place % len(held)] if held and place > SETTLEMENT else place % 4
         if not self.holds[stage]:
             self._is_refused(lambda: self.board.unhold(self.session, stage, True, {"from": self.challenger}))
-            return
+            return False
         self.board.unhold(self.session, stage, True, {"from": self.challenger})
         self.holds[stage] -= 1
         self.shown_until_s[stage] = now_s() + self.terms.demandWindowS
+        return True
 
-    def rule_release(self, place: int) -> None:
+    def step_release(self, place: int) -> bool:
         """Anybody asks for a bond to be given back."""
         stage = self._mostly_standing(place)
         found = self.standing.get(stage)
         ask = lambda: self.board.releaseBond(self.session, stage, {"from": account_of("auditor")})  # noqa: E731
         if not found or not found.bond_ueur or not self._is_over(stage, found, now_s() + 1):
             self._is_refused(ask)
-            return
+            return False
         ask()
         self.kept[found.poster] -= BOND
         found.bond_ueur = 0
+        return True
 
     def invariant_what_stands_is_the_models(self) -> None:
         for stage in range(4):
@@ -258,9 +276,9 @@ class BoardMachine:
 
 
 def test_board_and_money_equal_their_model(
-    market: Any, terms: SessionTerms, aggregator: Any, dso: Any, grid_oracle: Any, state_machine: Any
+    market: Any, terms: SessionTerms, aggregator: Any, dso: Any, grid_oracle: Any
 ) -> None:
     documents = [sealed(aggregator, OFFER, 100 * EURO), sealed(dso, DSO_REQUEST, 100 * EURO)]
     play_book(market, terms, documents, grid_oracle)
     travel_to(terms.documentsDeadline)
-    state_machine(BoardMachine, market, terms, settings={"max_examples": 22, "stateful_step_count": 40})
+    play_runs(BoardMachine, market, terms)

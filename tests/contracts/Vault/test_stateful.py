@@ -1,103 +1,116 @@
 """Whatever is done to the vault, it holds what a plain Python model says, and never owes more than it has."""
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 from brownie import project
-from brownie.test import strategy
 
 from tests.contracts.chain import refused
+from tests.contracts.stateful import Machine, play_runs
 
 MINTED = 1_000_000
 ROLE = 2
 KEYS = (b"\x01" * 32, b"\x02" * 32)
 
 
-class VaultMachine:
+class VaultMachine(Machine):
     """Rules against a vault whose controller is an account."""
 
-    account = strategy("uint8", max_value=2)
-    other = strategy("uint8", max_value=2)
-    key = strategy("uint8", max_value=1)
-    amount = strategy("uint32", max_value=MINTED // 2)
+    account = range(3)
+    other = range(3)
+    key = range(2)
+    weights: ClassVar = {"step_deposit": 2, "step_lock": 2, "step_bond": 2}
+    amount = range(MINTED // 10 + 1)
+    part = range(MINTED // 50 + 1)
 
-    def __init__(cls, vault: Any, euro: Any, players: list[Any], controller: Any) -> None:  # noqa: N805
-        cls.vault, cls.euro, cls.players, cls.controller = vault, euro, players, controller
-
-    def setup(self) -> None:
+    def __init__(self, vault: Any, euro: Any, players: list[Any], controller: Any) -> None:
+        self.vault, self.euro, self.players, self.controller = vault, euro, players, controller
         self.free: defaultdict[int, int] = defaultdict(int)
         self.locked: defaultdict[tuple[int, int], int] = defaultdict(int)
         self.bonded: defaultdict[int, int] = defaultdict(int)
         self.outside = dict.fromkeys(range(len(self.players)), MINTED)
 
-    def rule_deposit(self, account: int, amount: int) -> None:
+    def step_deposit(self, account: int, amount: int) -> bool:
         amount = min(amount, self.outside[account])
         if amount == 0:
             with refused("VaultNothingArrived", self.players[account], 0):
                 self.vault.deposit(0, {"from": self.players[account]})
-            return
+            return False
         self.vault.deposit(amount, {"from": self.players[account]})
         self.outside[account] -= amount
         self.free[account] += amount
+        return True
 
-    def rule_deposit_for(self, account: int, other: int, amount: int) -> None:
+    def step_deposit_for(self, account: int, other: int, amount: int) -> bool:
         amount = min(amount, self.outside[account])
-        if amount:
-            self.vault.depositFor(self.players[other], amount, {"from": self.players[account]})
-            self.outside[account] -= amount
-            self.free[other] += amount
+        if amount == 0:
+            return False
+        self.vault.depositFor(self.players[other], amount, {"from": self.players[account]})
+        self.outside[account] -= amount
+        self.free[other] += amount
+        return True
 
-    def rule_withdraw(self, account: int, amount: int) -> None:
-        if self._refuses_beyond_free(account, amount, self.vault.withdraw, amount, self.players[account]):
-            return
-        self.free[account] -= amount
-        self.outside[account] += amount
+    def step_withdraw(self, account: int, part: int) -> bool:
+        if self._refuses_beyond_free(account, part, self.vault.withdraw, part, self.players[account]):
+            return False
+        self.free[account] -= part
+        self.outside[account] += part
+        return True
 
-    def rule_lock(self, account: int, key: int, amount: int) -> None:
+    def step_lock(self, account: int, key: int, amount: int) -> bool:
         arguments = (KEYS[key], self.players[account], amount)
         if self._refuses_beyond_free(account, amount, self.vault.lock, *arguments, self.controller):
-            return
+            return False
         self.free[account] -= amount
         self.locked[key, account] += amount
+        return True
 
-    def rule_bond(self, account: int, amount: int) -> None:
+    def step_bond(self, account: int, amount: int) -> bool:
         arguments = (self.players[account], ROLE, amount)
         if self._refuses_beyond_free(account, amount, self.vault.bond, *arguments, self.controller):
-            return
+            return False
         self.free[account] -= amount
         self.bonded[account] += amount
+        return True
 
-    def rule_slash_or_unbond(self, account: int, other: int, key: int, amount: int) -> None:
+    def step_slash_or_unbond(self, account: int, other: int, key: int, part: int) -> bool:
         player, to = self.players[account], self.players[other]
-        change = (lambda: self.vault.slash(player, amount, (to, amount // 3, to, amount - amount // 3), {"from": self.controller})) if key else (
-            lambda: self.vault.unbond(player, amount, {"from": self.controller})
+        part = self._mostly_within(part, self.bonded[account])
+        change = (lambda: self.vault.slash(player, part, (to, part // 3, to, part - part // 3), {"from": self.controller})) if key else (
+            lambda: self.vault.unbond(player, part, {"from": self.controller})
         )  # fmt: skip
-        if amount > self.bonded[account]:
-            with refused("VaultInsufficientBonded", player, self.bonded[account], amount):
+        if part > self.bonded[account]:
+            with refused("VaultInsufficientBonded", player, self.bonded[account], part):
                 change()
-            return
+            return False
         change()
-        self.bonded[account] -= amount
-        self.free[other if key else account] += amount
+        self.bonded[account] -= part
+        self.free[other if key else account] += part
+        return True
 
-    def rule_release(self, account: int, key: int, amount: int) -> None:
-        arguments = (KEYS[key], self.players[account], amount)
-        if self._refuses_beyond_locked(account, key, amount, self.vault.release, *arguments):
-            return
-        self.locked[key, account] -= amount
-        self.free[account] += amount
+    def step_release(self, account: int, key: int, part: int) -> bool:
+        part = self._mostly_within(part, self.locked[key, account])
+        arguments = (KEYS[key], self.players[account], part)
+        if self._refuses_beyond_locked(account, key, part, self.vault.release, *arguments):
+            return False
+        self.locked[key, account] -= part
+        self.free[account] += part
+        return True
 
-    def rule_move(self, account: int, other: int, key: int, amount: int) -> None:
-        arguments = (KEYS[key], self.players[account], self.players[other], amount)
-        if self._refuses_beyond_locked(account, key, amount, self.vault.move, *arguments):
-            return
-        self.locked[key, account] -= amount
-        self.free[other] += amount
+    def step_move(self, account: int, other: int, key: int, part: int) -> bool:
+        part = self._mostly_within(part, self.locked[key, account])
+        arguments = (KEYS[key], self.players[account], self.players[other], part)
+        if self._refuses_beyond_locked(account, key, part, self.vault.move, *arguments):
+            return False
+        self.locked[key, account] -= part
+        self.free[other] += part
+        return True
 
-    def rule_players_dont_control(self, account: int, key: int, amount: int) -> None:
+    def step_players_dont_control(self, account: int, key: int, amount: int) -> bool:
         player = self.players[account]
         with refused("VaultNotAController", player):
             self.vault.move(KEYS[key], self.players[account], player, amount, {"from": player})
+        return True
 
     def invariant_equals_the_model(self) -> None:
         for account, player in enumerate(self.players):
@@ -110,6 +123,9 @@ class VaultMachine:
     def invariant_owes_what_it_has(self) -> None:
         owed = sum(self.free.values()) + sum(self.locked.values()) + sum(self.bonded.values())
         assert self.euro.balanceOf(self.vault) == owed
+
+    def _mostly_within(self, part: int, held: int) -> int:
+        return min(part, held) if part % 4 else part
 
     def _refuses_beyond_free(self, account: int, amount: int, change: Any, *rest: Any) -> bool:
         *arguments, sender = rest
@@ -133,7 +149,7 @@ class VaultMachine:
 
 
 def test_vault_equals_its_model(
-    market: Any, admin: Any, dso: Any, aggregator: Any, customer: Any, stranger: Any, state_machine: Any
+    market: Any, admin: Any, dso: Any, aggregator: Any, customer: Any, stranger: Any
 ) -> None:
     rules = market.MarketSessions.rules()
     made = project.get_loaded_projects()[0].Market
@@ -144,5 +160,4 @@ def test_vault_equals_its_model(
         vault.register(player, 1 << ROLE, "player", {"from": admin})
         market.Euro.mint(player, MINTED, {"from": player})
         market.Euro.approve(vault, 2**256 - 1, {"from": player})
-    settings = {"stateful_step_count": 30, "max_examples": 26}
-    state_machine(VaultMachine, vault, market.Euro, players, stranger, settings=settings)
+    play_runs(VaultMachine, vault, market.Euro, players, stranger)
