@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from brownie import accounts, web3
+from brownie import accounts, chain, web3
 from brownie.exceptions import VirtualMachineError
 
 
@@ -23,6 +23,17 @@ def travel_to(instant_s: int) -> None:
     """Mine an empty block at exactly this instant: views then see it."""
     next_block_at(instant_s)
     _rpc("anvil_mine")
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """The blocks that are mined inside are gone afterwards, as after a reorganisation."""
+    # brownie keeps one snapshot, the isolation's: it stays the one to go back to after the test.
+    isolation = chain._snapshot_id
+    chain.snapshot()
+    yield
+    chain.revert()
+    chain._snapshot_id = isolation
 
 
 def speak_as(address: str) -> Any:

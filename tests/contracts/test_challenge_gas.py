@@ -6,14 +6,13 @@ Lists as long can't be made here. Their roots can: of a small tree and as many s
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from brownie import accounts, chain
+from brownie import accounts
 
 from offchain.protocol import lists
 from offchain.protocol.keccak import keccak256
@@ -28,7 +27,7 @@ from offchain.protocol.leaves import (
 from offchain.protocol.merkle import MerkleTree, hash_pair
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
-from tests.contracts.chain import travel_to
+from tests.contracts.chain import travel_to, undone
 from tests.contracts.conftest import account_of
 from tests.contracts.outcomes import PODS, posted_of, with_lie
 from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
@@ -80,14 +79,6 @@ class DeepTree(MerkleTree):
 
     def proof(self, position: int) -> list[bytes]:
         return super().proof(position) + self._above
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    """What happens inside never happened."""
-    chain.snapshot()
-    yield
-    chain.revert()
 
 
 def call(results: Results, contract: str, name: str, *arguments: Any, sender: Any) -> Any:

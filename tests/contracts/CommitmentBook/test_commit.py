@@ -29,8 +29,8 @@ from tests.contracts.play import (
 OPEN, REVEAL, ANNOUNCED = 2, 3, 1
 ROLE_OF_SIDE = {OFFER: 2, DSO_REQUEST: 0, TSO_REQUEST: 1}
 
-
 COMMITTED, WITHDRAWN = 1, 2
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
 def entry_of(market: Any, session: int, document: Sealed) -> Any:
@@ -117,6 +117,35 @@ def test_a_signature_holds_for_exactly_what_was_signed(
     foreign = commitment.sign(domain(market.PodRegistry), key_of(aggregator))
     with refused("CommitmentBookBadSignature", aggregator, commitment.digest(domain(book))):
         book.commitFor(astuple(commitment), foreign, {"from": stranger})
+
+
+def test_a_signature_has_one_form(market: Any, opened: SessionTerms, aggregator: Any, stranger: Any) -> None:
+    """Neither the other solution of the curve, nor EIP-2098's short form: a receipt names the signature by its hash."""
+    book = market.CommitmentBook
+    commitment = sealed(aggregator, OFFER, 100 * EURO).commitment(market, opened.session)
+    signature = commitment.sign(domain(book), key_of(aggregator))
+    r, s, v = signature[:32], int.from_bytes(signature[32:64]), signature[64]
+    high = r + (CURVE_ORDER - s).to_bytes(32) + bytes([55 - v])
+    short = r + (s | (v - 27) << 255).to_bytes(32)
+    for form in (high, short, signature + b"\0", signature[:64], b""):
+        with refused("CommitmentBookBadSignature", aggregator, commitment.digest(domain(book))):
+            book.commitFor(astuple(commitment), form, {"from": stranger})
+    book.commitFor(astuple(commitment), signature, {"from": stranger})
+
+
+def test_the_most_that_a_commitment_can_say_overflows_nothing(
+    market: Any, opened: SessionTerms, aggregator: Any
+) -> None:
+    """The greatest cap has a bond beyond any balance; a nonce beyond the next one is refused, to the type's last."""
+    greatest = 2**64 - 1
+    document = sealed(aggregator, OFFER, greatest)
+    bond = -(-greatest * opened.bondPermille // 1000)
+    with refused("VaultInsufficientFree", aggregator, BALANCE_UEUR, bond):
+        commit(market, opened.session, document)
+    with refused("CommitmentBookWrongNonce", aggregator, 0, greatest):
+        commit(market, opened.session, document, nonce=greatest)
+    with refused("MarketSessionsUnknownSession", greatest):
+        commit(market, greatest, document)
 
 
 def test_another_session_needs_another_signature(
