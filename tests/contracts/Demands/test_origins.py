@@ -10,7 +10,7 @@ from offchain.protocol.claims import Claim, claim_origin, pair_origin
 from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Pair
-from tests.contracts.chain import now_s, refused, travel_to
+from tests.contracts.chain import next_block_at, now_s, refused, travel_to
 from tests.contracts.play import EURO
 from tests.contracts.play import SETTLEMENT as STAGE
 from tests.contracts.results import Results, Settled, fault_word, play_to_settlement
@@ -107,7 +107,8 @@ def test_a_pair_that_no_leaf_accounts_for_costs_the_bond(
     pairs = sorted([*honest.pairs, invented], key=lambda pair: (int(pair.payer, 16), int(pair.payee, 16)))
     settled = results.post(honest, pairs=pairs)
     id_ = demand_pair(settled, pairs.index(invented), auditor)
-    with refused("DemandsTooEarly", id_, results.market.Demands.demand(id_)["deadline"], now_s()):
+    next_block_at(now_s() + 1)
+    with refused("DemandsTooEarly", id_, results.market.Demands.demand(id_)["deadline"], now_s() + 1):
         results.market.Demands.expire(id_, {"from": auditor})
     tx = expire(settled, id_, auditor)
     assert tx.events["ResultStruck"]["fault"] == fault_word("Unanswered")

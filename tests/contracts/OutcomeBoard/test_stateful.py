@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from brownie.exceptions import VirtualMachineError
 
 from offchain.protocol.terms import SessionTerms
-from tests.contracts.chain import now_s, speak_as, travel_to
+from tests.contracts.chain import next_block_at, now_s, speak_as, travel_to
 from tests.contracts.conftest import account_of
 from tests.contracts.play import (
     DSO_REQUEST,
@@ -60,8 +60,6 @@ class BoardMachine(Machine):
 
     weights: ClassVar = {
         "step_post": 6,
-        "step_strike": 2,
-        "step_hold": 2,
         "step_unhold": 3,
         "step_release": 3,
         "step_wait": 2,
@@ -148,6 +146,7 @@ class BoardMachine(Machine):
         return True
 
     def step_hold(self, stage: int) -> bool:
+        next_block_at(now_s() + 1)
         found = self.standing.get(stage)
         if found and self._is_over(stage, found, now_s() + 1):
             self._is_refused(lambda: self.board.hold(self.session, stage, True, {"from": self.challenger}))
@@ -170,6 +169,7 @@ class BoardMachine(Machine):
 
     def step_release(self, place: int) -> bool:
         """Anybody asks for a bond to be given back."""
+        next_block_at(now_s() + 1)
         stage = self._mostly_standing(place)
         found = self.standing.get(stage)
         ask = lambda: self.board.releaseBond(self.session, stage, {"from": account_of("auditor")})  # noqa: E731
