@@ -14,7 +14,8 @@ import {Proofs} from "./libraries/Proofs.sol";
 /// @title Challenges of market and validated outcomes
 contract OutcomeChallenges is Challenges, IOutcomeChallenges {
     uint8 private constant LAST_PRODUCT = 3;
-    uint8 private constant PRICE_PRIORITY = 0;
+    uint8 private constant PAY_AS_BID = 0;
+    uint8 private constant PAY_AS_CLEAR = 1;
     uint8 private constant PARTLY_ACCEPTED = 1;
     uint8 private constant COM_DEARER = 2;
     uint8 private constant COM_NOT_NEEDED = 3;
@@ -125,7 +126,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
             || b.requestRunningWPermille != (same ? a.requestRunningWPermille : 0) + relief
             || b.requestPosition < a.requestPosition
             || (b.documentUeur != uint256(a.documentUeur) + _money(b) && (same || b.documentUeur != _money(b)));
-        if (same && market.terms(outcome.session).method == PRICE_PRIORITY) {
+        if (same && market.terms(outcome.session).method == PAY_AS_BID) {
             fault = fault
                 || uint256(b.priceUeurPerKw) * a.effectivenessPermille < uint256(a.priceUeurPerKw) * b.effectivenessPermille;
         }
@@ -283,7 +284,9 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         bool fault = e.pod != x.pod || e.product != x.product || e.slot < x.slot
             || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW
             || pods.aggregatorOf(x.pod) != offer.opening.player;
-        if (market.terms(outcome.session).method == PRICE_PRIORITY) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
+        uint8 method = market.terms(outcome.session).method;
+        if (method == PAY_AS_BID) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
+        if (method == PAY_AS_CLEAR) fault = fault || e.priceUeurPerKw < x.priceUeurPerKw;
         _decide(outcome.session, stage, fault, "NotAsOffered");
     }
 
@@ -401,7 +404,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
     ) external {
         _begin(outcome, IOutcomeBoard.Stage.MARKET);
         uint8 method = market.terms(outcome.session).method;
-        if (method != PRICE_PRIORITY) revert OutcomeChallengesNotForMethod(method);
+        if (method > PAY_AS_CLEAR) revert OutcomeChallengesNotForMethod(method);
         _requireIn(outcome, taken);
         _requireIn(outcome, refused);
         _requireOffer(outcome.session, offer, refused.leaf.position);
@@ -409,10 +412,64 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         _requireEffectiveness(request.opening, effectiveness);
         bool fault = _isRefusedCheaper(taken.leaf, refused.leaf, offer.leaf, request.leaf, effectiveness.leaf);
         uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
-        uint256 lossUeur = lostW * offer.leaf.priceUeurPerKw / 1000;
+        uint256 price = offer.leaf.priceUeurPerKw;
+        if (method == PAY_AS_CLEAR) {
+            uint256 permille = effectiveness.leaf.effectivenessPermille;
+            price = uint256(taken.leaf.priceUeurPerKw) * permille / taken.leaf.effectivenessPermille;
+        }
+        uint256 lossUeur = lostW * price / 1000;
         _decide(
             outcome.session, IOutcomeBoard.Stage.MARKET, fault, "CheaperRefused", offer.opening.player, lossUeur
         );
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function wrongClearingPrice(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata entry,
+        Entry calldata marginal,
+        Entry calldata following
+    ) external {
+        _beginMarginal(outcome, marginal, following);
+        _requireIn(outcome, entry);
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        Leaves.OutcomeByRequestLeaf calldata m = marginal.leaf;
+        uint256 price = uint256(m.priceUeurPerKw) * e.effectivenessPermille / m.effectivenessPermille;
+        bool fault = e.requestPosition == m.requestPosition && e.priceUeurPerKw != price;
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongClearingPrice");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function wrongMarginalPrice(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata marginal,
+        Entry calldata following,
+        BookOffer calldata offer
+    ) external {
+        _beginMarginal(outcome, marginal, following);
+        _requireOffer(outcome.session, offer, marginal.leaf.offerPosition);
+        bool fault = marginal.leaf.priceUeurPerKw != offer.leaf.priceUeurPerKw;
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongMarginalPrice");
+    }
+
+    /// @dev The marginal entry is its request's last: the one after it is another request's, or it is the list's last, which is
+    /// then shown for both.
+    function _beginMarginal(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata marginal,
+        Entry calldata following
+    ) private view {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        uint8 method = market.terms(outcome.session).method;
+        if (method != PAY_AS_CLEAR) revert OutcomeChallengesNotForMethod(method);
+        _requireIn(outcome, marginal);
+        uint256 last = uint256(outcome.byRequestLength) - 1;
+        if (marginal.leaf.position == last) return;
+        _requireIn(outcome, following);
+        _requirePosition(uint256(marginal.leaf.position) + 1, following.leaf.position);
+        if (following.leaf.requestPosition == marginal.leaf.requestPosition) {
+            revert ChallengesNotTheLeaf(last, marginal.leaf.position);
+        }
     }
 
     function _begin(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) private view {
@@ -489,7 +546,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         if (pod.aggregator != player || pod.registeredAt >= terms.gateClosure) return true;
         if (pod.removedAt != 0 && pod.removedAt < terms.gateClosure) return true;
         if (x.powerW == 0 || x.powerW > _limitW(pod, x.product) || x.minPowerW > x.powerW) return true;
-        return terms.method == PRICE_PRIORITY
+        return terms.method <= PAY_AS_CLEAR
             && (x.durationSlots != 1 || x.lastSlot != x.slot || x.exclusiveGroup != 0 || x.linkedTo != 0);
     }
 

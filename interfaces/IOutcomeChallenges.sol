@@ -130,7 +130,8 @@ interface IOutcomeChallenges is IChallenges {
         BookOffer calldata offer
     ) external;
 
-    /// @notice An entry with another price, PoD, product or slot than its offer, or more than offered ("NotAsOffered").
+    /// @notice An entry with another PoD, product or slot than its offer, more than offered, or not at its price: another one
+    /// where it is paid as bid, a lower one where it is paid as cleared ("NotAsOffered").
     function notAsOffered(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -191,6 +192,27 @@ interface IOutcomeChallenges is IChallenges {
         IOutcomeBoard.Stage stage,
         Answer calldata answer,
         BookOffer calldata culprit
+    ) external;
+
+    /// @notice Paid as cleared: an entry at another price than its request's, which is its marginal entry's price over that one's
+    /// effectiveness, times the entry's own, rounded down ("WrongClearingPrice").
+    /// @param marginal the request's last entry
+    /// @param following the one after it; the same where that is the list's last
+    function wrongClearingPrice(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata entry,
+        Entry calldata marginal,
+        Entry calldata following
+    ) external;
+
+    /// @notice Paid as cleared: a request's marginal entry at another price than its offer's ("WrongMarginalPrice").
+    /// @param marginal the request's last entry
+    /// @param following the one after it; the same where that is the list's last
+    function wrongMarginalPrice(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata marginal,
+        Entry calldata following,
+        BookOffer calldata offer
     ) external;
 
     /// @notice Under price priority: a cheaper divisible offer refused commercially for a request for which a dearer one was

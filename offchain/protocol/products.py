@@ -41,6 +41,17 @@ class OfferOption(IntEnum):
     FLEXIBLE_BLOCK = 2
 
 
+class ClearingMethod(IntEnum):
+    """How a session is cleared and what is paid: the `method` of its terms."""
+
+    PAY_AS_BID = 0
+    """Price priority; each offer gets its own price."""
+    PAY_AS_CLEAR = 1
+    """Price priority; all offers of a request get the price of its dearest one, per relief."""
+    EXACT = 2
+    NSGA2 = 3
+
+
 class OfferStatus(IntEnum):
     """What became of an offer, with the reason: the `status` of its leaf in the outcome by offer."""
 

@@ -1,5 +1,6 @@
 """The challenger: finds and sends what strikes a false outcome, demands what is hidden, leaves the truth alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,18 @@ from offchain.chain.client import ChainClient
 from offchain.chain.market_view import Stage
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, LeafKind
-from offchain.protocol.products import OfferStatus
+from offchain.protocol.products import ClearingMethod, OfferStatus
 from offchain.protocol.roles import Role
 from offchain.store.answers import Answers
 from offchain.store.documents import FolderStore
+from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
 from tests.audit.conftest import play_to_clearing
 from tests.audit.test_lying_oracle import ORACLE, changed, post, true_outcome
-from tests.chain.small_market import CAST, TERMS, pod
+from tests.chain.small_market import CAST, TERMS, pod, prepared
+from tests.chain.workers import shared_folder
 from tests.market.desk import Desk
 
 
@@ -92,6 +95,43 @@ def test_an_oracle_that_overlooks_a_suspension_loses_its_bond(desk: Desk, audito
     right, said = challenged(desk, auditor)
     assert not right
     assert struck_for(auditor) == ["TakenThoughVoid"], said
+
+
+class TestPaidAsCleared:
+    """Another session, whose entries all get their request's marginal price."""
+
+    @pytest.fixture(scope="class")
+    def original(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        terms = replace(TERMS, method=int(ClearingMethod.PAY_AS_CLEAR))
+        return prepared(shared_folder(tmp_path_factory) / "small-market-paid-as-cleared", terms)
+
+    def test_the_daemons_outcome_is_left_alone(self, revealed: Desk, auditor: ChainClient) -> None:
+        market = revealed.market
+        ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
+        right, said = challenged(revealed, auditor)
+        assert right, said
+        assert struck_for(auditor) == []
+
+    @pytest.mark.parametrize(
+        ("entries", "fault"), [([0], "WrongClearingPrice"), ([0, 1, 2, 3], "WrongMarginalPrice")]
+    )
+    def test_a_false_clearing_price_costs_the_bond(
+        self, revealed: Desk, auditor: ChainClient, entries: list[int], fault: str
+    ) -> None:
+        """Its sums add up, nobody gets less than its bid, and the request's cap is kept."""
+        market, view = revealed.market, revealed.market.view
+        terms = view.terms(TERMS.session)
+        book = book_documents(view, market.documents, terms.session)
+        truth = clear_session(book, view.pods_at_gate(terms), view.seed(terms.session), terms, ORACLE.address)
+        acceptances = list(truth.clearing.acceptances)
+        for entry in entries:
+            price = acceptances[entry].price_ueur_per_kw + 1
+            acceptances[entry] = replace(acceptances[entry], price_ueur_per_kw=price)
+        lie = replace(truth.clearing, acceptances=tuple(acceptances))
+        post(revealed, outcome_document(truth.book, lie, terms.session, ORACLE.address))
+        right, said = challenged(revealed, auditor)
+        assert not right
+        assert struck_for(auditor) == [fault], said
 
 
 def test_totals_that_dont_add_up_cost_the_bond(revealed: Desk, auditor: ChainClient) -> None:

@@ -138,11 +138,11 @@ class SmallMarket:
         return SharedDocuments(self.documents, self.stores)
 
 
-def prepared(folder: Path) -> Path:
-    """A folder with a stopped small market, made by whichever test process comes first."""
+def prepared(folder: Path, terms: SessionTerms = TERMS) -> Path:
+    """A folder with a stopped small market, made by whichever test process comes first. `terms`: its one session's."""
     with locked(folder):
         if not (folder / "ready").exists():
-            _prepare(folder)
+            _prepare(folder, terms)
             (folder / "ready").touch()
     return folder
 
@@ -164,7 +164,7 @@ def small_market(original: Path, folder: Path) -> Iterator[SmallMarket]:
         yield SmallMarket(chain, Manifest.load(original / "manifest.json"), folder)
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, terms: SessionTerms) -> None:
     # Imported here: it brings the whole demo with it, which only the process that deploys needs.
     from scripts.demo.stage import deploy
 
@@ -189,7 +189,7 @@ def _prepare(folder: Path) -> None:
             )
         for number in range(PODS_AT_START):
             market.register_pod(number)
-        values = [getattr(TERMS, field.name) for field in fields(TERMS) if field.name != "session"]
+        values = [getattr(terms, field.name) for field in fields(terms) if field.name != "session"]
         operator.send("MarketSessions", "create", tuple(values))
         operator.send("OutcomeBoard", "prepare", TERMS.session)
 

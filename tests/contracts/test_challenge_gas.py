@@ -29,6 +29,7 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import travel_to, undone
 from tests.contracts.conftest import account_of
+from tests.contracts.OutcomeChallenges.conftest import OF_MARKET_OUTCOMES
 from tests.contracts.outcomes import PODS, posted_of, with_lie
 from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
 from tests.contracts.results import (
@@ -96,9 +97,11 @@ def of_market(name: str, kind: LeafKind, index: int, values: dict[str, Any], *mo
         post_market(results.market, results.terms, made.outcome, oracle)
         own = made.entry(index) if kind is ENTRY else made.answer(index)
         shown = [own, *(each(made, book) for each in more)]
+        stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
         if name == "cheaperRefused":
-            return call(results, "OutcomeChallenges", name, astuple(made.outcome), *shown[1:], sender=sender)
-        return call(results, "OutcomeChallenges", name, astuple(made.outcome), MARKET, *shown, sender=sender)
+            # The entry that was taken comes first.
+            shown = shown[1:]
+        return call(results, "OutcomeChallenges", name, astuple(made.outcome), *stage, *shown, sender=sender)
 
     return play
 
@@ -160,6 +163,26 @@ MARKET_LIES: dict[str, Play] = {
         lambda _, book: book.offer(0, 0),
         lambda _, book: book.request(0),
         lambda _, book: book.effectiveness(0),
+    ),
+}
+
+
+CLEARING_PRICE_LIES: dict[str, Play] = {
+    "wrongClearingPrice": of_market(
+        "wrongClearingPrice",
+        ENTRY,
+        0,
+        {"priceUeurPerKw": 1},
+        lambda made, _: made.entry(2),
+        lambda made, _: made.entry(3),
+    ),
+    "wrongMarginalPrice": of_market(
+        "wrongMarginalPrice",
+        ENTRY,
+        2,
+        {"priceUeurPerKw": 1},
+        lambda made, _: made.entry(3),
+        lambda _, book: book.offer(1, 0),
     ),
 }
 
@@ -358,14 +381,12 @@ def deep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any, auditor: Any) -> None:
     travel_to(START_S)
-    terms = a_session(market, operator)
-    results = play_to_clearing(market, terms, before_gate=lambda: before_gate(market, terms))
     used: dict[str, int] = {}
     at_floor = set()
     # The market's reserve isn't paid for the first time.
     fund(market, accounts.at(market.Vault.reserve(), force=True), EURO)
 
-    def measure(lies: dict[str, Play]) -> None:
+    def measure(lies: dict[str, Play], results: Results) -> None:
         for name, play in lies.items():
             with undone():
                 tx = play(replace(results), auditor)
@@ -374,14 +395,18 @@ def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any,
                 if used[name] == calldata_floor(tx.input):
                     at_floor.add(name)
 
-    measure(MARKET_LIES)
+    with undone():
+        measure(CLEARING_PRICE_LIES, play_to_clearing(market, a_session(market, operator, method=1)))
+    terms = a_session(market, operator)
+    results = play_to_clearing(market, terms, before_gate=lambda: before_gate(market, terms))
+    measure(MARKET_LIES, results)
     results.post_market()
-    measure(REFUSAL_LIES)
+    measure(REFUSAL_LIES, results)
     results.post_technical()
-    measure(VALIDATED_LIES)
+    measure(VALIDATED_LIES, results)
     results.post_validated()
     results.anchor_readings()
-    measure(settlement_lies(results))
+    measure(settlement_lies(results), results)
     if os.environ.get("FLEXLEDGER_WRITE_GAS") == "1":
         FIGURES.write_text(json.dumps(used, indent=2) + "\n")
     # Nothing that a contract does makes these cheaper: four and five proofs are so many bytes.
@@ -402,9 +427,9 @@ def calldata_floor(calldata: str) -> int:
     return 21_000 + 10 * (zeros + 4 * (len(given) - zeros))
 
 
-def a_session(market: Any, operator: Any) -> SessionTerms:
+def a_session(market: Any, operator: Any, method: int = 0) -> SessionTerms:
     """A session at a fixed time."""
-    terms = session_terms()
+    terms = session_terms(method=method)
     market.MarketSessions.create(as_struct(terms), {"from": operator})
     return replace(terms, session=market.MarketSessions.count())
 

@@ -74,6 +74,20 @@ class OutcomeAccusations:
             yield self._pair("podSumBroken", preceding, index)
         if position < len(self._answers):
             yield self._accusation("offerChainBroken", self._answers.proven(position), entry)
+        if self._stage is Stage.MARKET:
+            yield from self._price(index)
+
+    def _price(self, index: int) -> Iterator[Accusation]:
+        """Paid as cleared: an entry, and its request's last one, which sets the price. Other methods don't know these."""
+        same = self._entries.where(requestPosition=self._entries.records[index].integer("requestPosition"))
+        last = same[-1]
+        following = min(last + 1, len(self._entries) - 1)
+        shown = (self._entries.proven(last), self._entries.proven(following))
+        entry = self._entries.proven(index)
+        yield Accusation("OutcomeChallenges", "wrongClearingPrice", (self._posted, entry, *shown))
+        offer = self._book.offer(self._entries.records[last].integer("offerPosition"))
+        if offer:
+            yield Accusation("OutcomeChallenges", "wrongMarginalPrice", (self._posted, *shown, offer))
 
     def _of_answer(self, index: int) -> Iterator[Accusation]:
         leaf, answer = self._answers.records[index], self._answers.proven(index)

@@ -100,7 +100,7 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
         request_sum[request.position] += entry.accepted_w * permille
         offer_sum[offer.position] += entry.accepted_w
         pod_sum[pod_key] += entry.accepted_w
-        paid_ueur = payment_ueur(entry.accepted_w, offer.price_ueur_per_kw)
+        paid_ueur = payment_ueur(entry.accepted_w, entry.price_ueur_per_kw)
         document_sum[request.document] += paid_ueur
         running_w += entry.accepted_w
         running_ueur += paid_ueur
@@ -115,7 +115,7 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
                 request.slot,
                 int(request.product),
                 entry.accepted_w,
-                offer.price_ueur_per_kw,
+                entry.price_ueur_per_kw,
                 permille,
                 request_sum[request.position],
                 offer_sum[offer.position],

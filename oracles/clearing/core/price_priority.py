@@ -1,4 +1,4 @@
-"""Price priority with pay-as-bid: DSO requests first, then the TSO's, each served by its cheapest offers.
+"""Price priority: DSO requests first, then the TSO's, each served by its cheapest offers.
 
 Integers only, so that the same book and seed give the same result on any machine. Merit order is price over
 effectiveness. Offers that tie share what is needed pro rata to what they have left; what can't be divided, and the
@@ -21,11 +21,12 @@ PodSlot = tuple[bytes, int, Product]
 
 @dataclass(frozen=True)
 class Acceptance:
-    """A quantity of an offer taken for a request, at the offer's own price (pay-as-bid)."""
+    """A quantity of an offer taken for a request, and what is paid for it (µ€/kW)."""
 
     request: Request
     offer: Offer
     accepted_w: int
+    price_ueur_per_kw: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Clearing:
 
 
 def clear(book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> Clearing:
-    """Clear a book. `pods`: the registry's limits; `seed`: 32 bytes, the session's.
+    """Clear a book, paid as bid. `pods`: the registry's limits; `seed`: 32 bytes, the session's.
 
     A request is served at most up to its relief: the sum of accepted W times per mille never passes relief times
     1000, so it stays short by less than one W's effect. A PoD is never taken for both directions of one slot.
@@ -81,7 +82,7 @@ class _Market:
             for offer, amount_w in amounts:
                 self._left_w[offer.position] -= amount_w
                 self._taken_w[offer.pod, offer.slot, offer.product] += amount_w
-                accepted.append(Acceptance(request, offer, amount_w))
+                accepted.append(Acceptance(request, offer, amount_w, offer.price_ueur_per_kw))
         return accepted
 
     def _merit_order(self, request: Request) -> list[Offer]:

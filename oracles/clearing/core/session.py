@@ -1,13 +1,18 @@
 """A whole session: from its revealed documents to the market outcome, and with the DSO's answer to the validated one."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import ClearingMethod
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
 from oracles.clearing.core.price_priority import Clearing, clear
+from oracles.clearing.core.pricing import pay_as_clear
+
+PRICE_PRIORITY = (ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR)
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,18 @@ def clear_session(
     terms: SessionTerms,
     author: str,
 ) -> ClearedSession:
-    """The market outcome of a session. `author`: the oracle that posts it."""
+    """The market outcome of a session. `author`: the oracle that posts it.
+
+    Raises InvalidInput where the session names a method that this oracle doesn't know.
+    """
+    if terms.method not in PRICE_PRIORITY:
+        raise InvalidInput(
+            "method", terms.method, f"must be one of {[int(known) for known in PRICE_PRIORITY]}"
+        )
     book = assemble(documents, pods, terms)
     clearing = clear(book, pods, seed)
+    if terms.method == ClearingMethod.PAY_AS_CLEAR:
+        clearing = replace(clearing, acceptances=pay_as_clear(clearing.acceptances))
     return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, author))
 
 

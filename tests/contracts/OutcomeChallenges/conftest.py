@@ -11,10 +11,12 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import now_s, travel_to
 from tests.contracts.conftest import account_of
-from tests.contracts.outcomes import Posted, SmallBook, posted_of, register_pods, small_book
+from tests.contracts.outcomes import SLOT, Posted, SmallBook, posted_of, register_pods, small_book
 from tests.contracts.play import MARKET, certify, commit, notarise_grid_model, post_market, reveal
 
 ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
+OF_MARKET_OUTCOMES = ("cheaperRefused", "wrongClearingPrice", "wrongMarginalPrice")
+"""Challenges that name no stage."""
 Change = Callable[[SmallBook], SmallBook]
 
 
@@ -39,11 +41,13 @@ def play_book(
     """Play the session with the small book, changed, until its market outcome is due. `at_gate` happens when all have
     committed and nobody has revealed."""
 
-    def play(change: Change = unchanged, at_gate: Callable[[], None] = nothing) -> SmallBook:
+    def play(
+        change: Change = unchanged, at_gate: Callable[[], None] = nothing, slots: Sequence[int] = (SLOT,)
+    ) -> SmallBook:
         aggregators: Sequence[Any] = (aggregator, other_aggregator)
         facts = register_pods(market, aggregators, customer, dso, account_of)
         notarise_grid_model(market, terms.session, grid_oracle)
-        made = change(small_book(terms, facts, aggregators, dso))
+        made = change(small_book(terms, facts, aggregators, dso, slots))
         travel_to(terms.gateOpening)
         for document in made.sealed():
             commit(market, terms.session, document)
@@ -80,6 +84,6 @@ def posted(market: Any, book: SmallBook, document: ListDocument, oracle: Any, **
 
 def accuse(market: Any, made: Posted, name: str, *proofs: Any, sender: Any) -> Any:
     """Send a challenge of the market outcome."""
-    stage = () if name == "cheaperRefused" else (MARKET,)
+    stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
     challenge = getattr(market.OutcomeChallenges, name)
     return challenge(astuple(made.outcome), *stage, *proofs, {"from": sender})

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from offchain.protocol.book_rules import check_offer
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REQUEST
 from offchain.protocol.lists import ListDocument, Record
-from offchain.protocol.products import OfferStatus, Product, Side
+from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 
 Documents = Sequence[tuple[Reveal, ListDocument | None]]
@@ -30,7 +30,9 @@ class Challenger:
         """What the contracts would strike the outcome for; `market`: also what only a market outcome answers for."""
         found = [*self._own_lists(), *self._offers(), *self._chains(), *self._requests()]
         if market:
-            found += [*self._merit_order(), *self._cheaper_refused(), *self._falsely_excluded()]
+            as_bid = self.terms.method == ClearingMethod.PAY_AS_BID
+            found += [*(self._merit_order() if as_bid else self._clearing_price())]
+            found += [*self._cheaper_refused(), *self._falsely_excluded()]
         return found
 
     def _own_lists(self) -> Iterator[str]:
@@ -90,17 +92,21 @@ class Challenger:
                 yield "VoidAccepted"
         elif leaf.integer("because"):
             named = document and document.list_of(OFFER).records()[leaf.integer("because") - 1]
-            if not named or not self._breaks_a_rule(named, reveal.player):
+            own = leaf.integer("because") == leaf.integer("offerPosition") + 1
+            if not named or not (self._is_outside(named) or (own and breaks)):
                 yield "FalselyVoid"
 
     def _breaks_a_rule(self, offer: Record, player: str) -> bool:
-        if offer.integer("slot") >= self.terms.slots or offer.integer("product") > max(Product):
+        if self._is_outside(offer):
             return True
         try:
             check_offer(offer, player, self.pods)
         except InvalidInput:
             return True
         return False
+
+    def _is_outside(self, offer: Record) -> bool:
+        return offer.integer("slot") >= self.terms.slots or offer.integer("product") > max(Product)
 
     def _counted(self, reveal: Reveal, leaf: Record, offer: Record, before_ueur: int) -> Iterator[str]:
         power_w, left_ueur = offer.integer("powerW"), reveal.coverage_ueur - before_ueur
@@ -153,7 +159,8 @@ class Challenger:
             for name, theirs in (("pod", "pod"), ("slot", "slot"), ("product", "product")):
                 if entry.values[name] != offer.values[theirs]:
                     yield f"NotAsOffered: {name}"
-            if entry.integer("priceUeurPerKw") != offer.integer("priceUeurPerKw"):
+            paid, bid = entry.integer("priceUeurPerKw"), offer.integer("priceUeurPerKw")
+            if paid < bid or (self.terms.method == ClearingMethod.PAY_AS_BID and paid != bid):
                 yield "NotAsOffered: price"
             if entry.integer("offerRunningW") > offer.integer("powerW"):
                 yield "OfferExceeded"
@@ -185,6 +192,18 @@ class Challenger:
             same = before.integer("requestPosition") == entry.integer("requestPosition")
             if same and _merit(before) > _merit(entry):
                 yield "NotInMeritOrder"
+
+    def _clearing_price(self) -> Iterator[str]:
+        for _, group in groupby(self.entries, lambda entry: entry.integer("requestPosition")):
+            entries = list(group)
+            marginal = entries[-1]
+            of_marginal = marginal.integer("priceUeurPerKw"), marginal.integer("effectivenessPermille")
+            if of_marginal[0] != self._offer(marginal.integer("offerPosition")).integer("priceUeurPerKw"):
+                yield "WrongMarginalPrice"
+            for entry in entries:
+                price = of_marginal[0] * entry.integer("effectivenessPermille") // of_marginal[1]
+                if entry.integer("priceUeurPerKw") != price:
+                    yield "WrongClearingPrice"
 
     def _cheaper_refused(self) -> Iterator[str]:
         for leaf in self.by_offer:

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from offchain.protocol.cid import cid_of
 from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL, LeafKind, Value
 from offchain.protocol.lists import LeafList, ListDocument
-from offchain.protocol.products import OfferStatus, Product, Side
+from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Side
+from offchain.protocol.terms import SessionTerms
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session, validate_session
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Challenger, Documents
 
+AS_CLEARED = replace(TERMS, method=ClearingMethod.PAY_AS_CLEAR)
 PODS = registry(64, limit_w=3000)
 PODS[pod(5)] = replace(PODS[pod(5)], products=0b0001)
 
@@ -63,14 +65,16 @@ def books(draw: st.DrawFn) -> Documents:
     return out
 
 
-@settings(max_examples=200, deadline=None)
-@given(books(), st.randoms(use_true_random=False))
-def test_nothing_can_be_said_against_an_honest_outcome(documents: Documents, chance: Random) -> None:
-    cleared = clear_session(documents, PODS, SEED, TERMS, ORACLE)
-    assert Challenger(cleared.market, documents, PODS, TERMS).faults() == []
+@settings(max_examples=300, deadline=None)
+@given(books(), st.sampled_from([TERMS, AS_CLEARED]), st.randoms(use_true_random=False))
+def test_nothing_can_be_said_against_an_honest_outcome(
+    documents: Documents, terms: SessionTerms, chance: Random
+) -> None:
+    cleared = clear_session(documents, PODS, SEED, terms, ORACLE)
+    assert Challenger(cleared.market, documents, PODS, terms).faults() == []
     refusals = refusals_at_random(cleared.market, chance)
     validated = validate_session(cleared, refusals, ORACLE)
-    assert Challenger(validated, documents, PODS, TERMS).faults(market=False) == []
+    assert Challenger(validated, documents, PODS, terms).faults(market=False) == []
     assert answers_for_its_refusals(cleared.market, refusals, validated)
 
 
@@ -165,6 +169,21 @@ def test_a_lie_is_found(kind: LeafKind, position: int, values: dict[str, Value],
     assert Challenger(market, HONEST, PODS, TERMS).faults() == []
     lie = changed(market, kind, position, **values)
     assert fault in Challenger(lie, HONEST, PODS, TERMS).faults()
+
+
+@pytest.mark.parametrize(
+    ("position", "price", "fault"),
+    [
+        (0, 20_001, "WrongClearingPrice"),
+        (0, 9_999, "NotAsOffered: price"),
+        (2, 20_001, "WrongMarginalPrice"),
+    ],
+)
+def test_a_lie_about_the_clearing_price_is_found(position: int, price: int, fault: str) -> None:
+    market = clear_session(HONEST, PODS, SEED, AS_CLEARED, ORACLE).market
+    assert Challenger(market, HONEST, PODS, AS_CLEARED).faults() == []
+    lie = changed(market, OUTCOME_BY_REQUEST, position, priceUeurPerKw=price)
+    assert fault in Challenger(lie, HONEST, PODS, AS_CLEARED).faults()
 
 
 def test_reasons_of_what_was_not_taken() -> None:
