@@ -15,10 +15,14 @@ import {Proofs} from "./libraries/Proofs.sol";
 contract OutcomeChallenges is Challenges, IOutcomeChallenges {
     uint8 private constant LAST_PRODUCT = 3;
     uint8 private constant PRICE_PRIORITY = 0;
+    uint8 private constant ACCEPTED = 0;
     uint8 private constant PARTLY_ACCEPTED = 1;
     uint8 private constant COM_DEARER = 2;
-    uint8 private constant COM_NOT_NEEDED = 3;
+    uint8 private constant COM_MINIMUM = 4;
+    uint8 private constant COM_EXCLUDED = 5;
+    uint8 private constant TEC = 6;
     uint8 private constant VOID = 7;
+    uint8 private constant UNCOVERED = 8;
 
     IPodRegistry public immutable pods;
 
@@ -73,7 +77,8 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata leaf = answer.leaf;
         bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
             || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
-            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0);
+            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > UNCOVERED
+            || (leaf.status == TEC && stage == IOutcomeBoard.Stage.MARKET);
         _decide(outcome.session, stage, fault, "MalformedAnswer");
     }
 
@@ -264,6 +269,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
         bool fault = b.commitment != document.number || b.offerPosition != offer.leaf.position
             || b.coverUeur > document.moneyUeur || b.countedW > offer.leaf.powerW
+            || (b.acceptedW != 0 && (b.status == ACCEPTED) != (b.acceptedW == offer.leaf.powerW))
             || (offer.leaf.durationSlots == 1 && b.status != VOID && b.startSlot != offer.leaf.slot);
         _decide(outcome.session, stage, fault, "WrongCopy");
     }
@@ -391,6 +397,47 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
     }
 
     /// @inheritdoc IOutcomeChallenges
+    function miscounted(
+        IOutcomeBoard.Outcome calldata outcome,
+        Answer calldata earlier,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _requireIn(outcome, answer);
+        ICommitmentBook.Entry memory document = _requireOffer(outcome.session, offer, answer.leaf.position);
+        uint256 beforeUeur;
+        if (offer.leaf.position != 0) {
+            _requireIn(outcome, earlier);
+            _requirePosition(uint256(earlier.leaf.position) + 1, answer.leaf.position);
+            beforeUeur = earlier.leaf.coverUeur;
+        }
+        uint256 rate = market.terms(outcome.session).penaltyUeurPerKw;
+        bool fault = _isMiscounted(answer.leaf, offer.leaf, beforeUeur, document.moneyUeur, rate);
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "Miscounted");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
+    function falselyExcluded(
+        IOutcomeBoard.Outcome calldata outcome,
+        Answer calldata answer,
+        BookOffer calldata offer,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _requireIn(outcome, answer);
+        _requireOffer(outcome.session, offer, answer.leaf.position);
+        uint256 because = answer.leaf.because;
+        bool fault = answer.leaf.status == COM_EXCLUDED;
+        if (fault && because != 0 && because <= outcome.byRequestLength) {
+            _requireIn(outcome, entry);
+            _requirePosition(because - 1, entry.leaf.position);
+            fault = !_excludes(entry.leaf, offer.leaf);
+        }
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "FalselyExcluded");
+    }
+
+    /// @inheritdoc IOutcomeChallenges
     function cheaperRefused(
         IOutcomeBoard.Outcome calldata outcome,
         Entry calldata taken,
@@ -505,6 +552,35 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         if (length != leafCount || position >= length) revert ChallengesNotTheLeaf(leafCount, position);
     }
 
+    /// @dev An offer counts as far as what covers its document, less what the offers before it need, pays its penalty.
+    function _isMiscounted(
+        Leaves.OutcomeByOfferLeaf calldata b,
+        Leaves.OfferLeaf calldata x,
+        uint256 beforeUeur,
+        uint256 moneyUeur,
+        uint256 penaltyUeurPerKw
+    ) private pure returns (bool) {
+        if (b.status == VOID) return b.coverUeur != beforeUeur || b.countedW != 0;
+        // Beyond what covers it, the earlier answer is the false one.
+        if (beforeUeur > moneyUeur) return false;
+        uint256 penaltyUeur = (x.powerW * penaltyUeurPerKw + 999) / 1000;
+        uint256 countedW = x.powerW;
+        if (penaltyUeur > moneyUeur - beforeUeur) {
+            penaltyUeur = moneyUeur - beforeUeur;
+            countedW = penaltyUeur * 1000 / penaltyUeurPerKw;
+        }
+        bool covered = countedW >= x.minPowerW && countedW != 0;
+        return b.coverUeur != beforeUeur + penaltyUeur || b.countedW != (covered ? countedW : 0)
+            || (b.status == UNCOVERED) == covered;
+    }
+
+    /// @dev Whether an entry took the offer's PoD the opposite way, or to its limit, in the offer's slot.
+    function _excludes(Leaves.OutcomeByRequestLeaf calldata e, Leaves.OfferLeaf calldata x) private view returns (bool) {
+        if (e.pod != x.pod || e.slot != x.slot) return false;
+        if (e.product == x.product) return e.podTotalW == _limitW(pods.pods(x.pod), x.product);
+        return e.product >> 1 == x.product >> 1;
+    }
+
     function _isRefusedCheaper(
         Leaves.OutcomeByRequestLeaf calldata e,
         Leaves.OutcomeByOfferLeaf calldata b,
@@ -512,7 +588,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.RequestLeaf calldata r,
         Leaves.EffectivenessLeaf calldata f
     ) private pure returns (bool) {
-        bool commercial = (b.status == COM_DEARER || b.status == COM_NOT_NEEDED) && b.acceptedW == 0;
+        bool commercial = b.status >= COM_DEARER && b.status <= COM_MINIMUM && b.acceptedW == 0;
         bool divisible = x.minPowerW == 0 && x.durationSlots == 1 && x.exclusiveGroup == 0 && x.linkedTo == 0;
         bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area;
         bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille

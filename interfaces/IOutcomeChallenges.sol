@@ -44,7 +44,7 @@ interface IOutcomeChallenges is IChallenges {
     ) external;
 
     /// @notice An answer that can't be one by itself ("MalformedAnswer"): another length or no such position, more accepted
-    /// than counted, accepted in name or amount only.
+    /// than counted, accepted in name or amount only, no known status, or in a market outcome the DSO's refusal.
     function malformedAnswer(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -122,7 +122,8 @@ interface IOutcomeChallenges is IChallenges {
         Entry calldata entry
     ) external;
 
-    /// @notice An answer that names another document, position or slot than its offer's ("WrongCopy").
+    /// @notice An answer that names another document, position or slot than its offer's, or says in part for whole or whole
+    /// for in part ("WrongCopy").
     function wrongCopy(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -193,8 +194,27 @@ interface IOutcomeChallenges is IChallenges {
         BookOffer calldata culprit
     ) external;
 
-    /// @notice Under price priority: a cheaper divisible offer refused commercially for a request for which a dearer one was
-    /// taken ("CheaperRefused"). Cheaper is price over effectiveness. The refused one's player is made good.
+    /// @notice An offer that doesn't count as far as what covers its document says: with what the offers before it need, it
+    /// counts for more or less W, needs another sum, or is called uncovered or not wrongly ("Miscounted").
+    /// @param earlier the answer before, if the offer isn't its document's first; else anything
+    function miscounted(
+        IOutcomeBoard.Outcome calldata outcome,
+        Answer calldata earlier,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external;
+
+    /// @notice An offer that is called excluded by an entry which doesn't exclude it, or by none ("FalselyExcluded").
+    /// @param entry the one that the answer names; where it names none of the list, anything
+    function falselyExcluded(
+        IOutcomeBoard.Outcome calldata outcome,
+        Answer calldata answer,
+        BookOffer calldata offer,
+        Entry calldata entry
+    ) external;
+
+    /// @notice Under price priority: a cheaper divisible offer refused as dearer, not needed or for its minimum, for a request
+    /// for which a dearer one was taken ("CheaperRefused"). Cheaper is price over effectiveness. The refused one's player is made good.
     /// @param taken an entry of the request
     /// @param refused the answer of the cheaper offer
     /// @param effectiveness of the cheaper offer's PoD for the request

@@ -63,6 +63,8 @@ def test_the_daemons_outcome_is_left_alone(revealed: Desk, auditor: ChainClient)
         (OUTCOME_BY_REQUEST, "offerPosition", 99, "NotInBook"),
         (OUTCOME_BY_OFFER, "status", int(OfferStatus.TEC), "MalformedAnswer"),
         (OUTCOME_BY_OFFER, "commitment", 2, "WrongCopy"),
+        (OUTCOME_BY_OFFER, "countedW", 9_999, "Miscounted"),
+        (OUTCOME_BY_OFFER, "coverUeur", 1, "Miscounted"),
     ],
 )
 def test_a_false_leaf_costs_the_bond(
@@ -78,6 +80,18 @@ def test_a_false_leaf_costs_the_bond(
     assert struck_for(auditor) == [fault], said
     assert auditor.call("Vault", "bonded", ORACLE.address) == 0
     assert not any(revealed.market.view.posting(TERMS.session, Stage.MARKET).hash)
+
+
+@pytest.mark.parametrize("because", [0, 1])
+def test_a_reason_that_is_none_costs_the_bond(revealed: Desk, auditor: ChainClient, because: int) -> None:
+    """An offer is called excluded by no entry, or by one of its PoD in another slot."""
+    truth = true_outcome(revealed)
+    index = truth.list_of(OUTCOME_BY_OFFER).integers("status").index(int(OfferStatus.COM_NOT_NEEDED))
+    lie = changed(truth, OUTCOME_BY_OFFER, "status", int(OfferStatus.COM_EXCLUDED), index)
+    post(revealed, changed(lie, OUTCOME_BY_OFFER, "because", because, index))
+    right, said = challenged(revealed, auditor)
+    assert not right
+    assert struck_for(auditor) == ["FalselyExcluded"], said
 
 
 def test_an_oracle_that_overlooks_a_suspension_loses_its_bond(desk: Desk, auditor: ChainClient) -> None:

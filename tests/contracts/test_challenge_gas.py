@@ -29,6 +29,7 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import travel_to, undone
 from tests.contracts.conftest import account_of
+from tests.contracts.OutcomeChallenges.conftest import OF_MARKET_OUTCOMES
 from tests.contracts.outcomes import PODS, posted_of, with_lie
 from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
 from tests.contracts.results import (
@@ -96,9 +97,11 @@ def of_market(name: str, kind: LeafKind, index: int, values: dict[str, Any], *mo
         post_market(results.market, results.terms, made.outcome, oracle)
         own = made.entry(index) if kind is ENTRY else made.answer(index)
         shown = [own, *(each(made, book) for each in more)]
-        if name == "cheaperRefused":
-            return call(results, "OutcomeChallenges", name, astuple(made.outcome), *shown[1:], sender=sender)
-        return call(results, "OutcomeChallenges", name, astuple(made.outcome), MARKET, *shown, sender=sender)
+        stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
+        if name in ("cheaperRefused", "miscounted"):
+            # The false leaf isn't the first that they take.
+            shown = shown[1:]
+        return call(results, "OutcomeChallenges", name, astuple(made.outcome), *stage, *shown, sender=sender)
 
     return play
 
@@ -149,6 +152,23 @@ MARKET_LIES: dict[str, Play] = {
         7,
         {"acceptedW": 1, "status": 1, "firstByRequest": 1},
         lambda _, book: book.offer(1, 3),
+    ),
+    "miscounted": of_market(
+        "miscounted",
+        ANSWER,
+        7,
+        {"status": int(OfferStatus.UNCOVERED), "countedW": 0},
+        lambda made, _: made.answer(6),
+        lambda made, _: made.answer(7),
+        lambda _, book: book.offer(1, 3),
+    ),
+    "falselyExcluded": of_market(
+        "falselyExcluded",
+        ANSWER,
+        7,
+        {"status": int(OfferStatus.COM_EXCLUDED), "because": 2},
+        lambda _, book: book.offer(1, 3),
+        lambda made, _: made.entry(1),
     ),
     "cheaperRefused": of_market(
         "cheaperRefused",

@@ -11,7 +11,7 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 
 POD_PLACE = ("pod", "slot", "product")
-COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED)
+COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
 
 
 class OutcomeAccusations:
@@ -95,7 +95,19 @@ class OutcomeAccusations:
         culprit = self._voided_by.get(index, 0) - 1
         if 0 <= culprit < page.reveal.leaf_count:
             yield self._accusation("takenThoughVoid", answer, page.proven(culprit))
-        if self._stage is Stage.MARKET and leaf.integer("status") in COMMERCIAL:
+        if self._stage is Stage.MARKET:
+            yield from self._reason(index, offer)
+
+    def _reason(self, index: int, offer: object) -> Iterator[Accusation]:
+        """What a market outcome says of an offer that it doesn't take, or only in part."""
+        leaf, answer = self._answers.records[index], self._answers.proven(index)
+        earlier = self._answers.proven(max(index - 1, 0))
+        yield Accusation("OutcomeChallenges", "miscounted", (self._posted, earlier, answer, offer))
+        if leaf.integer("status") == OfferStatus.COM_EXCLUDED and len(self._entries):
+            named = leaf.integer("because") - 1
+            entry = self._entries.proven(named if 0 <= named < len(self._entries) else 0)
+            yield Accusation("OutcomeChallenges", "falselyExcluded", (self._posted, answer, offer, entry))
+        if leaf.integer("status") in COMMERCIAL:
             yield from self._cheaper(index)
 
     def _cheaper(self, refused: int) -> Iterator[Accusation]:

@@ -16,6 +16,8 @@ from tests.contracts.play import MARKET, certify, commit, notarise_grid_model, p
 
 ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
 Change = Callable[[SmallBook], SmallBook]
+OF_MARKET_OUTCOMES = ("cheaperRefused", "miscounted", "falselyExcluded")
+"""Challenges that only a market outcome answers for: they name no stage."""
 
 
 def word(fault: str) -> str:
@@ -80,6 +82,6 @@ def posted(market: Any, book: SmallBook, document: ListDocument, oracle: Any, **
 
 def accuse(market: Any, made: Posted, name: str, *proofs: Any, sender: Any) -> Any:
     """Send a challenge of the market outcome."""
-    stage = () if name == "cheaperRefused" else (MARKET,)
+    stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
     challenge = getattr(market.OutcomeChallenges, name)
     return challenge(astuple(made.outcome), *stage, *proofs, {"from": sender})

@@ -12,7 +12,7 @@ from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 
 Documents = Sequence[tuple[Reveal, ListDocument | None]]
-COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED)
+COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
 
 
 class Challenger:
