@@ -5,21 +5,17 @@ import {IAssessmentChallenges} from "../interfaces/IAssessmentChallenges.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
-import {Challenges} from "./Challenges.sol";
+import {OutcomeProofs} from "./OutcomeProofs.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 import {Proofs} from "./libraries/Proofs.sol";
 
 /// @title Challenges of what the grid refused, and of what was made of it
-contract AssessmentChallenges is Challenges, IAssessmentChallenges {
+contract AssessmentChallenges is OutcomeProofs, IAssessmentChallenges {
     uint8 private constant LAST_MARGIN_UNIT = 1;
     uint8 private constant PARTLY_ACCEPTED = 1;
     uint8 private constant TEC = 6;
 
-    IPodRegistry public immutable pods;
-
-    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) Challenges(market_, board_) {
-        pods = pods_;
-    }
+    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
     /// @inheritdoc IAssessmentChallenges
     function modelNotAnchored(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) external {
@@ -148,7 +144,9 @@ contract AssessmentChallenges is Challenges, IAssessmentChallenges {
         if (because != 0 && because <= technical.refusalLength) {
             _requireIn(technical, named);
             _requirePosition(uint256(because) - 1, named.leaf.position);
-            refused = named.leaf.offerPosition == before.leaf.position;
+            // An offer that this one is linked to stands before it in the same document.
+            refused = named.leaf.offerPosition <= before.leaf.position
+                && named.leaf.offerPosition >= before.leaf.position - before.leaf.offerPosition;
         }
         bool less = validated.leaf.acceptedW < before.leaf.acceptedW;
         uint256 lostW = less ? before.leaf.acceptedW - validated.leaf.acceptedW : 0;
@@ -160,6 +158,28 @@ contract AssessmentChallenges is Challenges, IAssessmentChallenges {
             pods.aggregatorOf(entry.leaf.pod),
             lostW * entry.leaf.priceUeurPerKw / 1000
         );
+    }
+
+    /// @inheritdoc IAssessmentChallenges
+    function refusedForAnother(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Answer calldata validated,
+        BookOffer calldata offer,
+        Refusal calldata named
+    ) external {
+        _begin(outcome, IOutcomeBoard.Stage.VALIDATED);
+        _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
+        _requireIn(outcome, validated);
+        _requireOffer(outcome.session, offer, validated.leaf.position);
+        _requireIn(technical, named);
+        _requirePosition(validated.leaf.because, uint256(named.leaf.position) + 1);
+        Leaves.OutcomeByOfferLeaf calldata v = validated.leaf;
+        uint256 position = uint256(v.position) - offer.leaf.position + offer.leaf.linkedTo;
+        bool ofParent = offer.leaf.linkedTo != 0 && named.leaf.offerPosition + 1 == position && v.acceptedW == 0;
+        bool fault = (v.status == TEC || (v.status == PARTLY_ACCEPTED && v.because != 0))
+            && named.leaf.offerPosition != v.position && !ofParent;
+        _decideValidated(outcome, fault, "RefusedForAnother");
     }
 
     /// @inheritdoc IAssessmentChallenges

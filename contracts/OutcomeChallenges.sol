@@ -7,25 +7,21 @@ import {IMarketSessions} from "../interfaces/IMarketSessions.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IOutcomeChallenges} from "../interfaces/IOutcomeChallenges.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
-import {Challenges} from "./Challenges.sol";
+import {OutcomeProofs} from "./OutcomeProofs.sol";
 import {Leaves} from "./libraries/Leaves.sol";
-import {Proofs} from "./libraries/Proofs.sol";
 
 /// @title Challenges of market and validated outcomes
-contract OutcomeChallenges is Challenges, IOutcomeChallenges {
+contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     uint8 private constant LAST_PRODUCT = 3;
     uint8 private constant PAY_AS_BID = 0;
     uint8 private constant PAY_AS_CLEAR = 1;
+    uint8 private constant ACCEPTED = 0;
     uint8 private constant PARTLY_ACCEPTED = 1;
-    uint8 private constant COM_DEARER = 2;
-    uint8 private constant COM_NOT_NEEDED = 3;
+    uint8 private constant TEC = 6;
     uint8 private constant VOID = 7;
+    uint8 private constant UNCOVERED = 8;
 
-    IPodRegistry public immutable pods;
-
-    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) Challenges(market_, board_) {
-        pods = pods_;
-    }
+    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
     /// @inheritdoc IOutcomeChallenges
     function offerLeftOut(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) external {
@@ -74,7 +70,8 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata leaf = answer.leaf;
         bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
             || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
-            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0);
+            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > UNCOVERED
+            || (leaf.status == TEC && stage == IOutcomeBoard.Stage.MARKET);
         _decide(outcome.session, stage, fault, "MalformedAnswer");
     }
 
@@ -192,7 +189,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
                 || (
                     linked
                         && (
-                            b.offerRunningW != uint256(a.offerRunningW) + b.acceptedW
+                            b.offerRunningW != (a.slot == b.slot ? uint256(a.offerRunningW) : 0) + b.acceptedW
                                 || b.requestPosition <= a.requestPosition
                         )
                 );
@@ -265,7 +262,8 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
         bool fault = b.commitment != document.number || b.offerPosition != offer.leaf.position
             || b.coverUeur > document.moneyUeur || b.countedW > offer.leaf.powerW
-            || (offer.leaf.durationSlots == 1 && b.status != VOID && b.startSlot != offer.leaf.slot);
+            || (b.acceptedW != 0 && (b.status == ACCEPTED) != (b.acceptedW == offer.leaf.powerW))
+            || (b.status != VOID && (b.startSlot < offer.leaf.slot || b.startSlot > offer.leaf.lastSlot));
         _decide(outcome.session, stage, fault, "WrongCopy");
     }
 
@@ -288,20 +286,6 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         if (method == PAY_AS_BID) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
         if (method == PAY_AS_CLEAR) fault = fault || e.priceUeurPerKw < x.priceUeurPerKw;
         _decide(outcome.session, stage, fault, "NotAsOffered");
-    }
-
-    /// @inheritdoc IOutcomeChallenges
-    function belowMinimum(
-        IOutcomeBoard.Outcome calldata outcome,
-        IOutcomeBoard.Stage stage,
-        Answer calldata answer,
-        BookOffer calldata offer
-    ) external {
-        _begin(outcome, stage);
-        _requireIn(outcome, answer);
-        _requireOffer(outcome.session, offer, answer.leaf.position);
-        bool fault = answer.leaf.acceptedW != 0 && answer.leaf.acceptedW < offer.leaf.minPowerW;
-        _decide(outcome.session, stage, fault, "BelowMinimum");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -394,127 +378,24 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
     }
 
     /// @inheritdoc IOutcomeChallenges
-    function cheaperRefused(
+    function miscounted(
         IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata taken,
-        Answer calldata refused,
-        BookOffer calldata offer,
-        BookRequest calldata request,
-        Effectiveness calldata effectiveness
-    ) external {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET);
-        uint8 method = market.terms(outcome.session).method;
-        if (method > PAY_AS_CLEAR) revert OutcomeChallengesNotForMethod(method);
-        _requireIn(outcome, taken);
-        _requireIn(outcome, refused);
-        _requireOffer(outcome.session, offer, refused.leaf.position);
-        _requireRequest(outcome.session, request, taken.leaf.requestPosition);
-        _requireEffectiveness(request.opening, effectiveness);
-        bool fault = _isRefusedCheaper(taken.leaf, refused.leaf, offer.leaf, request.leaf, effectiveness.leaf);
-        uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
-        uint256 price = offer.leaf.priceUeurPerKw;
-        if (method == PAY_AS_CLEAR) {
-            uint256 permille = effectiveness.leaf.effectivenessPermille;
-            price = uint256(taken.leaf.priceUeurPerKw) * permille / taken.leaf.effectivenessPermille;
-        }
-        uint256 lossUeur = lostW * price / 1000;
-        _decide(
-            outcome.session, IOutcomeBoard.Stage.MARKET, fault, "CheaperRefused", offer.opening.player, lossUeur
-        );
-    }
-
-    /// @inheritdoc IOutcomeChallenges
-    function wrongClearingPrice(
-        IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata entry,
-        Entry calldata marginal,
-        Entry calldata following
-    ) external {
-        _beginMarginal(outcome, marginal, following);
-        _requireIn(outcome, entry);
-        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
-        Leaves.OutcomeByRequestLeaf calldata m = marginal.leaf;
-        uint256 price = uint256(m.priceUeurPerKw) * e.effectivenessPermille / m.effectivenessPermille;
-        bool fault = e.requestPosition == m.requestPosition && e.priceUeurPerKw != price;
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongClearingPrice");
-    }
-
-    /// @inheritdoc IOutcomeChallenges
-    function wrongMarginalPrice(
-        IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata marginal,
-        Entry calldata following,
+        Answer calldata earlier,
+        Answer calldata answer,
         BookOffer calldata offer
     ) external {
-        _beginMarginal(outcome, marginal, following);
-        _requireOffer(outcome.session, offer, marginal.leaf.offerPosition);
-        bool fault = marginal.leaf.priceUeurPerKw != offer.leaf.priceUeurPerKw;
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongMarginalPrice");
-    }
-
-    /// @dev The marginal entry is its request's last: the one after it is another request's, or it is the list's last, which is
-    /// then shown for both.
-    function _beginMarginal(
-        IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata marginal,
-        Entry calldata following
-    ) private view {
         _begin(outcome, IOutcomeBoard.Stage.MARKET);
-        uint8 method = market.terms(outcome.session).method;
-        if (method != PAY_AS_CLEAR) revert OutcomeChallengesNotForMethod(method);
-        _requireIn(outcome, marginal);
-        uint256 last = uint256(outcome.byRequestLength) - 1;
-        if (marginal.leaf.position == last) return;
-        _requireIn(outcome, following);
-        _requirePosition(uint256(marginal.leaf.position) + 1, following.leaf.position);
-        if (following.leaf.requestPosition == marginal.leaf.requestPosition) {
-            revert ChallengesNotTheLeaf(last, marginal.leaf.position);
+        _requireIn(outcome, answer);
+        ICommitmentBook.Entry memory document = _requireOffer(outcome.session, offer, answer.leaf.position);
+        uint256 beforeUeur = 0;
+        if (offer.leaf.position != 0) {
+            _requireIn(outcome, earlier);
+            _requirePosition(uint256(earlier.leaf.position) + 1, answer.leaf.position);
+            beforeUeur = earlier.leaf.coverUeur;
         }
-    }
-
-    function _begin(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) private view {
-        if (stage != IOutcomeBoard.Stage.MARKET && stage != IOutcomeBoard.Stage.VALIDATED) {
-            revert ChallengesWrongStage(stage);
-        }
-        _requireOpen(outcome.session, stage, keccak256(abi.encode(outcome)));
-    }
-
-    function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)
-        private
-        view
-        returns (ICommitmentBook.Entry memory document)
-    {
-        document = _requireDocument(session, offer.opening, true);
-        _requireOfferIn(offer);
-        _requirePosition(position, uint256(document.firstPosition) + offer.leaf.position);
-    }
-
-    function _requireOfferIn(BookOffer calldata offer) private pure {
-        Proofs.requireLeaf(offer.opening.root, Leaves.hash(offer.leaf), offer.proof);
-        _requireWithin(offer.leaf.position, offer.leaf.length, offer.opening.leafCount);
-    }
-
-    function _requireRequest(uint64 session, BookRequest calldata request, uint256 position)
-        private
-        view
-        returns (ICommitmentBook.Entry memory document)
-    {
-        document = _requireDocument(session, request.opening, false);
-        Proofs.requireLeaf(request.opening.root, Leaves.hash(request.leaf), request.proof);
-        _requirePosition(position, uint256(document.firstPosition) + request.leaf.position);
-        _requireWithin(request.leaf.position, request.leaf.length, request.opening.leafCount);
-    }
-
-    function _requireDocument(uint64 session, ICommitmentBook.Opening calldata opening, bool ofOffers)
-        private
-        view
-        returns (ICommitmentBook.Entry memory document)
-    {
-        document = market.document(opening);
-        // INVARIANT: a proof of another session's or side's document shows nothing.
-        if (opening.session != session || (document.side == ICommitmentBook.Side.OFFER) != ofOffers) {
-            revert ChallengesNotTheLeaf(session, opening.session);
-        }
+        uint256 rate = market.terms(outcome.session).penaltyUeurPerKw;
+        bool fault = _isMiscounted(answer.leaf, offer.leaf, beforeUeur, document.moneyUeur, rate);
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "Miscounted");
     }
 
     /// @dev Whether a leaf of an answer's own document certainly voids its offer, and whether it may. Another leaf than its
@@ -546,44 +427,35 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         if (pod.aggregator != player || pod.registeredAt >= terms.gateClosure) return true;
         if (pod.removedAt != 0 && pod.removedAt < terms.gateClosure) return true;
         if (x.powerW == 0 || x.powerW > _limitW(pod, x.product) || x.minPowerW > x.powerW) return true;
-        return terms.method <= PAY_AS_CLEAR
-            && (x.durationSlots != 1 || x.lastSlot != x.slot || x.exclusiveGroup != 0 || x.linkedTo != 0);
+        return x.durationSlots == 0 || x.lastSlot < x.slot || uint256(x.lastSlot) + x.durationSlots > terms.slots
+            || x.linkedTo > x.position;
     }
 
-    function _requireEffectiveness(ICommitmentBook.Opening calldata opening, Effectiveness calldata effectiveness)
-        private
-        pure
-    {
-        Proofs.requireLeaf(opening.root, Leaves.hash(effectiveness.leaf), effectiveness.proof);
-        _requireWithin(effectiveness.leaf.position, effectiveness.leaf.length, opening.leafCount);
-    }
-
-    function _requireWithin(uint256 position, uint256 length, uint256 leafCount) private pure {
-        if (length != leafCount || position >= length) revert ChallengesNotTheLeaf(leafCount, position);
-    }
-
-    function _isRefusedCheaper(
-        Leaves.OutcomeByRequestLeaf calldata e,
+    /// @dev An offer counts as far as what covers its document, less what the offers before it need, pays its penalty.
+    function _isMiscounted(
         Leaves.OutcomeByOfferLeaf calldata b,
         Leaves.OfferLeaf calldata x,
-        Leaves.RequestLeaf calldata r,
-        Leaves.EffectivenessLeaf calldata f
+        uint256 beforeUeur,
+        uint256 moneyUeur,
+        uint256 penaltyUeurPerKw
     ) private pure returns (bool) {
-        bool commercial = (b.status == COM_DEARER || b.status == COM_NOT_NEEDED) && b.acceptedW == 0;
-        bool divisible = x.minPowerW == 0 && x.durationSlots == 1 && x.exclusiveGroup == 0 && x.linkedTo == 0;
-        bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area;
-        bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille
-            < uint256(e.priceUeurPerKw) * f.effectivenessPermille;
-        return commercial && divisible && compatible && cheaper;
+        if (b.status == VOID) return b.coverUeur != beforeUeur || b.countedW != 0;
+        // Beyond what covers it, the earlier answer is the false one.
+        if (beforeUeur > moneyUeur) return false;
+        uint256 rate = penaltyUeurPerKw * x.durationSlots;
+        uint256 penaltyUeur = (x.powerW * rate + 999) / 1000;
+        uint256 countedW = x.powerW;
+        if (penaltyUeur > moneyUeur - beforeUeur) {
+            penaltyUeur = moneyUeur - beforeUeur;
+            countedW = penaltyUeur * 1000 / rate;
+        }
+        bool covered = countedW >= x.minPowerW && countedW != 0;
+        return b.coverUeur != beforeUeur + penaltyUeur || b.countedW != (covered ? countedW : 0)
+            || (b.status == UNCOVERED) == covered;
     }
 
     function _money(Leaves.OutcomeByRequestLeaf calldata leaf) private pure returns (uint256) {
         return uint256(leaf.acceptedW) * leaf.priceUeurPerKw / 1000;
     }
 
-    function _limitW(IPodRegistry.Pod memory pod, uint8 product) private pure returns (uint256) {
-        if (product == 0) return pod.maxUpW;
-        if (product == 1) return pod.maxDownW;
-        return product == 2 ? pod.maxUpVar : pod.maxDownVar;
-    }
 }

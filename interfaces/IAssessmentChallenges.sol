@@ -4,11 +4,12 @@ pragma solidity ^0.8.24;
 import {Leaves} from "../contracts/libraries/Leaves.sol";
 import {IChallenges} from "./IChallenges.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
+import {IBookLeaves} from "./IOutcomeChallenges.sol";
 
 /// @title Challenges of what the grid refused, and of what was made of it
 /// @notice They hold a technical outcome to the market outcome that it assesses, and a validated outcome to both. What the
 /// power flow gives is the arbiter's.
-interface IAssessmentChallenges is IChallenges {
+interface IAssessmentChallenges is IChallenges, IBookLeaves {
     /// @notice A leaf of a technical outcome.
     struct Refusal {
         Leaves.RefusalLeaf leaf;
@@ -70,8 +71,8 @@ interface IAssessmentChallenges is IChallenges {
         Answer calldata before
     ) external;
 
-    /// @notice An offer of which less is left, though no refusal is of it ("TakenWithoutRefusal"). Its aggregator is made
-    /// good.
+    /// @notice An offer of which less is left, though no refusal is of it or of one before it in its document, to which it may
+    /// be linked ("TakenWithoutRefusal"). Its aggregator is made good.
     /// @param entry any entry of the offer in the market outcome
     /// @param named the refusal that the validated answer names; not looked at if it names none
     function takenWithoutRefusal(
@@ -81,6 +82,17 @@ interface IAssessmentChallenges is IChallenges {
         Answer calldata validated,
         Answer calldata before,
         Entry calldata entry,
+        Refusal calldata named
+    ) external;
+
+    /// @notice An offer that names a refusal which isn't of it, nor, where nothing of it is left, of the offer that it is linked
+    /// to ("RefusedForAnother").
+    /// @param named the refusal that the validated answer names
+    function refusedForAnother(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
+        Answer calldata validated,
+        BookOffer calldata offer,
         Refusal calldata named
     ) external;
 

@@ -6,9 +6,8 @@ import {IChallenges} from "./IChallenges.sol";
 import {ICommitmentBook} from "./ICommitmentBook.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 
-/// @title Challenges of market and validated outcomes
-/// @notice They show leaves of the outcome and of the book.
-interface IOutcomeChallenges is IChallenges {
+/// @title Leaves of the book with their proofs
+interface IBookLeaves {
     /// @notice An offer of the book, with what proves its document.
     struct BookOffer {
         ICommitmentBook.Opening opening;
@@ -28,9 +27,11 @@ interface IOutcomeChallenges is IChallenges {
         Leaves.EffectivenessLeaf leaf;
         bytes32[] proof;
     }
+}
 
-    error OutcomeChallengesNotForMethod(uint8 method);
-
+/// @title Challenges of market and validated outcomes
+/// @notice They show leaves of the outcome and of the book.
+interface IOutcomeChallenges is IChallenges, IBookLeaves {
     /// @notice The list by offer hasn't a leaf for every offer of the book ("OfferLeftOut").
     function offerLeftOut(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) external;
 
@@ -44,7 +45,7 @@ interface IOutcomeChallenges is IChallenges {
     ) external;
 
     /// @notice An answer that can't be one by itself ("MalformedAnswer"): another length or no such position, more accepted
-    /// than counted, accepted in name or amount only.
+    /// than counted, accepted in name or amount only, no known status, or in a market outcome the DSO's refusal.
     function malformedAnswer(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -122,7 +123,8 @@ interface IOutcomeChallenges is IChallenges {
         Entry calldata entry
     ) external;
 
-    /// @notice An answer that names another document, position or slot than its offer's ("WrongCopy").
+    /// @notice An answer that names another document, position or slot than its offer's, or says in part for whole or whole
+    /// for in part ("WrongCopy").
     function wrongCopy(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -136,14 +138,6 @@ interface IOutcomeChallenges is IChallenges {
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
         Entry calldata entry,
-        BookOffer calldata offer
-    ) external;
-
-    /// @notice Less accepted than an offer's minimum ("BelowMinimum").
-    function belowMinimum(
-        IOutcomeBoard.Outcome calldata outcome,
-        IOutcomeBoard.Stage stage,
-        Answer calldata answer,
         BookOffer calldata offer
     ) external;
 
@@ -184,7 +178,7 @@ interface IOutcomeChallenges is IChallenges {
     ) external;
 
     /// @notice An offer that was accepted though it breaks a rule ("TakenThoughVoid"): of its PoD (as above), of power and
-    /// minimum, or of blocks, groups and links where the method doesn't take them; or though a leaf of its document lies
+    /// minimum, or of blocks and links (of no slot, beyond the session's end, to a later offer); or though a leaf of its document lies
     /// outside the session, which voids it all.
     /// @param culprit the offer that breaks the rule
     function takenThoughVoid(
@@ -194,38 +188,13 @@ interface IOutcomeChallenges is IChallenges {
         BookOffer calldata culprit
     ) external;
 
-    /// @notice Paid as cleared: an entry at another price than its request's, which is its marginal entry's price over that one's
-    /// effectiveness, times the entry's own, rounded down ("WrongClearingPrice").
-    /// @param marginal the request's last entry
-    /// @param following the one after it; the same where that is the list's last
-    function wrongClearingPrice(
+    /// @notice An offer that doesn't count as far as what covers its document says: with what the offers before it need, it
+    /// counts for more or less W, needs another sum, or is called uncovered or not wrongly ("Miscounted").
+    /// @param earlier the answer before, if the offer isn't its document's first; else anything
+    function miscounted(
         IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata entry,
-        Entry calldata marginal,
-        Entry calldata following
-    ) external;
-
-    /// @notice Paid as cleared: a request's marginal entry at another price than its offer's ("WrongMarginalPrice").
-    /// @param marginal the request's last entry
-    /// @param following the one after it; the same where that is the list's last
-    function wrongMarginalPrice(
-        IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata marginal,
-        Entry calldata following,
+        Answer calldata earlier,
+        Answer calldata answer,
         BookOffer calldata offer
-    ) external;
-
-    /// @notice Under price priority: a cheaper divisible offer refused commercially for a request for which a dearer one was
-    /// taken ("CheaperRefused"). Cheaper is price over effectiveness. The refused one's player is made good.
-    /// @param taken an entry of the request
-    /// @param refused the answer of the cheaper offer
-    /// @param effectiveness of the cheaper offer's PoD for the request
-    function cheaperRefused(
-        IOutcomeBoard.Outcome calldata outcome,
-        Entry calldata taken,
-        Answer calldata refused,
-        BookOffer calldata offer,
-        BookRequest calldata request,
-        Effectiveness calldata effectiveness
     ) external;
 }

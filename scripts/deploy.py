@@ -138,6 +138,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     cases = deploy("ArbiterCases", market, board, CASE_BOND_UEUR, RULING_WINDOW_S)
     challenges = [
         deploy("OutcomeChallenges", market, board, pods),
+        deploy("ClearingChallenges", market, board, pods),
         deploy("AssessmentChallenges", market, board, pods),
         deploy("SettlementChallenges", market, board, pods, mechanisms),
         deploy("DeliveryChallenges", market, board, pods, notary, anchor),

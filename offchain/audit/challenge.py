@@ -95,7 +95,7 @@ class Challenger:
             yield from RefusalAccusations(found, technical, self._market_result(market))
         if found.stage is Stage.VALIDATED and validated and technical and market:
             refusals = self._replay.refusals(technical)
-            shown = (self._market_result(market), technical, refusals)
+            shown = (self._market_result(market), technical, refusals, book)
             yield from ValidationAccusations(found, validated, *shown)
             yield from OutcomeAccusations(found, validated, book)
         if found.stage is Stage.SETTLEMENT and settled is not None and validated is not None:

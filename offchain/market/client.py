@@ -78,7 +78,7 @@ class MarketClient:
         cap_ueur = most_ueur(document, side, terms)
         check_document(document, side, self.player, cap_ueur, terms)
         if side is Side.OFFER:
-            check_offers(document, self.player, self._view.pods())
+            check_offers(document, self.player, self._view.pods(), terms)
         root = document.joint_tree.root
         salt = self._salt(document.session, root)
         cid = self._drawer.put(document.to_bytes())

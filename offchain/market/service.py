@@ -91,7 +91,7 @@ class MarketService:
             self._chain.send("Availability", "certify", opening, receipts)
         if made.side is not Side.OFFER:
             return Taken(cid, ())
-        return Taken(cid, tuple(void_offers(document, made.player, self._view.pods_at_gate(terms))))
+        return Taken(cid, tuple(void_offers(document, made.player, self._view.pods_at_gate(terms), terms)))
 
     def _state(self, opening: Opening) -> BookState:
         entry = self._chain.call("CommitmentBook", "entry", opening.session, opening.player, opening.hash())

@@ -7,16 +7,24 @@ key erases the link. Leaves that name no PoD are salted by their author.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import BASELINE, EFFECTIVENESS, OFFER, REQUEST, Value
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferOption, Product
 
+PAYBACK_SLOTS = 8
+"""Slots after an activation of which an offer states its payback: eight int32 in a word, the first slot first."""
 SaltOf = Callable[[bytes, int], bytes]
 
 
 @dataclass(frozen=True)
-class SingleOffer:
-    """A quantity of a product at a PoD (its pseudonym) in one slot. W or var; price in µ€ per kW (kvar) and slot."""
+class OfferEntry:
+    """A quantity of a product at a PoD (its pseudonym). W or var; price in µ€ per kW (kvar) and slot.
+
+    It runs for `duration_slots` from `slot`, or from where clearing puts it up to `last_slot`. At most one offer of an
+    `exclusive_group` of the document is taken (0: none). `linked_to`: index in the document of an earlier offer that isn't
+    linked itself, without which this one isn't taken. `payback_w`: W (positive: up) in up to eight slots after the activation.
+    """
 
     pod: bytes
     slot: int
@@ -25,6 +33,19 @@ class SingleOffer:
     price_ueur_per_kw: int
     min_power_w: int = 0
     real_time: bool = False
+    last_slot: int | None = None
+    duration_slots: int = 1
+    exclusive_group: int = 0
+    linked_to: int | None = None
+    payback_w: tuple[int, ...] = ()
+
+    @property
+    def options(self) -> int:
+        """Bits of OfferOption."""
+        flexible = self.last_slot not in (None, self.slot)
+        return (OfferOption.REAL_TIME if self.real_time else 0) | (
+            OfferOption.FLEXIBLE_BLOCK if flexible else 0
+        )
 
 
 @dataclass(frozen=True)
@@ -60,9 +81,7 @@ class BaselineEntry:
     reactive_var: int
 
 
-def offers_document(
-    session: int, author: str, offers: Sequence[SingleOffer], salt_of: SaltOf
-) -> ListDocument:
+def offers_document(session: int, author: str, offers: Sequence[OfferEntry], salt_of: SaltOf) -> ListDocument:
     """An aggregator's offers, in the order given."""
     rows: list[Sequence[Value]] = [
         (
@@ -70,21 +89,27 @@ def offers_document(
             len(offers),
             offer.pod,
             offer.slot,
-            offer.slot,
-            1,
+            offer.slot if offer.last_slot is None else offer.last_slot,
+            offer.duration_slots,
             int(offer.product),
             offer.power_w,
             offer.min_power_w,
             offer.price_ueur_per_kw,
-            0,
-            0,
-            int(OfferOption.REAL_TIME) if offer.real_time else 0,
-            bytes(32),
+            offer.exclusive_group,
+            0 if offer.linked_to is None else offer.linked_to + 1,
+            int(offer.options),
+            _payback(offer.payback_w),
             salt_of(offer.pod, position),
         )
         for position, offer in enumerate(offers)
     ]
     return ListDocument(session, author, (LeafList.of_rows(OFFER, rows),))
+
+
+def _payback(payback_w: Sequence[int]) -> bytes:
+    if len(payback_w) > PAYBACK_SLOTS or any(not -(2**31) <= power_w < 2**31 for power_w in payback_w):
+        raise InvalidInput("payback_w", list(payback_w), f"must be at most {PAYBACK_SLOTS} int32 of W")
+    return b"".join(power_w.to_bytes(4, "big", signed=True) for power_w in payback_w).ljust(32, b"\0")
 
 
 def request_document(session: int, author: str, areas: Sequence[Area], salt_of: SaltOf) -> ListDocument:

@@ -14,9 +14,9 @@ from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts, SessionTerms
 
 
-def offer_penalty_ueur(power_w: int, terms: SessionTerms) -> int:
-    """Penalty for delivering nothing of an offer, rounded up: what collateral must cover."""
-    return -(-power_w * terms.penaltyUeurPerKw // 1000)
+def offer_penalty_ueur(power_w: int, duration_slots: int, terms: SessionTerms) -> int:
+    """Penalty for delivering nothing of an offer in any of its slots, rounded up: what collateral must cover."""
+    return -(-power_w * duration_slots * terms.penaltyUeurPerKw // 1000)
 
 
 def request_cost_ueur(relief_w: int, price_cap_ueur_per_kw: int, reserve_permille: int) -> int:
@@ -30,9 +30,9 @@ def request_cost_ueur(relief_w: int, price_cap_ueur_per_kw: int, reserve_permill
 def most_ueur(document: ListDocument, side: Side, terms: SessionTerms) -> int:
     """Sum over a document's offers of their penalties, or over its requests of their costs, in µ€: its least cap."""
     if side is Side.OFFER:
-        return sum(
-            offer_penalty_ueur(power_w, terms) for power_w in document.list_of(OFFER).integers("powerW")
-        )
+        offers = document.list_of(OFFER)
+        quantities = zip(offers.integers("powerW"), offers.integers("durationSlots"), strict=True)
+        return sum(offer_penalty_ueur(power_w, slots, terms) for power_w, slots in quantities)
     return sum(
         request_cost_ueur(
             record.integer("reliefW"), record.integer("priceCapUeurPerKw"), record.integer("reservePermille")
@@ -82,11 +82,11 @@ def leaf_outside_session(document: ListDocument, terms: SessionTerms) -> int | N
     return None
 
 
-def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> None:
-    """Refuse an offer that its player may not make, or that price priority doesn't know.
+def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms) -> None:
+    """Refuse an offer that its player may not make.
 
     Raises InvalidInput: an unknown or another aggregator's PoD, one not prequalified for the product, no power or more
-    than the PoD's limit, a minimum above the power; blocks, groups and links, which other clearing methods take.
+    than the PoD's limit, a minimum above the power, a block that ends after the session, a link to a later offer.
     """
     pod, power_w = record.word("pod"), record.integer("powerW")
     facts = pods.get(pod)
@@ -104,25 +104,43 @@ def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> 
         raise InvalidInput("powerW", power_w, f"must be above 0 and within the PoD's limit of {limit_w}")
     if record.integer("minPowerW") > power_w:
         raise InvalidInput("minPowerW", record.integer("minPowerW"), f"must be at most powerW, {power_w}")
-    single = {"durationSlots": 1, "lastSlot": record.integer("slot"), "exclusiveGroup": 0, "linkedTo": 0}
-    for name, value in single.items():
-        if record.integer(name) != value:
-            rule = f"must be {value}: price priority takes single offers"
-            raise InvalidInput(name, record.integer(name), rule)
+    _check_order(record, terms)
 
 
-def check_offers(document: ListDocument, player: str, pods: Mapping[bytes, PodFacts]) -> None:
-    """Refuse a document with an offer that would be void; the error names the first one's position."""
-    for refusal in void_offers(document, player, pods):
+def _check_order(record: Record, terms: SessionTerms) -> None:
+    slot, last, duration = (record.integer(name) for name in ("slot", "lastSlot", "durationSlots"))
+    if duration < 1:
+        raise InvalidInput("durationSlots", duration, "must be at least 1")
+    if not slot <= last <= terms.slots - duration:
+        rule = f"must be from slot, {slot}, to {terms.slots - duration}, so that it ends with the session"
+        raise InvalidInput("lastSlot", last, rule)
+    if record.integer("linkedTo") > record.integer("position"):
+        rule = f"must name an offer before it in its document: at most {record.integer('position')}"
+        raise InvalidInput("linkedTo", record.integer("linkedTo"), rule)
+
+
+def check_offers(
+    document: ListDocument, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms
+) -> None:
+    """Refuse a document with an offer that would be void, or never taken; the error names the first one's position.
+
+    Never taken is an offer that is linked to one which is linked itself.
+    """
+    for refusal in void_offers(document, player, pods, terms):
         raise refusal
+    links = document.list_of(OFFER).integers("linkedTo")
+    for index, linked_to in enumerate(links):
+        if linked_to and links[linked_to - 1]:
+            rule = "must name an offer that isn't linked itself"
+            raise InvalidInput(f"OfferLeaf[{index}].linkedTo", linked_to, rule)
 
 
 def void_offers(
-    document: ListDocument, player: str, pods: Mapping[bytes, PodFacts]
+    document: ListDocument, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms
 ) -> Iterator[InvalidInput]:
     """Why offers of a document are void, each by its position."""
     for index, record in enumerate(document.list_of(OFFER).records()):
         try:
-            check_offer(record, player, pods)
+            check_offer(record, player, pods, terms)
         except InvalidInput as refusal:
             yield InvalidInput(f"OfferLeaf[{index}].{refusal.field}", refusal.value, refusal.rule)

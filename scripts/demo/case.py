@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from offchain.protocol.book_documents import BaselineEntry, SingleOffer
+from offchain.protocol.book_documents import BaselineEntry, OfferEntry
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Product
 from offchain.protocol.terms import SessionTerms
@@ -101,7 +101,7 @@ class DemoCase:
             for slot in range(self.case.slots)
         ]
 
-    def offers(self, pods: Sequence[MarketPod], pseudonym_of: Mapping[str, bytes]) -> list[SingleOffer]:
+    def offers(self, pods: Sequence[MarketPod], pseudonym_of: Mapping[str, bytes]) -> list[OfferEntry]:
         """What some PoDs offer: less demand where they absorb, less generation where they inject."""
         out = []
         for pod in pods:
@@ -111,7 +111,7 @@ class DemoCase:
                     product = Product.ACTIVE_UP if power_w > 0 else Product.ACTIVE_DOWN
                     pseudonym = pseudonym_of[pod.pod_id]
                     out.append(
-                        SingleOffer(pseudonym, slot, product, amount_w, pod.price_ueur_per_kw, real_time=True)
+                        OfferEntry(pseudonym, slot, product, amount_w, pod.price_ueur_per_kw, real_time=True)
                     )
         return out
 

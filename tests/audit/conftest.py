@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, prepared
 from tests.chain.workers import shared_folder
@@ -28,10 +29,16 @@ def revealed(desk: Desk) -> Desk:
     return desk
 
 
-def play_to_clearing(desk: Desk, before_gate: Callable[[], None] = lambda: None) -> None:
-    """Play the session until its market outcome is due; `before_gate` happens when all have committed."""
-    players = [(FIRST, good_offers(FIRST), Side.OFFER), (SECOND, good_offers(SECOND), Side.OFFER)]
-    players.append((CAST.dso, request(), Side.DSO_REQUEST))
+def play_to_clearing(
+    desk: Desk,
+    before_gate: Callable[[], None] = lambda: None,
+    of_first: ListDocument | None = None,
+    of_dso: ListDocument | None = None,
+) -> None:
+    """Play the session until its market outcome is due; `before_gate` happens when all have committed. `of_first`, `of_dso`:
+    other documents of the first aggregator and of the DSO."""
+    players = [(FIRST, of_first or good_offers(FIRST), Side.OFFER), (SECOND, good_offers(SECOND), Side.OFFER)]
+    players.append((CAST.dso, of_dso or request(), Side.DSO_REQUEST))
     clients = [(desk.client(player), document, side) for player, document, side in players]
     sealed = [client.commit(document, side, TERMS.gateClosure) for client, document, side in clients]
     before_gate()

@@ -9,21 +9,23 @@ from offchain.audit.arbiter import ArbiterDesk
 from offchain.audit.challenge import Challenger, challenge
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import Stage
+from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, LeafKind
-from offchain.protocol.products import ClearingMethod, OfferStatus
+from offchain.protocol.products import ClearingMethod, OfferStatus, Product
 from offchain.protocol.roles import Role
 from offchain.store.answers import Answers
 from offchain.store.documents import FolderStore
 from oracles.clearing.core.outcome import outcome_document
+from oracles.clearing.core.price_priority import Acceptance
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
 from tests.audit.conftest import play_to_clearing
 from tests.audit.test_lying_oracle import ORACLE, changed, post, true_outcome
-from tests.chain.small_market import CAST, TERMS, pod, prepared
+from tests.chain.small_market import CAST, FIRST, TERMS, pod, prepared
 from tests.chain.workers import shared_folder
-from tests.market.desk import Desk
+from tests.market.desk import Desk, offers, request
 
 
 @pytest.fixture
@@ -66,6 +68,8 @@ def test_the_daemons_outcome_is_left_alone(revealed: Desk, auditor: ChainClient)
         (OUTCOME_BY_REQUEST, "offerPosition", 99, "NotInBook"),
         (OUTCOME_BY_OFFER, "status", int(OfferStatus.TEC), "MalformedAnswer"),
         (OUTCOME_BY_OFFER, "commitment", 2, "WrongCopy"),
+        (OUTCOME_BY_OFFER, "countedW", 9_999, "Miscounted"),
+        (OUTCOME_BY_OFFER, "coverUeur", 1, "Miscounted"),
     ],
 )
 def test_a_false_leaf_costs_the_bond(
@@ -83,6 +87,18 @@ def test_a_false_leaf_costs_the_bond(
     assert not any(revealed.market.view.posting(TERMS.session, Stage.MARKET).hash)
 
 
+@pytest.mark.parametrize("because", [0, 1])
+def test_a_reason_that_is_none_costs_the_bond(revealed: Desk, auditor: ChainClient, because: int) -> None:
+    """An offer is called excluded by no entry, or by one of its PoD in another slot."""
+    truth = true_outcome(revealed)
+    index = truth.list_of(OUTCOME_BY_OFFER).integers("status").index(int(OfferStatus.COM_NOT_NEEDED))
+    lie = changed(truth, OUTCOME_BY_OFFER, "status", int(OfferStatus.COM_EXCLUDED), index)
+    post(revealed, changed(lie, OUTCOME_BY_OFFER, "because", because, index))
+    right, said = challenged(revealed, auditor)
+    assert not right
+    assert struck_for(auditor) == ["FalselyExcluded"], said
+
+
 def test_an_oracle_that_overlooks_a_suspension_loses_its_bond(desk: Desk, auditor: ChainClient) -> None:
     """Its outcome is right in everything else: nothing but the void offer itself shows the fault."""
     dso, view = desk.market.speaking_as(CAST.dso), desk.market.view
@@ -95,6 +111,41 @@ def test_an_oracle_that_overlooks_a_suspension_loses_its_bond(desk: Desk, audito
     right, said = challenged(desk, auditor)
     assert not right
     assert struck_for(auditor) == ["TakenThoughVoid"], said
+
+
+@pytest.mark.parametrize(
+    ("orders", "fault"),
+    [
+        ([{"duration_slots": 2}], "BlockBroken"),
+        ([{"exclusive_group": 1}, {"exclusive_group": 1}], "GroupBroken"),
+        ([{"exclusive_group": 1}, {"exclusive_group": 1}, {"linked_to": 1}], "LinkBroken"),
+    ],
+)
+def test_an_order_that_is_broken_costs_the_bond(
+    desk: Desk, auditor: ChainClient, orders: list[dict[str, int]], fault: str
+) -> None:
+    """The last of the orders gets a W of what another offer got, or gives a W of its first slot to nobody."""
+    entries = [
+        OfferEntry(pod(0), 0, Product.ACTIVE_UP, 10_000, 30_000 + place, **order)
+        for place, order in enumerate(orders)
+    ]
+    play_to_clearing(desk, of_first=offers(FIRST, entries), of_dso=request(relief_w=15_000, slots=2))
+    view = desk.market.view
+    book = book_documents(view, desk.market.documents, TERMS.session)
+    truth = clear_session(book, view.pods_at_gate(TERMS), view.seed(TERMS.session), TERMS, ORACLE.address)
+    acceptances, status = list(truth.clearing.acceptances), list(truth.clearing.status)
+    last = len(orders) - 1
+    loser = 0 if last == 0 else next(i for i, entry in enumerate(acceptances) if entry.offer.position > last)
+    acceptances[loser] = replace(acceptances[loser], accepted_w=acceptances[loser].accepted_w - 1)
+    if last:
+        offer, request_ = truth.book.offers[last], acceptances[loser].request
+        acceptances.insert(loser, Acceptance(request_, offer, 1, offer.price_ueur_per_kw))
+        status[last] = OfferStatus.PARTLY_ACCEPTED
+    lie = replace(truth.clearing, acceptances=tuple(acceptances), status=tuple(status))
+    post(desk, outcome_document(truth.book, lie, TERMS.session, ORACLE.address))
+    right, said = challenged(desk, auditor)
+    assert not right
+    assert struck_for(auditor) == [fault], said
 
 
 class TestPaidAsCleared:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-from offchain.protocol.book_documents import Area, Relief, SingleOffer, offers_document, request_document
+from offchain.protocol.book_documents import Area, OfferEntry, Relief, offers_document, request_document
 from offchain.protocol.cid import cid_of
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import (
@@ -140,7 +140,7 @@ def small_book(
     documents = []
     for place, player in enumerate(aggregators):
         offers = [
-            SingleOffer(PODS[number], slot, Product.ACTIVE_UP, 5_000, PRICES[number])
+            OfferEntry(PODS[number], slot, Product.ACTIVE_UP, 5_000, PRICES[number])
             for number in (2 * place, 2 * place + 1)
             for slot in slots
         ]
@@ -168,6 +168,18 @@ def small_book(
         for player, side, document in documents
     )
     return SmallBook(terms, made, facts)
+
+
+def with_first_document(book: SmallBook, document: ListDocument) -> SmallBook:
+    """The book with another document of its first aggregator's."""
+    (made, _), *others = book.documents
+    sealed_ = replace(
+        made,
+        root=document.joint_tree.root,
+        leaf_count=document.leaf_count,
+        cid=cid_of(document.to_bytes()),
+    )
+    return replace(book, documents=((sealed_, document), *others))
 
 
 def with_lie(document: ListDocument, kind: LeafKind, index: int, **values: int | bytes) -> ListDocument:

@@ -312,9 +312,10 @@ def play_to_clearing(
     terms: SessionTerms,
     before_gate: Callable[[], None] = lambda: None,
     mechanism: str | None = None,
+    change: Callable[[SmallBook], SmallBook] = lambda book: book,
 ) -> Results:
     """Play a session until its market outcome is due. `before_gate` happens after its baselines are notarised. The PoDs'
-    mechanism is one of the factory's that gives customers half of the price, or another."""
+    mechanism is one of the factory's that gives customers half of the price, or another. `change`: of the small book."""
     roles = Roles(
         aggregators=[account_of("aggregator"), account_of("other_aggregator")],
         customer=account_of("customer"),
@@ -337,7 +338,7 @@ def play_to_clearing(
         baselines[aggregator.address] = document
     notarise_grid_model(market, terms.session, roles.grid_oracle)
     before_gate()
-    book = small_book(terms, facts, roles.aggregators, roles.dso, SLOTS)
+    book = change(small_book(terms, facts, roles.aggregators, roles.dso, SLOTS))
     travel_to(terms.gateOpening)
     for document in book.sealed():
         commit(market, terms.session, document)

@@ -24,13 +24,15 @@ from offchain.protocol.leaves import (
     REFUSAL,
     LeafKind,
 )
+from offchain.protocol.lists import ListDocument
 from offchain.protocol.merkle import MerkleTree, hash_pair
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import travel_to, undone
 from tests.contracts.conftest import account_of
+from tests.contracts.orders import BLOCK, FIRST, LINKED, OFFERS, SECOND, entries_of, with_offers
 from tests.contracts.OutcomeChallenges.conftest import OF_MARKET_OUTCOMES
-from tests.contracts.outcomes import PODS, posted_of, with_lie
+from tests.contracts.outcomes import PODS, Posted, SmallBook, posted_of, with_lie
 from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
 from tests.contracts.results import (
     REFUSED_ENTRY,
@@ -51,6 +53,7 @@ DEARER = {"wrongReward": "a mechanism's answer, and a first payment to the custo
 AT_FLOOR = {
     "cheaperRefused",
     "entryInvented",
+    "groupBroken",
     "higherReadingTaken",
     "refusalIgnored",
     "refusalMisplaced",
@@ -98,10 +101,12 @@ def of_market(name: str, kind: LeafKind, index: int, values: dict[str, Any], *mo
         own = made.entry(index) if kind is ENTRY else made.answer(index)
         shown = [own, *(each(made, book) for each in more)]
         stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
-        if name == "cheaperRefused":
-            # The entry that was taken comes first.
+        if name in ("cheaperRefused", "miscounted"):
+            # The false leaf isn't the first that they take.
             shown = shown[1:]
-        return call(results, "OutcomeChallenges", name, astuple(made.outcome), *stage, *shown, sender=sender)
+        contracts = ("OutcomeChallenges", "ClearingChallenges")
+        contract = next(each for each in contracts if name in getattr(results.market, each).signatures)
+        return call(results, contract, name, astuple(made.outcome), *stage, *shown, sender=sender)
 
     return play
 
@@ -153,6 +158,23 @@ MARKET_LIES: dict[str, Play] = {
         {"acceptedW": 1, "status": 1, "firstByRequest": 1},
         lambda _, book: book.offer(1, 3),
     ),
+    "miscounted": of_market(
+        "miscounted",
+        ANSWER,
+        7,
+        {"status": int(OfferStatus.UNCOVERED), "countedW": 0},
+        lambda made, _: made.answer(6),
+        lambda made, _: made.answer(7),
+        lambda _, book: book.offer(1, 3),
+    ),
+    "falselyExcluded": of_market(
+        "falselyExcluded",
+        ANSWER,
+        7,
+        {"status": int(OfferStatus.COM_EXCLUDED), "because": 2},
+        lambda _, book: book.offer(1, 3),
+        lambda made, _: made.entry(1),
+    ),
     "cheaperRefused": of_market(
         "cheaperRefused",
         ANSWER,
@@ -183,6 +205,70 @@ CLEARING_PRICE_LIES: dict[str, Play] = {
         {"priceUeurPerKw": 1},
         lambda made, _: made.entry(3),
         lambda _, book: book.offer(1, 0),
+    ),
+}
+
+
+def of_orders(
+    name: str,
+    kind: LeafKind,
+    index: Callable[[ListDocument], int],
+    values: dict[str, Any],
+    *shown: Callable[[Posted, SmallBook], Any],
+) -> Play:
+    """A lie in a leaf about blocks, groups and links; `index`: of the leaf, in the honest outcome."""
+
+    def play(results: Results, sender: Any) -> Any:
+        book, oracle = results.book, results.roles.clearing_oracle
+        seed = bytes(results.market.CommitmentBook.seed(results.session))
+        honest = book.honest(oracle.address, seed)
+        made = posted_of(with_lie(honest, kind, index(honest), **values), seed)
+        post_market(results.market, results.terms, made.outcome, oracle)
+        proofs = [each(made, book) for each in shown]
+        return call(
+            results, "ClearingChallenges", name, astuple(made.outcome), MARKET, *proofs, sender=sender
+        )
+
+    return play
+
+
+def answer(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda made, _: made.answer(index)
+
+
+def of_book(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda _, book: book.offer(0, index)
+
+
+def block_entry(place: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda made, _: made.entry(entries_of(made.document, BLOCK)[place])
+
+
+def answered(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda made, book: (made.answer(index), book.offer(0, index))
+
+
+TAKEN = {"acceptedW": 1, "status": 1, "firstByRequest": 1}
+ORDER_LIES: dict[str, Play] = {
+    "blockBroken": of_orders(
+        "blockBroken",
+        ENTRY,
+        lambda honest: entries_of(honest, BLOCK)[0],
+        {"acceptedW": 1},
+        *(answer(BLOCK), of_book(BLOCK), block_entry(0)),
+    ),
+    "blockSplit": of_orders(
+        "blockSplit",
+        ENTRY,
+        lambda honest: entries_of(honest, BLOCK)[1],
+        {"slot": 9},
+        *(of_book(BLOCK), block_entry(0), block_entry(1)),
+    ),
+    "groupBroken": of_orders(
+        "groupBroken", ANSWER, lambda _: SECOND, TAKEN, *(answered(FIRST), answered(SECOND))
+    ),
+    "linkBroken": of_orders(
+        "linkBroken", ANSWER, lambda _: FIRST, {"acceptedW": 0}, *(answered(LINKED), answer(FIRST))
     ),
 }
 
@@ -249,6 +335,14 @@ def entries(index: int) -> tuple[Callable[[Results], Any], Callable[[Results], A
     return (lambda results: results.entry(index), lambda results: results.market_entry(index))
 
 
+def of_refused_for_another(results: Results, sender: Any) -> Any:
+    lie = with_lie(results.honest_validated(), ANSWER, 3, acceptedW=0, because=1, status=int(OfferStatus.TEC))
+    results.post_validated(lie)
+    proofs = (results.answer(3), results.book.offer(0, 3), results.refusal(0))
+    shown = (astuple(results.validated), astuple(results.technical), *proofs)
+    return call(results, "AssessmentChallenges", "refusedForAnother", *shown, sender=sender)
+
+
 VALIDATED_LIES: dict[str, Play] = {
     "acceptedMore": of_validated("acceptedMore", ANSWER, 0, {"acceptedW": 5_001}, *answers(0)),
     "answerChanged": of_validated("answerChanged", ANSWER, 0, {"because": 1}, *answers(0)),
@@ -262,6 +356,7 @@ VALIDATED_LIES: dict[str, Play] = {
         entries(0)[1],
         refusal,
     ),
+    "refusedForAnother": of_refused_for_another,
     "refusalIgnored": of_validated(
         "refusalIgnored", ANSWER, 2, {"acceptedW": 5_000}, technical, refusal, *answers(2)
     ),
@@ -397,6 +492,9 @@ def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any,
 
     with undone():
         measure(CLEARING_PRICE_LIES, play_to_clearing(market, a_session(market, operator, method=1)))
+    with undone():
+        terms = a_session(market, operator)
+        measure(ORDER_LIES, play_to_clearing(market, terms, change=with_offers(OFFERS)))
     terms = a_session(market, operator)
     results = play_to_clearing(market, terms, before_gate=lambda: before_gate(market, terms))
     measure(MARKET_LIES, results)

@@ -17,6 +17,7 @@ CONTRACTS = {
     "ArbiterCases",
     "AssessmentChallenges",
     "Availability",
+    "ClearingChallenges",
     "CommitmentBook",
     "DataNotary",
     "DeliveryChallenges",

@@ -17,8 +17,8 @@ from offchain.market.service import MarketService
 from offchain.protocol import canonical_json
 from offchain.protocol.book_documents import (
     Area,
+    OfferEntry,
     Relief,
-    SingleOffer,
     baseline_document,
     offers_document,
     request_document,
@@ -52,7 +52,7 @@ def leaf_salt(_: bytes, position: int) -> bytes:
     return keccak256(b"leaf %d" % position)
 
 
-def offers(player: Person, entries: list[SingleOffer]) -> ListDocument:
+def offers(player: Person, entries: list[OfferEntry]) -> ListDocument:
     """A player's offers."""
     return offers_document(TERMS.session, player.address, entries, leaf_salt)
 
@@ -63,20 +63,20 @@ def good_offers(player: Person = FIRST) -> ListDocument:
     return offers(
         player,
         [
-            SingleOffer(pod(number), slot, Product.ACTIVE_UP, 10_000, 40_000)
+            OfferEntry(pod(number), slot, Product.ACTIVE_UP, 10_000, 40_000)
             for number in (first, first + 2)
             for slot in (0, 1)
         ],
     )
 
 
-def request(relief_w: int = 15_000) -> ListDocument:
-    """The DSO's request in slot 0, from all four PoDs."""
+def request(relief_w: int = 15_000, slots: int = 1) -> ListDocument:
+    """The DSO's request in slot 0, or in the first ones, from all four PoDs."""
     area = Area(
         element=keccak256(b"line 1"),
         product=Product.ACTIVE_UP,
         grid_model=bytes(32),
-        reliefs=[Relief(0, relief_w, 90_000)],
+        reliefs=[Relief(slot, relief_w, 90_000) for slot in range(slots)],
         effectiveness=[(pod(number), 1000) for number in range(4)],
     )
     return request_document(TERMS.session, CAST.dso.address, [area], leaf_salt)

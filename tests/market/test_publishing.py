@@ -4,7 +4,7 @@ import pytest
 
 from offchain.chain.client import ChainClient
 from offchain.market.client import MarketClient, SealedDocument
-from offchain.protocol.book_documents import SingleOffer
+from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
@@ -22,7 +22,7 @@ def many_offers() -> ListDocument:
     """More offers than one part holds."""
     return offers(
         FIRST,
-        [SingleOffer(pod(2 * (n % 2)), n // 2, Product.ACTIVE_UP, 10_000 + n, 40_000) for n in range(150)],
+        [OfferEntry(pod(2 * (n % 2)), n // 2, Product.ACTIVE_UP, 10_000 + n, 40_000) for n in range(150)],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from offchain.chain.client import ChainRefused
-from offchain.protocol.book_documents import SingleOffer
+from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
@@ -38,7 +38,7 @@ PRICE, SLOT, POSITION = 9, 3, 0
 
 def one_offer(**changed: Any) -> ListDocument:
     """A document of one offer of the first aggregator."""
-    return offers(FIRST, [replace(SingleOffer(pod(0), 0, Product.ACTIVE_UP, 10_000, 40_000), **changed)])
+    return offers(FIRST, [replace(OfferEntry(pod(0), 0, Product.ACTIVE_UP, 10_000, 40_000), **changed)])
 
 
 def of_good(change: Callable[[Content], None]) -> tuple[ListDocument, bytes, Content]:
@@ -138,7 +138,7 @@ VOID = {
 @pytest.mark.parametrize("name", VOID)
 def test_a_void_offer_is_named_and_keeps_no_other_out(desk: Desk, name: str) -> None:
     changed, field, value, rule = VOID[name]
-    good = SingleOffer(pod(0), 0, Product.ACTIVE_UP, 10_000, 40_000)
+    good = OfferEntry(pod(0), 0, Product.ACTIVE_UP, 10_000, 40_000)
     document = offers(FIRST, [good, replace(good, slot=1, **changed)])
     sealed = desk.commit(document)
     desk.market.chain.advance_to(TERMS.gateClosure)

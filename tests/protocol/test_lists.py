@@ -8,8 +8,8 @@ from eth_abi.abi import encode
 from offchain.protocol.book_documents import (
     Area,
     BaselineEntry,
+    OfferEntry,
     Relief,
-    SingleOffer,
     baseline_document,
     offers_document,
     request_document,
@@ -29,7 +29,7 @@ PODS = registry(8)
 
 def offers(count: int = 3, **changes: object) -> ListDocument:
     entries = [
-        SingleOffer(pod(2 * n), n, Product.ACTIVE_UP, 1000 + n, 10_000, **changes) for n in range(count)
+        OfferEntry(pod(2 * n), n, Product.ACTIVE_UP, 1000 + n, 10_000, **changes) for n in range(count)
     ]
     return offers_document(1, AGGREGATORS[0], entries, salt)
 
@@ -154,19 +154,17 @@ def test_a_document_that_cannot_stand_in_the_book_is_refused(
 @pytest.mark.parametrize(
     ("entry", "field"),
     [
-        (SingleOffer(keccak256(b"unknown"), 0, Product.ACTIVE_UP, 1, 1), "OfferLeaf[1].pod"),
+        (OfferEntry(keccak256(b"unknown"), 0, Product.ACTIVE_UP, 1, 1), "OfferLeaf[1].pod"),
         (offer(1, 1000, 1), "OfferLeaf[1].pod"),
         (offer(2, 0, 1), "OfferLeaf[1].powerW"),
         (offer(2, 100_001, 1), "OfferLeaf[1].powerW"),
         (offer(2, 1000, 1, minimum_w=1001), "OfferLeaf[1].minPowerW"),
     ],
 )
-def test_an_offer_that_its_player_may_not_make_is_refused_by_its_place(
-    entry: SingleOffer, field: str
-) -> None:
+def test_an_offer_that_its_player_may_not_make_is_refused_by_its_place(entry: OfferEntry, field: str) -> None:
     document = offers_document(1, AGGREGATORS[0], [offer(0, 1000, 1), entry], salt)
     with pytest.raises(InvalidInput) as refusal:
-        check_offers(document, AGGREGATORS[0], PODS)
+        check_offers(document, AGGREGATORS[0], PODS, TERMS)
     assert refusal.value.field == field
 
 

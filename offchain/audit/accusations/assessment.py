@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from offchain.audit.accusations.accusation import Accusation
-from offchain.audit.book import Proven, ProvenList
+from offchain.audit.book import BookPages, Proven, ProvenList
 from offchain.audit.verify import FalseResult
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
@@ -60,8 +60,10 @@ class ValidationAccusations:
         market: MarketResult,
         technical: TechnicalOutcome,
         refusals: ListDocument,
+        book: BookPages,
     ) -> None:
         self._results = (posted, market.outcome)
+        self._book = book
         self._technical = technical
         self._refusals = ProvenList(refusals.list_of(REFUSAL))
         self._answers = ProvenList(found.posted.list_of(OUTCOME_BY_OFFER))
@@ -87,6 +89,10 @@ class ValidationAccusations:
             named = self._refusals.proven(because) if 0 <= because < len(self._refusals) else NO_REFUSAL
             shown = (self._technical, *both, self._market_entries.proven(first), named)
             yield self._accusation("takenWithoutRefusal", *shown)
+            offer = self._book.offer(index)
+            if offer and named is not NO_REFUSAL:
+                against = (self._results[0], self._technical, both[0], offer, named)
+                yield Accusation("AssessmentChallenges", "refusedForAnother", against)
         for refusal in self._refusals.where(offerPosition=index):
             yield self._accusation("refusalIgnored", self._technical, self._refusals.proven(refusal), *both)
         yield self._accusation("answerChanged", *both)

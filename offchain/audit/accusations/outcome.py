@@ -1,9 +1,9 @@
-"""What may be said against a market or validated outcome by itself and by the book: OutcomeChallenges."""
+"""What may be said against a market or validated outcome by itself and by the book: OutcomeChallenges, ClearingChallenges."""
 
 from collections.abc import Iterator
 
 from offchain.audit.accusations.accusation import Accusation
-from offchain.audit.book import BookPages, ProvenList
+from offchain.audit.book import BookPages, ProvenInBook, ProvenList
 from offchain.audit.verify import FalseResult
 from offchain.chain.market_view import Stage
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
@@ -11,7 +11,7 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 
 POD_PLACE = ("pod", "slot", "product")
-COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED)
+COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
 
 
 class OutcomeAccusations:
@@ -65,6 +65,10 @@ class OutcomeAccusations:
             yield self._pair("offerSumBroken", earlier, later)
         for earlier, later in self._entries.beside(index, *POD_PLACE):
             yield self._pair("podSumBroken", earlier, later)
+        if offer:
+            for earlier, later in self._entries.beside(index, "offerPosition"):
+                pair = (self._entries.proven(earlier), self._entries.proven(later))
+                yield self._of_order("blockSplit", offer, *pair)
         for name, function in (("nextForOffer", "offerSumBroken"), ("nextForPod", "podSumBroken")):
             following = leaf.integer(name) - 1
             if 0 <= following < len(self._entries):
@@ -74,6 +78,8 @@ class OutcomeAccusations:
             yield self._pair("podSumBroken", preceding, index)
         if position < len(self._answers):
             yield self._accusation("offerChainBroken", self._answers.proven(position), entry)
+            if offer:
+                yield self._of_order("blockBroken", self._answers.proven(position), offer, entry)
         if self._stage is Stage.MARKET:
             yield from self._price(index)
 
@@ -84,10 +90,10 @@ class OutcomeAccusations:
         following = min(last + 1, len(self._entries) - 1)
         shown = (self._entries.proven(last), self._entries.proven(following))
         entry = self._entries.proven(index)
-        yield Accusation("OutcomeChallenges", "wrongClearingPrice", (self._posted, entry, *shown))
+        yield Accusation("ClearingChallenges", "wrongClearingPrice", (self._posted, entry, *shown))
         offer = self._book.offer(self._entries.records[last].integer("offerPosition"))
         if offer:
-            yield Accusation("OutcomeChallenges", "wrongMarginalPrice", (self._posted, *shown, offer))
+            yield Accusation("ClearingChallenges", "wrongMarginalPrice", (self._posted, *shown, offer))
 
     def _of_answer(self, index: int) -> Iterator[Accusation]:
         leaf, answer = self._answers.records[index], self._answers.proven(index)
@@ -102,14 +108,27 @@ class OutcomeAccusations:
             return
         offer = page.proven(index - page.reveal.first_position)
         yield self._accusation("wrongCopy", answer, offer)
-        yield self._accusation("belowMinimum", answer, offer)
+        yield self._of_order("belowMinimum", answer, offer)
+        yield from self._bound(index, offer)
         culprit = leaf.integer("because") - 1
         if leaf.integer("status") == OfferStatus.VOID and 0 <= culprit < page.reveal.leaf_count:
             yield self._accusation("falselyVoid", answer, page.proven(culprit))
         culprit = self._voided_by.get(index, 0) - 1
         if 0 <= culprit < page.reveal.leaf_count:
             yield self._accusation("takenThoughVoid", answer, page.proven(culprit))
-        if self._stage is Stage.MARKET and leaf.integer("status") in COMMERCIAL:
+        if self._stage is Stage.MARKET:
+            yield from self._reason(index, offer)
+
+    def _reason(self, index: int, offer: object) -> Iterator[Accusation]:
+        """What a market outcome says of an offer that it doesn't take, or only in part."""
+        leaf, answer = self._answers.records[index], self._answers.proven(index)
+        earlier = self._answers.proven(max(index - 1, 0))
+        yield Accusation("OutcomeChallenges", "miscounted", (self._posted, earlier, answer, offer))
+        if leaf.integer("status") == OfferStatus.COM_EXCLUDED and len(self._entries):
+            named = leaf.integer("because") - 1
+            entry = self._entries.proven(named if 0 <= named < len(self._entries) else 0)
+            yield Accusation("ClearingChallenges", "falselyExcluded", (self._posted, answer, offer, entry))
+        if leaf.integer("status") in COMMERCIAL:
             yield from self._cheaper(index)
 
     def _cheaper(self, refused: int) -> Iterator[Accusation]:
@@ -125,10 +144,29 @@ class OutcomeAccusations:
             request = self._book.request(position)
             for effect in self._book.effects(position, offer.word("pod")):
                 yield Accusation(
-                    "OutcomeChallenges",
+                    "ClearingChallenges",
                     "cheaperRefused",
                     (self._posted, self._entries.proven(index), answer, proven, request, effect),
                 )
+
+    def _bound(self, index: int, offer: ProvenInBook) -> Iterator[Accusation]:
+        """An offer taken together with another of its group, or without the one that it is linked to."""
+        mine = self._book.offer_record(index)
+        if mine is None:
+            return
+        first = index - mine.integer("position")
+        shown = (self._answers.proven(index), offer)
+        parent = first + mine.integer("linkedTo") - 1
+        if mine.integer("linkedTo") and parent < len(self._answers):
+            yield self._of_order("linkBroken", shown, self._answers.proven(parent))
+        group = mine.integer("exclusiveGroup")
+        for other in range(first, first + mine.integer("length")) if group else ():
+            theirs, proven = self._book.offer_record(other), self._book.offer(other)
+            if other != index and theirs and proven and theirs.integer("exclusiveGroup") == group:
+                yield self._of_order("groupBroken", shown, (self._answers.proven(other), proven))
+
+    def _of_order(self, function: str, *shown: object) -> Accusation:
+        return Accusation("ClearingChallenges", function, (self._posted, int(self._stage), *shown))
 
     def _pair(self, function: str, earlier: int, later: int) -> Accusation:
         return self._accusation(function, self._entries.proven(earlier), self._entries.proven(later))

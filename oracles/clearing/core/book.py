@@ -28,7 +28,9 @@ MOST_PERMILLE = 1000
 class Offer:
     """An offer of the book. `counted_w`: as far as collateral lets it count. `cover_ueur`: collateral that its document
     needed up to and with this offer. `because`: of a void one, position + 1 in its document of the leaf that breaks a
-    rule, its own or the one that voids the whole document; 0 where no leaf does (beyond its cap, not a document)."""
+    rule, its own or the one that voids the whole document; 0 where no leaf does (beyond its cap, not a document).
+    `group`: of which at most one offer of its document is taken (0: none). `parent`: position of the offer without which
+    it isn't taken."""
 
     position: int
     commitment: int
@@ -46,6 +48,25 @@ class Offer:
     cover_ueur: int
     void: OfferStatus | None
     because: int
+    last_slot: int = 0
+    duration_slots: int = 1
+    group: int = 0
+    parent: int | None = None
+
+    @property
+    def is_block(self) -> bool:
+        """Of several slots, or of one to be chosen: the same power in each, for one request a slot."""
+        return self.duration_slots > 1 or self.last_slot > self.slot
+
+    @property
+    def is_single(self) -> bool:
+        """Neither a block nor bound to other offers."""
+        return not (self.is_block or self.group or self.parent is not None)
+
+    @property
+    def is_divisible(self) -> bool:
+        """A single offer of which any part may be taken."""
+        return self.is_single and self.min_power_w == 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +76,7 @@ class Request:
 
     position: int
     document: int
+    area: int
     player: str
     side: Side
     slot: int
@@ -149,25 +171,25 @@ def _offers(
     pods: Mapping[bytes, PodFacts],
     terms: SessionTerms,
 ) -> list[Offer]:
-    hashes = leaves.leaf_hashes
+    hashes, first = leaves.leaf_hashes, reveal.first_position
     left_ueur = reveal.coverage_ueur
     out = []
     for index, row in enumerate(leaves.records()):
-        void = OfferStatus.VOID if _is_void(row, reveal.player, pods) else None
-        power_w = row.integer("powerW")
+        void = OfferStatus.VOID if _is_void(row, reveal.player, pods, terms) else None
+        power_w, duration_slots = row.integer("powerW"), row.integer("durationSlots")
         counted_w = 0
         if void is None:
-            penalty_ueur = offer_penalty_ueur(power_w, terms)
+            penalty_ueur = offer_penalty_ueur(power_w, duration_slots, terms)
             counted_w = power_w
             if penalty_ueur > left_ueur:
-                counted_w = left_ueur * 1000 // terms.penaltyUeurPerKw
+                counted_w = left_ueur * 1000 // (terms.penaltyUeurPerKw * duration_slots)
                 penalty_ueur = left_ueur
             left_ueur -= penalty_ueur
             if counted_w < max(1, row.integer("minPowerW")):
                 counted_w, void = 0, OfferStatus.UNCOVERED
         out.append(
             Offer(
-                position=reveal.first_position + index,
+                position=first + index,
                 commitment=reveal.commitment,
                 offer_position=index,
                 player=reveal.player,
@@ -183,14 +205,18 @@ def _offers(
                 cover_ueur=reveal.coverage_ueur - left_ueur,
                 void=void,
                 because=index + 1 if void is OfferStatus.VOID else 0,
+                last_slot=row.integer("lastSlot"),
+                duration_slots=duration_slots,
+                group=row.integer("exclusiveGroup"),
+                parent=first + linked_to - 1 if (linked_to := row.integer("linkedTo")) else None,
             )
         )
     return out
 
 
-def _is_void(record: Record, player: str, pods: Mapping[bytes, PodFacts]) -> bool:
+def _is_void(record: Record, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms) -> bool:
     try:
-        check_offer(record, player, pods)
+        check_offer(record, player, pods, terms)
     except InvalidInput:
         return True
     return False
@@ -235,6 +261,7 @@ def _requests(reveal: Reveal, document: ListDocument) -> list[Request]:
             Request(
                 position=first + row.integer("position"),
                 document=reveal.commitment,
+                area=row.integer("area"),
                 player=reveal.player,
                 side=reveal.side,
                 slot=row.integer("slot"),

@@ -1,7 +1,7 @@
 """Outcomes as lists that prove themselves: by offer, and by request and slot, with running sums (see protocol.md)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from offchain.protocol.cid import Cid
@@ -12,7 +12,7 @@ from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 from offchain.protocol.units import payment_ueur
-from oracles.clearing.core.book import Book
+from oracles.clearing.core.book import Book, Offer
 from oracles.clearing.core.price_priority import Acceptance, Clearing
 
 
@@ -28,10 +28,9 @@ def outcome_document(book: Book, clearing: Clearing, session: int, author: str) 
     """The outcome as a document: a leaf for every offer of the book, and the accepted ones by request."""
     by_request = _by_request(clearing.acceptances)
     first_entry: dict[int, int] = {}
-    accepted_w: dict[int, int] = defaultdict(int)
     for index, acceptance in enumerate(clearing.acceptances):
         first_entry.setdefault(acceptance.offer.position, index)
-        accepted_w[acceptance.offer.position] += acceptance.accepted_w
+    accepted_w = accepted_by_offer(clearing.acceptances)
     by_offer: list[Sequence[Value]] = [
         (
             offer.position,
@@ -41,7 +40,7 @@ def outcome_document(book: Book, clearing: Clearing, session: int, author: str) 
             offer.counted_w,
             accepted_w[offer.position],
             int(clearing.status[offer.position]),
-            offer.slot,
+            _start_slot(offer, clearing, first_entry),
             first_entry.get(offer.position, -1) + 1,
             clearing.because[offer.position],
             offer.cover_ueur,
@@ -55,6 +54,23 @@ def outcome_document(book: Book, clearing: Clearing, session: int, author: str) 
         LeafList.of_rows(OUTCOME_RESERVE, []),
     )
     return ListDocument(session, author, lists)
+
+
+def accepted_by_offer(acceptances: Iterable[Acceptance]) -> dict[int, int]:
+    """W taken of each offer by position: of a block, in each of its slots."""
+    out: dict[int, int] = defaultdict(int)
+    for entry in acceptances:
+        if not entry.offer.is_block:
+            out[entry.offer.position] += entry.accepted_w
+        else:
+            out[entry.offer.position] = entry.accepted_w
+    return out
+
+
+def _start_slot(offer: Offer, clearing: Clearing, first_entry: Mapping[int, int]) -> int:
+    if offer.position in first_entry:
+        return clearing.acceptances[first_entry[offer.position]].request.slot
+    return offer.slot
 
 
 def posted_outcome(document: ListDocument, cid: Cid, basis: bytes) -> Outcome:
@@ -89,7 +105,7 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
     pod_keys = [_pod_key(entry) for entry in acceptances]
     next_for_pod, previous_for_pod = next_positions(pod_keys), previous_positions(pod_keys)
     request_sum: dict[int, int] = defaultdict(int)
-    offer_sum: dict[int, int] = defaultdict(int)
+    offer_sum: dict[tuple[int, int], int] = defaultdict(int)
     pod_sum: dict[tuple[bytes, int, int], int] = defaultdict(int)
     document_sum: dict[int, int] = defaultdict(int)
     running_w = running_ueur = 0
@@ -98,7 +114,7 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
         request, offer, pod_key = entry.request, entry.offer, _pod_key(entry)
         permille, effectiveness_position = request.effectiveness[offer.pod]
         request_sum[request.position] += entry.accepted_w * permille
-        offer_sum[offer.position] += entry.accepted_w
+        offer_sum[offer.position, request.slot] += entry.accepted_w
         pod_sum[pod_key] += entry.accepted_w
         paid_ueur = payment_ueur(entry.accepted_w, entry.price_ueur_per_kw)
         document_sum[request.document] += paid_ueur
@@ -118,7 +134,7 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
                 entry.price_ueur_per_kw,
                 permille,
                 request_sum[request.position],
-                offer_sum[offer.position],
+                offer_sum[offer.position, request.slot],
                 pod_sum[pod_key],
                 pod_total[pod_key],
                 next_for_offer[position],
@@ -140,8 +156,9 @@ def _pod_key(entry: Acceptance) -> tuple[bytes, int, int]:
 def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
     """The clearing less what the DSO refused, in order of the refusals' list.
 
-    Entries refused whole are gone; an offer of which less than its minimum is left isn't taken at all. What a refusal cut
-    says so: TEC where nothing is left, and `because`, position + 1 of the first refusal of the offer. Everything else
+    Entries refused whole are gone. An offer of which less than its minimum is left isn't taken at all, nor a block that isn't
+    refused evenly, nor an offer without the one that it is linked to. What a refusal cut says so: TEC where nothing is left,
+    and `because`, position + 1 of the first refusal of the offer, or of the one that it is linked to. Everything else
     stays as the market outcome has it: the `because` of COM_EXCLUDED is a position of the market outcome's list.
     """
     status, because = list(clearing.status), list(clearing.because)
@@ -150,18 +167,32 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
     for number, refused in enumerate(refusals, start=1):
         left_w[refused.by_request_position] -= refused.refused_w
         first_refusal.setdefault(clearing.acceptances[refused.by_request_position].offer.position, number)
-    of_offer: dict[int, int] = defaultdict(int)
+    of_offer: dict[int, list[tuple[Offer, int]]] = defaultdict(list)
     for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True):
-        of_offer[entry.offer.position] += remaining_w
-    kept = []
-    for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True):
-        if remaining_w and of_offer[entry.offer.position] >= entry.offer.min_power_w:
-            kept.append(replace(entry, accepted_w=remaining_w))
-    taken = {entry.offer.position for entry in kept}
+        of_offer[entry.offer.position].append((entry.offer, remaining_w))
+    taken = {position for position, parts in of_offer.items() if _is_enough(parts)}
+    for position, parts in of_offer.items():
+        parent = parts[0][0].parent
+        if parent is not None and parent not in taken:
+            taken.discard(position)
+            first_refusal.setdefault(position, first_refusal[parent])
+    kept = [
+        replace(entry, accepted_w=remaining_w)
+        for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True)
+        if remaining_w and entry.offer.position in taken
+    ]
     for position, number in first_refusal.items():
         status[position] = OfferStatus.PARTLY_ACCEPTED if position in taken else OfferStatus.TEC
         because[position] = number
     return Clearing(tuple(kept), tuple(status), tuple(because))
+
+
+def _is_enough(parts: Sequence[tuple[Offer, int]]) -> bool:
+    """Whether what is left of an offer, entry by entry, may be taken."""
+    offer, left_w = parts[0][0], [part_w for _, part_w in parts]
+    if offer.is_block:
+        return len(set(left_w)) == 1 and left_w[0] >= max(1, offer.min_power_w)
+    return sum(left_w) >= max(1, offer.min_power_w)
 
 
 def refusals_of(technical: ListDocument, market: ListDocument) -> list[Refused]:

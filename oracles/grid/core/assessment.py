@@ -9,11 +9,15 @@ already, and that may not get worse. Slot by slot:
 3. What was refused is offered again, in order, until no item fits any further, in full or by a twentieth of what is
    missing: so whatever only relieves what is accepted in the end isn't refused, however early it stood.
 
-Each refusal can be reproduced: accepted state plus the refused quantity, against the same model.
+A block has the same power in each of its slots: where one allows less of it than another, it is cut to the least in all,
+and the slots are assessed again with what that leaves.
+
+Each refusal can be reproduced: accepted state plus the refused quantity, against the same model. One that only keeps a
+block even names what refuses it in another slot.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +43,8 @@ that relieve each other would creep towards their end by single W."""
 class Item:
     """A quantity that the market accepted. Lower `priority` comes first; priorities of a slot are distinct.
 
-    `accepted_w`: W, or var for reactive products. `min_w`: least that may be accepted if any is (0: divisible).
+    `accepted_w`: W, or var for reactive products. `min_w`: least that may be accepted if any is (0: divisible). `block`:
+    what the items of one block share, which all have the same power (None: a single one).
     """
 
     priority: int
@@ -48,6 +53,7 @@ class Item:
     product: Product
     accepted_w: int
     min_w: int = 0
+    block: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,62 @@ def assess(model: GridModel, p_w: Integers, q_var: Integers, items: Sequence[Ite
     quantities that aren't positive, on doubled priorities, and PowerFlowDiverged where the baseline has no solution.
     """
     _check(items, len(p_w), model.nodes)
+    left_w = [item.accepted_w for item in items]
+    limiting: dict[int, Refusal] = {}
+    while True:
+        left = [
+            replace(item, accepted_w=part_w, min_w=min(item.min_w, part_w))
+            for item, part_w in zip(items, left_w, strict=True)
+            if part_w
+        ]
+        found = _assess_slots(model, p_w, q_var, left)
+        cut = _uneven_blocks(left, found, limiting)
+        if not cut:
+            return _of_all(items, left, found, limiting)
+        for index, item in enumerate(items):
+            if item.block in cut:
+                left_w[index] = cut[item.block] if cut[item.block] >= item.min_w else 0
+
+
+def _uneven_blocks(
+    items: Sequence[Item], found: Assessment, limiting: dict[int, Refusal]
+) -> dict[int | None, int]:
+    """The least that any slot allows of each block of which some allow more; notes in `limiting` what refuses the rest."""
+    allowed: dict[int, set[int]] = {}
+    for item, allowed_w in zip(items, found.allowed_w, strict=True):
+        if item.block is not None:
+            allowed.setdefault(item.block, set()).add(allowed_w)
+    cut: dict[int | None, int] = {block: min(each) for block, each in allowed.items() if len(each) > 1}
+    for refusal in found.refusals:
+        item = refusal.item
+        if item.block is not None and cut.get(item.block) == item.accepted_w - refusal.refused_w:
+            limiting[item.block] = refusal
+    return cut
+
+
+def _of_all(
+    items: Sequence[Item], left: Sequence[Item], found: Assessment, limiting: dict[int, Refusal]
+) -> Assessment:
+    """The assessment of all items from that of what cutting blocks has left of them."""
+    allowed_w = {
+        (item.slot, item.priority): part_w for item, part_w in zip(left, found.allowed_w, strict=True)
+    }
+    refused = {(refusal.item.slot, refusal.item.priority): refusal for refusal in found.refusals}
+    refusals = []
+    for item in sorted(items, key=lambda each: (each.slot, each.priority)):
+        place = (item.slot, item.priority)
+        refused_w = item.accepted_w - allowed_w.get(place, 0)
+        reason = refused.get(place) or limiting.get(-1 if item.block is None else item.block)
+        if refused_w and reason:
+            refusals.append(Refusal(item, refused_w, reason.element, reason.margin))
+    return Assessment(
+        allowed_w=tuple(allowed_w.get((item.slot, item.priority), 0) for item in items),
+        refusals=tuple(refusals),
+    )
+
+
+def _assess_slots(model: GridModel, p_w: Integers, q_var: Integers, items: Sequence[Item]) -> Assessment:
+    """As `assess`, each slot for itself."""
     watch = Watch(model)
     ceilings = np.maximum(watch.limits, watch.values(run_power_flow(model, p_w, q_var)))
     by_slot: dict[int, list[int]] = {}

@@ -98,7 +98,12 @@ def assess_outcome(
     Raises InvalidInput where the outcome names a PoD that the forecast doesn't place.
     """
     items = []
-    for record in market.list_of(OUTCOME_BY_REQUEST).records():
+    entries = market.list_of(OUTCOME_BY_REQUEST).records()
+    slots_of: dict[int, set[int]] = {}
+    for record in entries:
+        slots_of.setdefault(record.integer("offerPosition"), set()).add(record.integer("slot"))
+    for record in entries:
+        offer = record.integer("offerPosition")
         pod = record.word("pod")
         if pod not in forecast.node_of_pod:
             raise InvalidInput("pod", "0x" + pod.hex(), "isn't in the anchored forecast")
@@ -109,7 +114,8 @@ def assess_outcome(
                 slot=record.integer("slot"),
                 product=Product(record.integer("product")),
                 accepted_w=record.integer("acceptedW"),
-                min_w=min(minimum_w[record.integer("offerPosition")], record.integer("acceptedW")),
+                min_w=min(minimum_w[offer], record.integer("acceptedW")),
+                block=offer if len(slots_of[offer]) > 1 else None,
             )
         )
     return assess(model, forecast.p_w, forecast.q_var, items)

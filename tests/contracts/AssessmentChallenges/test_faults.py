@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import refused
-from tests.contracts.outcomes import PODS, PRICES, with_lie
+from tests.contracts.outcomes import PODS, PRICES, SmallBook, with_first_document, with_lie
 from tests.contracts.play import MARKET, TECHNICAL, VALIDATED
 from tests.contracts.results import REFUSED_ENTRY, REFUSED_W, Results, fault_word, play_to_clearing
 
@@ -204,6 +204,61 @@ def test_less_left_of_an_offer_that_nobody_refused_is_made_good_for(
     is_struck(assessed, tx, VALIDATED, "TakenWithoutRefusal")
     assert tx.events["ResultStruck"]["wronged"] == aggregator
     assert assessed.market.Vault.free(aggregator) == before + 3_000 * PRICES[0] // 1000
+
+
+def test_an_offer_refused_for_another_ones_refusal(assessed: Results, auditor: Any) -> None:
+    """The refusal is of the offer before it in its document, to which it isn't linked: no answer that stays may name it."""
+    following = REFUSED_OFFER + 1
+    lie = with_lie(
+        assessed.honest_validated(), ANSWER, following, acceptedW=0, because=1, status=int(OfferStatus.TEC)
+    )
+    assessed.post_validated(lie)
+    offer = assessed.book.offer(0, following)
+    shown = (astuple(assessed.validated), astuple(assessed.technical), assessed.answer(following))
+    with refused("ChallengesNotTheLeaf", following, REFUSED_OFFER):
+        other = assessed.book.offer(0, REFUSED_OFFER)
+        accuse(assessed, "refusedForAnother", *shown, other, assessed.refusal(0), sender=auditor)
+    own = (*shown[:2], assessed.answer(REFUSED_OFFER), assessed.book.offer(0, REFUSED_OFFER))
+    with refused("ChallengesNotAFault", b"RefusedForAnother".ljust(32, b"\0")):
+        accuse(assessed, "refusedForAnother", *own, assessed.refusal(0), sender=auditor)
+    tx = accuse(assessed, "refusedForAnother", *shown, offer, assessed.refusal(0), sender=auditor)
+    is_struck(assessed, tx, VALIDATED, "RefusedForAnother")
+
+
+def last_one_linked(book: SmallBook) -> SmallBook:
+    """The book with the first aggregator's last offer linked to the one that the DSO refuses in part."""
+    document = with_lie(book.documents[0][1], OFFER, REFUSED_OFFER + 1, linkedTo=REFUSED_OFFER + 1)
+    return with_first_document(book, document)
+
+
+class TestLinked:
+    """The refusal of the offer that it is linked to takes a linked one away."""
+
+    @pytest.mark.parametrize(("left_w", "is_fault"), [(0, False), (1_000, True)])
+    def test_goes_with_its_parent_or_not_at_all(
+        self, market: Any, terms: SessionTerms, auditor: Any, left_w: int, is_fault: bool
+    ) -> None:
+        results = play_to_clearing(market, terms, change=last_one_linked)
+        results.post_market()
+        results.post_technical()
+        status = OfferStatus.PARTLY_ACCEPTED if left_w else OfferStatus.TEC
+        lie = with_lie(
+            results.honest_validated(),
+            ANSWER,
+            REFUSED_OFFER + 1,
+            acceptedW=left_w,
+            because=1,
+            status=int(status),
+        )
+        results.post_validated(lie)
+        shown = (astuple(results.validated), astuple(results.technical), results.answer(REFUSED_OFFER + 1))
+        proofs = (*shown, results.book.offer(0, REFUSED_OFFER + 1), results.refusal(0))
+        if is_fault:
+            tx = accuse(results, "refusedForAnother", *proofs, sender=auditor)
+            is_struck(results, tx, VALIDATED, "RefusedForAnother")
+        else:
+            with refused("ChallengesNotAFault", b"RefusedForAnother".ljust(32, b"\0")):
+                accuse(results, "refusedForAnother", *proofs, sender=auditor)
 
 
 def test_a_refusal_that_was_ignored(assessed: Results, auditor: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from offchain.protocol.book_documents import Area, Relief, SingleOffer, offers_document, request_document
+from offchain.protocol.book_documents import Area, OfferEntry, Relief, offers_document, request_document
 from offchain.protocol.cid import cid_of
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
@@ -29,7 +29,7 @@ def leaf_salt(_: bytes, position: int) -> bytes:
 def offers(session: int, player: Any, count: int) -> ListDocument:
     """A document of so many offers."""
     entries = [
-        SingleOffer(keccak256(b"pod %d" % k), k % 96, Product.ACTIVE_UP, 1000 + k, 40_000)
+        OfferEntry(keccak256(b"pod %d" % k), k % 96, Product.ACTIVE_UP, 1000 + k, 40_000)
         for k in range(count)
     ]
     return offers_document(session, player.address, entries, leaf_salt)

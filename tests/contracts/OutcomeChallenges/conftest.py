@@ -15,9 +15,15 @@ from tests.contracts.outcomes import SLOT, Posted, SmallBook, posted_of, registe
 from tests.contracts.play import MARKET, certify, commit, notarise_grid_model, post_market, reveal
 
 ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
-OF_MARKET_OUTCOMES = ("cheaperRefused", "wrongClearingPrice", "wrongMarginalPrice")
-"""Challenges that name no stage."""
 Change = Callable[[SmallBook], SmallBook]
+OF_MARKET_OUTCOMES = (
+    "cheaperRefused",
+    "falselyExcluded",
+    "miscounted",
+    "wrongClearingPrice",
+    "wrongMarginalPrice",
+)
+"""Challenges that only a market outcome answers for: they name no stage."""
 
 
 def word(fault: str) -> str:
@@ -85,5 +91,6 @@ def posted(market: Any, book: SmallBook, document: ListDocument, oracle: Any, **
 def accuse(market: Any, made: Posted, name: str, *proofs: Any, sender: Any) -> Any:
     """Send a challenge of the market outcome."""
     stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
-    challenge = getattr(market.OutcomeChallenges, name)
+    contracts = (market.OutcomeChallenges, market.ClearingChallenges)
+    challenge = getattr(next(each for each in contracts if name in each.signatures), name)
     return challenge(astuple(made.outcome), *stage, *proofs, {"from": sender})

@@ -31,6 +31,8 @@ LIES: list[tuple[str, Any, int, dict[str, Any], str]] = [
     ("malformedAnswer", ANSWER, 0, {"status": int(OfferStatus.COM_DEARER)}, "MalformedAnswer"),
     ("malformedAnswer", ANSWER, 3, {"status": int(OfferStatus.ACCEPTED)}, "MalformedAnswer"),
     ("malformedAnswer", ANSWER, 0, {"firstByRequest": 0}, "MalformedAnswer"),
+    ("malformedAnswer", ANSWER, 3, {"status": int(OfferStatus.TEC)}, "MalformedAnswer"),
+    ("malformedAnswer", ANSWER, 3, {"status": int(max(OfferStatus)) + 1}, "MalformedAnswer"),
     ("notInBook", ENTRY, 1, {"offerPosition": 4}, "NotInBook"),
     ("notInBook", ENTRY, 1, {"requestPosition": 5}, "NotInBook"),
     ("notInBook", ENTRY, 1, {"effectivenessPosition": 5}, "NotInBook"),
@@ -155,7 +157,14 @@ def test_an_offer_left_out(
 
 
 @pytest.mark.parametrize(
-    "values", [{"commitment": 2}, {"offerPosition": 0}, {"startSlot": 8}, {"coverUeur": 2**40}]
+    "values",
+    [
+        {"commitment": 2},
+        {"offerPosition": 0},
+        {"startSlot": 8},
+        {"coverUeur": 2**40},
+        {"status": int(OfferStatus.PARTLY_ACCEPTED)},
+    ],
 )
 def test_a_wrong_copy(
     market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
@@ -208,11 +217,15 @@ def test_more_money_than_covers_a_request(
     accuse(market, made, "escrowExceeded", made.entry(2), book.opening(2), sender=auditor)
 
 
+@pytest.mark.parametrize(
+    "status", [OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM]
+)
 def test_a_cheaper_offer_refused_is_made_good_for(
-    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, aggregator: Any
-) -> None:
-    """The oracle calls the cheapest offer dearer, and pays its player's loss: 2 kW at 20 ct."""
-    lie = with_lie(honest, ANSWER, 0, status=int(OfferStatus.COM_DEARER), acceptedW=0, firstByRequest=0)
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, aggregator: Any,
+    status: OfferStatus,
+) -> None:  # fmt: skip
+    """The oracle finds a reason against the cheapest offer, and pays its player's loss: 2 kW at 20 ct."""
+    lie = with_lie(honest, ANSWER, 0, status=int(status), acceptedW=0, firstByRequest=0)
     made = posted(market, book, lie, clearing_oracle)
     before = market.Vault.free(aggregator)
     proofs = (made.entry(2), made.answer(0), book.offer(0, 0), book.request(), book.effectiveness(0))

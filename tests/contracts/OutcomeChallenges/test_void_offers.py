@@ -14,7 +14,7 @@ from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import next_block_at, refused
 from tests.contracts.conftest import account_of
 from tests.contracts.OutcomeChallenges.conftest import ANSWER, Change, accuse, nothing, posted, word
-from tests.contracts.outcomes import LIMIT_W, PODS, SmallBook, with_lie
+from tests.contracts.outcomes import LIMIT_W, PODS, SmallBook, with_first_document, with_lie
 
 FALSELY_VOID, TAKEN = b"FalselyVoid".ljust(32, b"\0"), b"TakenThoughVoid".ljust(32, b"\0")
 VOID = {"status": int(OfferStatus.VOID), "acceptedW": 0, "firstByRequest": 0}
@@ -27,10 +27,7 @@ def first_document_with(**values: int | bytes) -> Change:
     """The book with values of its second offer changed."""
 
     def change(book: SmallBook) -> SmallBook:
-        (made, document), *others = book.documents
-        changed = with_lie(document, OFFER, 1, **values)
-        sealed = replace(made, root=changed.joint_tree.root)
-        return replace(book, documents=((sealed, changed), *others))
+        return with_first_document(book, with_lie(book.documents[0][1], OFFER, 1, **values))
 
     return change
 
@@ -52,10 +49,10 @@ def status_of(document: ListDocument, position: int) -> tuple[int, int]:
 
 
 RULES: list[dict[str, int | bytes]] = [
-    {"durationSlots": 2},
-    {"lastSlot": 8},
-    {"exclusiveGroup": 1},
-    {"linkedTo": 1},
+    {"durationSlots": 0},
+    {"lastSlot": 6},
+    {"lastSlot": 95, "durationSlots": 2},
+    {"linkedTo": 2},
     {"powerW": 0},
     {"powerW": LIMIT_W + 1},
     {"minPowerW": 5_001},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from offchain.protocol.book_documents import Area, Relief, SingleOffer, offers_document, request_document
+from offchain.protocol.book_documents import Area, OfferEntry, Relief, offers_document, request_document
 from offchain.protocol.book_rules import most_ueur
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
@@ -83,9 +83,9 @@ def offer(
     slot: int = 0,
     product: Product = Product.ACTIVE_UP,
     minimum_w: int = 0,
-) -> SingleOffer:
+) -> OfferEntry:
     """An offer of a numbered PoD."""
-    return SingleOffer(pod(number), slot, product, power_w, price, minimum_w)
+    return OfferEntry(pod(number), slot, product, power_w, price, minimum_w)
 
 
 def area(
@@ -133,7 +133,7 @@ def renumbered(
 
 
 def book_of(
-    offers: Sequence[SingleOffer], dso: Sequence[Area] = (), tso: Sequence[Area] = ()
+    offers: Sequence[OfferEntry], dso: Sequence[Area] = (), tso: Sequence[Area] = ()
 ) -> list[tuple[Reveal, ListDocument | None]]:
     """The book's documents: the DSO's, the TSO's, then each aggregator's own offers."""
     out: list[tuple[Reveal, ListDocument | None]] = []

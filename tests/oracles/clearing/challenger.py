@@ -1,5 +1,6 @@
 """Every accusation that an outcome's leaves allow, in Python: an honest outcome gives none (docs/trust.md)."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby, pairwise
@@ -12,7 +13,7 @@ from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Sid
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 
 Documents = Sequence[tuple[Reveal, ListDocument | None]]
-COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED)
+COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
 
 
 class Challenger:
@@ -28,7 +29,7 @@ class Challenger:
 
     def faults(self, *, market: bool = True) -> list[str]:
         """What the contracts would strike the outcome for; `market`: also what only a market outcome answers for."""
-        found = [*self._own_lists(), *self._offers(), *self._chains(), *self._requests()]
+        found = [*self._own_lists(), *self._offers(), *self._chains(), *self._requests(), *self._orders()]
         if market:
             as_bid = self.terms.method == ClearingMethod.PAY_AS_BID
             found += [*(self._merit_order() if as_bid else self._clearing_price())]
@@ -100,7 +101,7 @@ class Challenger:
         if self._is_outside(offer):
             return True
         try:
-            check_offer(offer, player, self.pods)
+            check_offer(offer, player, self.pods, self.terms)
         except InvalidInput:
             return True
         return False
@@ -110,8 +111,9 @@ class Challenger:
 
     def _counted(self, reveal: Reveal, leaf: Record, offer: Record, before_ueur: int) -> Iterator[str]:
         power_w, left_ueur = offer.integer("powerW"), reveal.coverage_ueur - before_ueur
-        whole_ueur = -(-power_w * self.terms.penaltyUeurPerKw // 1000)
-        counted_w = power_w if whole_ueur <= left_ueur else left_ueur * 1000 // self.terms.penaltyUeurPerKw
+        rate = self.terms.penaltyUeurPerKw * offer.integer("durationSlots")
+        whole_ueur = -(-power_w * rate // 1000)
+        counted_w = power_w if whole_ueur <= left_ueur else left_ueur * 1000 // rate
         if counted_w < max(1, offer.integer("minPowerW")):
             counted_w = 0
         if leaf.integer("countedW") != counted_w:
@@ -142,9 +144,10 @@ class Challenger:
     def _chain(
         chain: Sequence[Record], following: str, preceding: str | None, running: str, fault: str
     ) -> Iterator[str]:
-        sum_w = 0
+        sums_w: Counter[int] = Counter()
         for index, entry in enumerate(chain):
-            sum_w += entry.integer("acceptedW")
+            sums_w[entry.integer("slot")] += entry.integer("acceptedW")
+            sum_w = sums_w[entry.integer("slot")]
             after = chain[index + 1].integer("position") + 1 if index + 1 < len(chain) else 0
             before = chain[index - 1].integer("position") + 1 if index else 0
             if entry.integer(running) != sum_w or entry.integer(following) != after:
@@ -156,9 +159,12 @@ class Challenger:
         for entry in self.entries:
             offer, request = self._offer(entry.integer("offerPosition")), self._request(entry)
             effect = self._request_leaf(entry.integer("effectivenessPosition"))
-            for name, theirs in (("pod", "pod"), ("slot", "slot"), ("product", "product")):
-                if entry.values[name] != offer.values[theirs]:
+            for name in ("pod", "product"):
+                if entry.values[name] != offer.values[name]:
                     yield f"NotAsOffered: {name}"
+            last_slot = offer.integer("lastSlot") + offer.integer("durationSlots") - 1
+            if not offer.integer("slot") <= entry.integer("slot") <= last_slot:
+                yield "NotAsOffered: slot"
             paid, bid = entry.integer("priceUeurPerKw"), offer.integer("priceUeurPerKw")
             if paid < bid or (self.terms.method == ClearingMethod.PAY_AS_BID and paid != bid):
                 yield "NotAsOffered: price"
@@ -187,6 +193,31 @@ class Challenger:
             if entry.integer("documentUeur") > reveal.coverage_ueur:
                 yield "EscrowExceeded"
 
+    def _orders(self) -> Iterator[str]:
+        """Blocks, exclusive groups and links."""
+        groups: Counter[tuple[int, int]] = Counter()
+        for leaf in self.by_offer:
+            if not leaf.integer("acceptedW"):
+                continue
+            offer, start = self._offer(leaf.integer("position")), leaf.integer("startSlot")
+            if not offer.integer("slot") <= start <= offer.integer("lastSlot"):
+                yield "WrongCopy: startSlot"
+            entries = [e for e in self.entries if e.integer("offerPosition") == leaf.integer("position")]
+            slots = [entry.integer("slot") for entry in entries]
+            if _is_block(offer):
+                if slots != list(range(start, start + offer.integer("durationSlots"))):
+                    yield "BlockBroken: slots"
+                if any(entry.integer("acceptedW") != leaf.integer("acceptedW") for entry in entries):
+                    yield "BlockBroken: power"
+            elif set(slots) != {start}:
+                yield "NotAsOffered: slot"
+            groups[leaf.integer("commitment"), offer.integer("exclusiveGroup")] += 1
+            parent = leaf.integer("position") - offer.integer("position") + offer.integer("linkedTo") - 1
+            if offer.integer("linkedTo") and not self.by_offer[parent].integer("acceptedW"):
+                yield "LinkBroken"
+        if any(taken > 1 and group for (_, group), taken in groups.items()):
+            yield "GroupBroken"
+
     def _merit_order(self) -> Iterator[str]:
         for before, entry in pairwise(self.entries):
             same = before.integer("requestPosition") == entry.integer("requestPosition")
@@ -210,7 +241,7 @@ class Challenger:
             if leaf.integer("acceptedW") or leaf.integer("status") not in COMMERCIAL:
                 continue
             offer = self._offer(leaf.integer("position"))
-            if offer.integer("minPowerW"):
+            if offer.integer("minPowerW") or not _is_single(offer):
                 continue
             for entry in self.entries:
                 if (offer.integer("slot"), offer.integer("product")) != (
@@ -226,10 +257,12 @@ class Challenger:
         for leaf in self.by_offer:
             if leaf.integer("status") != OfferStatus.COM_EXCLUDED:
                 continue
+            offer = self._offer(leaf.integer("position"))
+            if not _is_single(offer):
+                continue
             if leaf.integer("because") == 0:
                 yield "FalselyExcluded: no reason"
                 continue
-            offer = self._offer(leaf.integer("position"))
             entry = self.entries[leaf.integer("because") - 1]
             if (entry.word("pod"), entry.integer("slot")) != (offer.word("pod"), offer.integer("slot")):
                 yield "FalselyExcluded: of another PoD or slot"
@@ -278,6 +311,14 @@ class Challenger:
             if reveal.side is Side.OFFER and document is not None and 0 <= place < reveal.leaf_count:
                 return document.list_of(OFFER).records()[place]
         raise AssertionError("NotInBook")
+
+
+def _is_block(offer: Record) -> bool:
+    return offer.integer("durationSlots") > 1 or offer.integer("lastSlot") > offer.integer("slot")
+
+
+def _is_single(offer: Record) -> bool:
+    return not (_is_block(offer) or offer.integer("exclusiveGroup") or offer.integer("linkedTo"))
 
 
 def _place(entry: Record) -> tuple[bytes, int, int]:

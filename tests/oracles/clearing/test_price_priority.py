@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offchain.protocol.book_documents import SingleOffer
+from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OFFER
@@ -73,10 +73,11 @@ def test_amounts_count_times_effectiveness_and_never_pass_the_relief() -> None:
 def test_the_dso_is_served_before_a_tso_that_committed_first_or_last() -> None:
     offers = [offer(0, 5000, 10_000), offer(1, 5000, 20_000)]
     everyone = {0: 1000, 1: 1000}
-    _, clearing = cleared(book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)]))
+    tso = [area(10_000, everyone)]
+    _, clearing = cleared(book_of(offers, dso=[area(5000, everyone)], tso=tso))
     by_side = {entry.request.side: entry.offer.pod for entry in clearing.acceptances}
     assert by_side == {Side.DSO_REQUEST: pod(0), Side.TSO_REQUEST: pod(1)}
-    documents = book_of(offers, dso=[area(5000, everyone)], tso=[area(5000, everyone)])
+    documents = book_of(offers, dso=[area(5000, everyone)], tso=tso)
     _, swapped = cleared(renumbered(documents[::-1]))
     assert {e.request.side: e.offer.pod for e in swapped.acceptances} == by_side
 
@@ -260,7 +261,7 @@ AREAS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(OFFERS, AREAS, AREAS)
-def test_invariants_of_any_book(offers: list[SingleOffer], dso: list, tso: list) -> None:
+def test_invariants_of_any_book(offers: list[OfferEntry], dso: list, tso: list) -> None:
     documents = book_of(offers, dso, tso)
     book, clearing = cleared(documents)
     by_offer: Counter[int] = Counter()
@@ -296,7 +297,7 @@ def _assert_no_cheaper_one_was_refused(book: Book, clearing: Clearing) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(OFFERS, AREAS, AREAS)
-def test_the_dso_is_never_worse_because_of_the_tso(offers: list[SingleOffer], dso: list, tso: list) -> None:
+def test_the_dso_is_never_worse_because_of_the_tso(offers: list[OfferEntry], dso: list, tso: list) -> None:
     def for_dso(clearing: Clearing) -> list[tuple[bytes, int]]:
         mine = (entry for entry in clearing.acceptances if entry.request.side is Side.DSO_REQUEST)
         return [(entry.offer.leaf_hash, entry.accepted_w) for entry in mine]

@@ -42,7 +42,7 @@ def test_a_kw_that_relieves_more_gets_more() -> None:
 def test_each_request_has_its_own_price() -> None:
     offers = [offer(0, 1000, 10_000), offer(1, 1000, 20_000)]
     needs = dict.fromkeys(range(2), 1000)
-    found = as_cleared(book_of(offers, dso=[area(1000, needs)], tso=[area(1000, needs)])).clearing
+    found = as_cleared(book_of(offers, dso=[area(1000, needs)], tso=[area(2000, needs)])).clearing
     assert [entry.price_ueur_per_kw for entry in found.acceptances] == [10_000, 20_000]
 
 

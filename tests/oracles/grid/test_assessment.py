@@ -53,7 +53,53 @@ def ceilings_of(case: Case) -> Floats:
     return np.maximum(Watch(case[0]).limits, values_with(case, [0] * len(case[3])))
 
 
+def with_blocks(case: Case, seed: int) -> Case:
+    """The case with blocks over all its slots, among the other items in priority."""
+    model, p_w, q_var, items = case
+    chance = random.Random(seed + 2)
+    items = [replace(item, priority=3 * item.priority) for item in items]
+    for block in range(chance.randint(1, 4)):
+        accepted_w, node = chance.randint(1, 40_000), chance.randint(2, model.nodes - 1)
+        product, min_w = Product(chance.choice((0, 1, 2))), chance.choice((0, 0, accepted_w // 3))
+        places = [(slot, 3 * chance.randint(0, 4) + 1 + block * 100) for slot in range(len(p_w))]
+        items += [
+            Item(priority, node, slot, product, accepted_w, min_w, block=block) for slot, priority in places
+        ]
+    return model, p_w, q_var, items
+
+
 seeds = st.integers(min_value=0, max_value=10**6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_blocks_stay_even_and_nothing_is_violated_for_it(seed: int) -> None:
+    case = with_blocks(random_case(seed), seed)
+    items = case[3]
+    found = assess(*case)
+    assert (values_with(case, list(found.allowed_w)) <= ceilings_of(case) + TOLERANCE).all()
+    of_block: dict[int, set[int]] = {}
+    for item, allowed_w in zip(items, found.allowed_w, strict=True):
+        assert allowed_w == 0 or item.min_w <= allowed_w <= item.accepted_w
+        if item.block is not None:
+            of_block.setdefault(item.block, set()).add(allowed_w)
+    assert all(len(allowed) == 1 for allowed in of_block.values())
+    missing = {
+        (item.slot, item.priority): item.accepted_w - allowed_w
+        for item, allowed_w in zip(items, found.allowed_w, strict=True)
+        if allowed_w < item.accepted_w
+    }
+    assert {(r.item.slot, r.item.priority): r.refused_w for r in found.refusals} == missing
+
+
+def test_some_blocks_are_cut_for_another_slots_sake() -> None:
+    """Else the property above shows nothing of them."""
+    cut = 0
+    for seed in range(40):
+        case = with_blocks(random_case(seed), seed)
+        alone = assess(*case[:3], [replace(item, block=None) for item in case[3]])
+        cut += alone.allowed_w != assess(*case).allowed_w
+    assert cut > 3
 
 
 @settings(max_examples=60, deadline=None)

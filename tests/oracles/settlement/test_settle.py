@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offchain.protocol.book_documents import BaselineEntry, SingleOffer, baseline_document
+from offchain.protocol.book_documents import BaselineEntry, OfferEntry, baseline_document
 from offchain.protocol.leaves import BASELINE, READING, SETTLEMENT
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.metering import Anchored, Net, baselines_of, readings_of
@@ -70,7 +70,7 @@ def all_genuine(document: ListDocument) -> list[bool]:
     return [True] * document.leaf_count
 
 
-def settled(offers: list[SingleOffer], dso: list, tso: list, readings: ListDocument) -> SettlementResult:
+def settled(offers: list[OfferEntry], dso: list, tso: list, readings: ListDocument) -> SettlementResult:
     outcome = clear_session(book_of(offers, dso, tso), PODS, SEED, TERMS, ORACLE).market
     dso_leaves = sum(len(a.reliefs) + len(a.effectiveness) for a in dso)
 
@@ -202,7 +202,7 @@ READ = st.lists(st.builds(reading, st.integers(0, 7), st.just(0), st.integers(20
 @settings(max_examples=150, deadline=None)
 @given(OFFERED, NEEDED, NEEDED, READ)
 def test_nothing_can_be_said_against_an_honest_settlement(
-    offers: list[SingleOffer], dso: list, tso: list, read: list
+    offers: list[OfferEntry], dso: list, tso: list, read: list
 ) -> None:
     result = settled(offers, dso, tso, batch(*read))
     rows = rows_of(result)
@@ -248,7 +248,7 @@ def _check_chain(rows: list[dict], key: tuple[str, ...], links: str, sums: dict[
 
 def test_delivery_of_a_pod_accepted_twice_is_shared_in_proportion_with_running_sums() -> None:
     offers = [offer(0, 6000, 10_000)]
-    result = settled(offers, [area(2000, {0: 1000})], [area(4000, {0: 1000})], batch(reading(0, 0, 4250)))
+    result = settled(offers, [area(2000, {0: 1000})], [area(6000, {0: 1000})], batch(reading(0, 0, 4250)))
     first, second = rows_of(result)
     assert (first["deliveredW"], second["deliveredW"]) == (1000, 2000)
     assert (first["nextForPod"], second["nextForPod"]) == (2, 0)

@@ -151,7 +151,7 @@ class TestPaidAsBid:
     ) -> None:
         made = posted(market, book, honest, clearing_oracle)
         shown = (made.entry(MARGINAL), made.entry(3))
-        with refused("OutcomeChallengesNotForMethod", 0):
+        with refused("ClearingChallengesNotForMethod", 0):
             accuse(market, made, "wrongClearingPrice", made.entry(0), *shown, sender=auditor)
-        with refused("OutcomeChallengesNotForMethod", 0):
+        with refused("ClearingChallengesNotForMethod", 0):
             accuse(market, made, "wrongMarginalPrice", *shown, book.offer(1, 0), sender=auditor)

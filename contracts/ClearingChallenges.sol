@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IClearingChallenges} from "../interfaces/IClearingChallenges.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
+import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
+import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
+import {OutcomeProofs} from "./OutcomeProofs.sol";
+import {Leaves} from "./libraries/Leaves.sol";
+
+/// @title Challenges of how a market was cleared
+contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
+    uint8 private constant PAY_AS_CLEAR = 1;
+    uint8 private constant COM_DEARER = 2;
+    uint8 private constant COM_MINIMUM = 4;
+    uint8 private constant COM_EXCLUDED = 5;
+
+    constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
+
+    /// @inheritdoc IClearingChallenges
+    function belowMinimum(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata offer
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        _requireOffer(outcome.session, offer, answer.leaf.position);
+        bool fault = answer.leaf.acceptedW != 0 && answer.leaf.acceptedW < offer.leaf.minPowerW;
+        _decide(outcome.session, stage, fault, "BelowMinimum");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function blockBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        BookOffer calldata offer,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, answer);
+        _requireIn(outcome, entry);
+        _requireOffer(outcome.session, offer, answer.leaf.position);
+        _requirePosition(answer.leaf.position, entry.leaf.offerPosition);
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        Leaves.OutcomeByOfferLeaf calldata b = answer.leaf;
+        uint256 lastSlot = uint256(b.startSlot) + offer.leaf.durationSlots - 1;
+        bool fault = _isBlock(offer.leaf)
+            && (
+                e.slot < b.startSlot || e.slot > lastSlot || e.acceptedW != b.acceptedW
+                    || (uint256(e.position) + 1 == b.firstByRequest) != (e.slot == b.startSlot)
+                    || (e.nextForOffer == 0) != (e.slot == lastSlot)
+            );
+        _decide(outcome.session, stage, fault, "BlockBroken");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function blockSplit(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        BookOffer calldata offer,
+        Entry calldata earlier,
+        Entry calldata later
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, earlier);
+        _requireIn(outcome, later);
+        _requireOffer(outcome.session, offer, earlier.leaf.offerPosition);
+        _requirePosition(earlier.leaf.nextForOffer, uint256(later.leaf.position) + 1);
+        bool fault = _isBlock(offer.leaf) && later.leaf.slot != uint256(earlier.leaf.slot) + 1;
+        _decide(outcome.session, stage, fault, "BlockBroken");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function groupBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answered calldata first,
+        Answered calldata second
+    ) external {
+        _begin(outcome, stage);
+        uint32 document = _requireAnswered(outcome, first);
+        bool same = _requireAnswered(outcome, second) == document
+            && first.offer.leaf.exclusiveGroup == second.offer.leaf.exclusiveGroup;
+        bool fault = same && first.offer.leaf.exclusiveGroup != 0
+            && first.answer.leaf.position != second.answer.leaf.position && first.answer.leaf.acceptedW != 0
+            && second.answer.leaf.acceptedW != 0;
+        _decide(outcome.session, stage, fault, "GroupBroken");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function linkBroken(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answered calldata linked,
+        Answer calldata parent
+    ) external {
+        _begin(outcome, stage);
+        _requireAnswered(outcome, linked);
+        _requireIn(outcome, parent);
+        Leaves.OfferLeaf calldata x = linked.offer.leaf;
+        bool fault = x.linkedTo != 0;
+        if (fault) {
+            _requirePosition(uint256(linked.answer.leaf.position) - x.position + x.linkedTo - 1, parent.leaf.position);
+            fault = linked.answer.leaf.acceptedW != 0 && parent.leaf.acceptedW == 0;
+        }
+        _decide(outcome.session, stage, fault, "LinkBroken");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function falselyExcluded(
+        IOutcomeBoard.Outcome calldata outcome,
+        Answer calldata answer,
+        BookOffer calldata offer,
+        Entry calldata entry
+    ) external {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _requireIn(outcome, answer);
+        _requireOffer(outcome.session, offer, answer.leaf.position);
+        uint256 because = answer.leaf.because;
+        bool fault = answer.leaf.status == COM_EXCLUDED && _isSingle(offer.leaf);
+        if (fault && because != 0 && because <= outcome.byRequestLength) {
+            _requireIn(outcome, entry);
+            _requirePosition(because - 1, entry.leaf.position);
+            fault = !_excludes(entry.leaf, offer.leaf);
+        }
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "FalselyExcluded");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function cheaperRefused(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata taken,
+        Answer calldata refused,
+        BookOffer calldata offer,
+        BookRequest calldata request,
+        Effectiveness calldata effectiveness
+    ) external {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        uint8 method = market.terms(outcome.session).method;
+        if (method > PAY_AS_CLEAR) revert ClearingChallengesNotForMethod(method);
+        _requireIn(outcome, taken);
+        _requireIn(outcome, refused);
+        _requireOffer(outcome.session, offer, refused.leaf.position);
+        _requireRequest(outcome.session, request, taken.leaf.requestPosition);
+        _requireEffectiveness(request.opening, effectiveness);
+        bool fault = _isRefusedCheaper(taken.leaf, refused.leaf, offer.leaf, request.leaf, effectiveness.leaf);
+        uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
+        uint256 price = offer.leaf.priceUeurPerKw;
+        if (method == PAY_AS_CLEAR) {
+            uint256 permille = effectiveness.leaf.effectivenessPermille;
+            price = uint256(taken.leaf.priceUeurPerKw) * permille / taken.leaf.effectivenessPermille;
+        }
+        uint256 lossUeur = lostW * price / 1000;
+        _decide(
+            outcome.session, IOutcomeBoard.Stage.MARKET, fault, "CheaperRefused", offer.opening.player, lossUeur
+        );
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function wrongClearingPrice(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata entry,
+        Entry calldata marginal,
+        Entry calldata following
+    ) external {
+        _beginMarginal(outcome, marginal, following);
+        _requireIn(outcome, entry);
+        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
+        Leaves.OutcomeByRequestLeaf calldata m = marginal.leaf;
+        uint256 price = uint256(m.priceUeurPerKw) * e.effectivenessPermille / m.effectivenessPermille;
+        bool fault = e.requestPosition == m.requestPosition && e.priceUeurPerKw != price;
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongClearingPrice");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function wrongMarginalPrice(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata marginal,
+        Entry calldata following,
+        BookOffer calldata offer
+    ) external {
+        _beginMarginal(outcome, marginal, following);
+        _requireOffer(outcome.session, offer, marginal.leaf.offerPosition);
+        bool fault = marginal.leaf.priceUeurPerKw != offer.leaf.priceUeurPerKw;
+        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongMarginalPrice");
+    }
+
+    /// @dev The marginal entry is its request's last: the one after it is another request's, or it is the list's last, which is
+    /// then shown for both.
+    function _beginMarginal(
+        IOutcomeBoard.Outcome calldata outcome,
+        Entry calldata marginal,
+        Entry calldata following
+    ) private view {
+        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        uint8 method = market.terms(outcome.session).method;
+        if (method != PAY_AS_CLEAR) revert ClearingChallengesNotForMethod(method);
+        _requireIn(outcome, marginal);
+        uint256 last = uint256(outcome.byRequestLength) - 1;
+        if (marginal.leaf.position == last) return;
+        _requireIn(outcome, following);
+        _requirePosition(uint256(marginal.leaf.position) + 1, following.leaf.position);
+        if (following.leaf.requestPosition == marginal.leaf.requestPosition) {
+            revert ChallengesNotTheLeaf(last, marginal.leaf.position);
+        }
+    }
+
+    function _requireAnswered(IOutcomeBoard.Outcome calldata outcome, Answered calldata given)
+        private
+        view
+        returns (uint32 document)
+    {
+        _requireIn(outcome, given.answer);
+        document = _requireOffer(outcome.session, given.offer, given.answer.leaf.position).number;
+    }
+
+    function _isBlock(Leaves.OfferLeaf calldata x) private pure returns (bool) {
+        return x.durationSlots > 1 || x.lastSlot > x.slot;
+    }
+
+    /// @dev Neither a block nor bound to other offers.
+    function _isSingle(Leaves.OfferLeaf calldata x) private pure returns (bool) {
+        return !_isBlock(x) && x.exclusiveGroup == 0 && x.linkedTo == 0;
+    }
+
+    /// @dev Whether an entry took the offer's PoD the opposite way, or to its limit, in the offer's slot.
+    function _excludes(Leaves.OutcomeByRequestLeaf calldata e, Leaves.OfferLeaf calldata x) private view returns (bool) {
+        if (e.pod != x.pod || e.slot != x.slot) return false;
+        if (e.product == x.product) return e.podTotalW == _limitW(pods.pods(x.pod), x.product);
+        return e.product >> 1 == x.product >> 1;
+    }
+
+    function _isRefusedCheaper(
+        Leaves.OutcomeByRequestLeaf calldata e,
+        Leaves.OutcomeByOfferLeaf calldata b,
+        Leaves.OfferLeaf calldata x,
+        Leaves.RequestLeaf calldata r,
+        Leaves.EffectivenessLeaf calldata f
+    ) private pure returns (bool) {
+        bool commercial = b.status >= COM_DEARER && b.status <= COM_MINIMUM && b.acceptedW == 0;
+        bool divisible = x.minPowerW == 0 && _isSingle(x);
+        bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area;
+        bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille
+            < uint256(e.priceUeurPerKw) * f.effectivenessPermille;
+        return commercial && divisible && compatible && cheaper;
+    }
+}
