@@ -1,7 +1,7 @@
 """Outcomes as lists that prove themselves: by offer, and by request and slot, with running sums (see protocol.md)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from offchain.protocol.cid import Cid
@@ -40,7 +40,7 @@ def outcome_document(book: Book, clearing: Clearing, session: int, author: str) 
             offer.counted_w,
             accepted_w[offer.position],
             int(clearing.status[offer.position]),
-            _start_slot(offer, clearing, first_entry),
+            clearing.start_slots[offer.position],
             first_entry.get(offer.position, -1) + 1,
             clearing.because[offer.position],
             offer.cover_ueur,
@@ -65,12 +65,6 @@ def accepted_by_offer(acceptances: Iterable[Acceptance]) -> dict[int, int]:
         else:
             out[entry.offer.position] = entry.accepted_w
     return out
-
-
-def _start_slot(offer: Offer, clearing: Clearing, first_entry: Mapping[int, int]) -> int:
-    if offer.position in first_entry:
-        return clearing.acceptances[first_entry[offer.position]].request.slot
-    return offer.slot
 
 
 def posted_outcome(document: ListDocument, cid: Cid, basis: bytes) -> Outcome:
@@ -184,7 +178,7 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
     for position, number in first_refusal.items():
         status[position] = OfferStatus.PARTLY_ACCEPTED if position in taken else OfferStatus.TEC
         because[position] = number
-    return Clearing(tuple(kept), tuple(status), tuple(because))
+    return replace(clearing, acceptances=tuple(kept), status=tuple(status), because=tuple(because))
 
 
 def _is_enough(parts: Sequence[tuple[Offer, int]]) -> bool:

@@ -37,11 +37,12 @@ class Acceptance:
 @dataclass(frozen=True)
 class Clearing:
     """Acceptances in merit order within each request, requests in order of position; and each offer's status, with
-    `because`, what proves it (see OutcomeByOfferLeaf)."""
+    `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest."""
 
     acceptances: tuple[Acceptance, ...]
     status: tuple[OfferStatus, ...]
     because: tuple[int, ...]
+    start_slots: tuple[int, ...]
 
 
 def clear(book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> Clearing:
@@ -87,7 +88,13 @@ class _Market:
         acceptances = tuple(sorted(accepted, key=self._place_in_list))
         reasons = _Reasons(self.book, self._pods, acceptances)
         outcome = [self._status(offer, reasons) for offer in self.book.offers]
-        return Clearing(acceptances, tuple(s for s, _ in outcome), tuple(because for _, because in outcome))
+        starts = {entry.offer.position: entry.request.slot for entry in reversed(acceptances)}
+        return Clearing(
+            acceptances,
+            status=tuple(status for status, _ in outcome),
+            because=tuple(because for _, because in outcome),
+            start_slots=tuple(starts.get(offer.position, offer.slot) for offer in self.book.offers),
+        )
 
     def _place_in_list(self, entry: Acceptance) -> tuple[int, Fraction, bool, bytes]:
         offer, request = entry.offer, entry.request

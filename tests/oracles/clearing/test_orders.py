@@ -237,6 +237,12 @@ class TestRefusals:
         assert [position for position, _, _ in left] == [1, 2]
         assert status[0] is OfferStatus.TEC
 
+    def test_a_block_that_is_gone_still_says_from_where_it_was_to_run(self) -> None:
+        """The validated answer is the market outcome's but for what a refusal changes."""
+        found = cleared([block(0, 3000, 10_000, 1, last=2)], needs(1000, 3000))
+        kept = after_refusals(found.clearing, [Refused(0, 3000)])
+        assert (kept.acceptances, kept.start_slots) == ((), (1,))
+
     def test_with_an_offer_goes_what_is_linked_to_it(self) -> None:
         left, status, because = self.left(0, 1000, 0, 0)
         assert [position for position, _, _ in left] == [0, 0]
