@@ -406,7 +406,7 @@ contract OutcomeChallenges is Challenges, IOutcomeChallenges {
         _begin(outcome, IOutcomeBoard.Stage.MARKET);
         _requireIn(outcome, answer);
         ICommitmentBook.Entry memory document = _requireOffer(outcome.session, offer, answer.leaf.position);
-        uint256 beforeUeur;
+        uint256 beforeUeur = 0;
         if (offer.leaf.position != 0) {
             _requireIn(outcome, earlier);
             _requirePosition(uint256(earlier.leaf.position) + 1, answer.leaf.position);
