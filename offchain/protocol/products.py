@@ -25,6 +25,11 @@ class Product(IntEnum):
         """+1 for up, -1 for down."""
         return 1 if self in (Product.ACTIVE_UP, Product.REACTIVE_UP) else -1
 
+    @property
+    def opposite(self) -> "Product":
+        """The same kind of power the other way."""
+        return Product(self ^ 1)
+
 
 class Side(IntEnum):
     """Which side of the book a commitment is on."""

@@ -17,8 +17,8 @@ from offchain.protocol.roles import Role
 from offchain.store.answers import Answers
 from offchain.store.documents import FolderStore
 from oracles.clearing.core.outcome import outcome_document
-from oracles.clearing.core.price_priority import Acceptance
 from oracles.clearing.core.session import clear_session
+from oracles.clearing.core.state import Acceptance
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
 from tests.audit.conftest import play_to_clearing

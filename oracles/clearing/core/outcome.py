@@ -13,7 +13,7 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 from offchain.protocol.units import payment_ueur
 from oracles.clearing.core.book import Book, Offer
-from oracles.clearing.core.price_priority import Acceptance, Clearing
+from oracles.clearing.core.state import Acceptance, Clearing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from oracles.clearing.core.price_priority import Acceptance
+from oracles.clearing.core.state import Acceptance
 
 
 def pay_as_clear(acceptances: Sequence[Acceptance]) -> tuple[Acceptance, ...]:

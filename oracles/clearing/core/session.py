@@ -9,8 +9,9 @@ from offchain.protocol.products import ClearingMethod
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
-from oracles.clearing.core.price_priority import Clearing, clear
+from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
+from oracles.clearing.core.state import Clearing
 
 PRICE_PRIORITY = (ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR)
 

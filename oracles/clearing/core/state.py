@@ -1,0 +1,213 @@
+"""What has been taken so far of a book, whatever the method, and why the rest wasn't."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.products import OfferStatus, Product, Side
+from offchain.protocol.terms import PodFacts
+from oracles.clearing.core.book import Book, Offer, Request
+
+PodSlot = tuple[bytes, int, Product]
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """A quantity of an offer taken for a request, and what is paid for it (µ€/kW)."""
+
+    request: Request
+    offer: Offer
+    accepted_w: int
+    price_ueur_per_kw: int
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """Acceptances in merit order within each request, requests in order of position; and each offer's status, with
+    `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest."""
+
+    acceptances: tuple[Acceptance, ...]
+    status: tuple[OfferStatus, ...]
+    because: tuple[int, ...]
+    start_slots: tuple[int, ...]
+
+
+def areas_of(requests: Sequence[Request]) -> list[list[Request]]:
+    """Requests by area, one a slot, in the order in which they are served: the DSO's before the TSO's."""
+    areas: dict[tuple[bool, int, int, Product, int], list[Request]] = {}
+    in_slot: dict[tuple[int, int, Product, int], int] = defaultdict(int)
+    for request in sorted(requests, key=lambda each: each.position):
+        place = (request.document, request.area, request.product, request.slot)
+        key = (request.side is not Side.DSO_REQUEST, *place[:3], in_slot[place])
+        in_slot[place] += 1
+        areas.setdefault(key, []).append(request)
+    return sorted(areas.values(), key=lambda area: (area[0].side is not Side.DSO_REQUEST, area[0].position))
+
+
+class MarketState:
+    """What has been taken so far. `left_w`: of each offer; `tie`: by which offers that tie go one by one."""
+
+    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> None:
+        self.book = book
+        self.left_w = [offer.counted_w for offer in book.offers]
+        self.taken_w: dict[PodSlot, int] = defaultdict(int)
+        self.for_dso_w: dict[PodSlot, int] = defaultdict(int)
+        self.below_minimum = [False for _ in book.offers]
+        self.tie = [keccak256(seed + offer.leaf_hash) for offer in book.offers]
+        self.by_pod: dict[tuple[bytes, Product], list[Offer]] = defaultdict(list)
+        self._pods = pods
+        self._taken_of_group: dict[tuple[int, int], int] = {}
+        for offer in book.offers:
+            if offer.void is None:
+                self.by_pod[offer.pod, offer.product].append(offer)
+
+    def finished(self, accepted: Iterable[Acceptance]) -> Clearing:
+        """The clearing of everything that was taken, with a reason for every other offer."""
+        acceptances = tuple(sorted(accepted, key=self._place_in_list))
+        reasons = _Reasons(self.book, self._pods, acceptances)
+        outcome = [self._status(offer, reasons) for offer in self.book.offers]
+        starts = {entry.offer.position: entry.request.slot for entry in reversed(acceptances)}
+        return Clearing(
+            acceptances,
+            status=tuple(status for status, _ in outcome),
+            because=tuple(because for _, because in outcome),
+            start_slots=tuple(starts.get(offer.position, offer.slot) for offer in self.book.offers),
+        )
+
+    def needed(self, request: Request) -> int:
+        """W times per mille that a request needs: the TSO's less what the DSO takes of its PoDs."""
+        need = request.counted_w * 1000
+        if request.side is not Side.DSO_REQUEST:
+            need -= sum(
+                self.for_dso_w.get((pod, request.slot, request.product), 0) * permille
+                for pod, (permille, _) in request.effectiveness.items()
+            )
+        return max(need, 0)
+
+    def _place_in_list(self, entry: Acceptance) -> tuple[int, Fraction, bool, bytes]:
+        offer, request = entry.offer, entry.request
+        return request.position, merit(offer, request), not offer.is_divisible, self.tie[offer.position]
+
+    def runs(self, offer: Offer, requests: Mapping[int, Request]) -> Iterator[list[Request]]:
+        """What an offer would serve of an area, one request a slot, for each slot from which it may run. `requests`: by slot."""
+        for first in range(offer.slot, offer.last_slot + 1):
+            of_slots = [requests.get(slot) for slot in range(first, first + offer.duration_slots)]
+            found = [request for request in of_slots if request is not None and within_cap(offer, request)]
+            in_order = all(a.position < b.position for a, b in pairwise(found))
+            if len(found) == offer.duration_slots and in_order:
+                yield found
+
+    def is_taken(self, position: int) -> bool:
+        """Whether anything of an offer is taken."""
+        return self.left_w[position] < self.book.offers[position].counted_w
+
+    def group_is_free(self, offer: Offer) -> bool:
+        """Whether no other offer of its exclusive group is taken."""
+        return self._taken_of_group.get((offer.commitment, offer.group), offer.position) == offer.position
+
+    def may_be_taken(self, offer: Offer) -> bool:
+        """Whether its group and its link allow it now, and, of a block, whether it isn't taken yet."""
+        if offer.is_block and self.is_taken(offer.position):
+            return False
+        if not self.group_is_free(offer):
+            return False
+        return offer.parent is None or self.is_taken(offer.parent)
+
+    def pod_room_w(self, pod: bytes, slot: int, product: Product) -> int:
+        """What a PoD may still give in a slot: nothing, if it is taken the opposite way."""
+        if self.taken_w[pod, slot, product.opposite]:
+            return 0
+        return self._pods[pod].limit_w(product) - self.taken_w[pod, slot, product]
+
+    def take(self, offer: Offer, amount_w: int, requests: Sequence[Request]) -> Iterator[Acceptance]:
+        """Take a quantity of an offer for a request of each of its slots."""
+        self.left_w[offer.position] -= amount_w
+        if offer.group:
+            self._taken_of_group[offer.commitment, offer.group] = offer.position
+        for request in requests:
+            place = (offer.pod, request.slot, offer.product)
+            self.taken_w[place] += amount_w
+            if request.side is Side.DSO_REQUEST:
+                self.for_dso_w[place] += amount_w
+            yield Acceptance(request, offer, amount_w, offer.price_ueur_per_kw)
+
+    def _status(self, offer: Offer, reasons: "_Reasons") -> tuple[OfferStatus, int]:
+        if offer.void is not None:
+            return offer.void, offer.because
+        taken_w = offer.counted_w - self.left_w[offer.position]
+        if taken_w:
+            return (OfferStatus.ACCEPTED if taken_w == offer.power_w else OfferStatus.PARTLY_ACCEPTED), 0
+        if not reasons.is_wanted(offer):
+            return OfferStatus.COM_NOT_NEEDED, 0
+        if not self.may_be_taken(offer):
+            alternative = self._taken_of_group.get((offer.commitment, offer.group))
+            return OfferStatus.COM_EXCLUDED, reasons.first_entry_of(alternative)
+        because = reasons.excluded_by(offer)
+        if because:
+            return OfferStatus.COM_EXCLUDED, because
+        below = self.below_minimum[offer.position]
+        return (OfferStatus.COM_MINIMUM if below else OfferStatus.COM_DEARER), 0
+
+
+class _Reasons:
+    """Why offers weren't taken, from the whole clearing."""
+
+    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]) -> None:
+        self._pods = pods
+        self._caps: dict[PodSlot, Fraction] = {}
+        for request in book.requests:
+            if request.counted_w:
+                for pod, (permille, _) in request.effectiveness.items():
+                    place = (pod, request.slot, request.product)
+                    cap = Fraction(request.price_cap_ueur_per_kw * permille, 1000)
+                    self._caps[place] = max(cap, self._caps.get(place, cap))
+        self._taken_w: dict[PodSlot, int] = defaultdict(int)
+        self._first: dict[PodSlot, int] = {}
+        self._first_of_offer: dict[int, int] = {}
+        for position, entry in enumerate(acceptances):
+            place = (entry.offer.pod, entry.request.slot, entry.offer.product)
+            self._taken_w[place] += entry.accepted_w
+            self._first.setdefault(place, position)
+            self._first_of_offer.setdefault(entry.offer.position, position)
+
+    def is_wanted(self, offer: Offer) -> bool:
+        """Whether requests that count name its PoD and product in all slots of a place where it may run, at price caps that
+        take it."""
+        return any(
+            all(self._is_wanted_in(offer, slot) for slot in range(first, first + offer.duration_slots))
+            for first in range(offer.slot, offer.last_slot + 1)
+        )
+
+    def _is_wanted_in(self, offer: Offer, slot: int) -> bool:
+        cap = self._caps.get((offer.pod, slot, offer.product))
+        return cap is not None and offer.price_ueur_per_kw <= cap
+
+    def first_entry_of(self, offer: int | None) -> int:
+        """Position + 1 of an offer's first entry; 0 if it has none."""
+        return 0 if offer is None else self._first_of_offer.get(offer, -1) + 1
+
+    def excluded_by(self, offer: Offer) -> int:
+        """Position + 1 of the first entry that took a single offer's PoD the opposite way, or to its limit; 0 if there is
+        none, and for blocks."""
+        if offer.is_block:
+            return 0
+        opposite = (offer.pod, offer.slot, offer.product.opposite)
+        if opposite in self._first:
+            return self._first[opposite] + 1
+        place = (offer.pod, offer.slot, offer.product)
+        full = self._taken_w[place] == self._pods[offer.pod].limit_w(offer.product)
+        return self._first[place] + 1 if full else 0
+
+
+def merit(offer: Offer, request: Request) -> Fraction:
+    """Price over effectiveness: what a request pays for a kW of relief, in thousandths of µ€."""
+    return Fraction(offer.price_ueur_per_kw, request.effectiveness[offer.pod][0])
+
+
+def within_cap(offer: Offer, request: Request) -> bool:
+    """Whether a request pays as much as an offer of one of its PoDs asks."""
+    permille = request.effectiveness[offer.pod][0]
+    return offer.price_ueur_per_kw * 1000 <= request.price_cap_ueur_per_kw * permille
