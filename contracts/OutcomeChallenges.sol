@@ -282,9 +282,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         bool fault = e.pod != x.pod || e.product != x.product || e.slot < x.slot
             || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW
             || pods.aggregatorOf(x.pod) != offer.opening.player;
-        uint8 method = market.terms(outcome.session).method;
-        if (method == PAY_AS_BID) fault = fault || e.priceUeurPerKw != x.priceUeurPerKw;
-        if (method == PAY_AS_CLEAR) fault = fault || e.priceUeurPerKw < x.priceUeurPerKw;
+        bool asCleared = market.terms(outcome.session).method == PAY_AS_CLEAR;
+        fault = fault || (asCleared ? e.priceUeurPerKw < x.priceUeurPerKw : e.priceUeurPerKw != x.priceUeurPerKw);
         _decide(outcome.session, stage, fault, "NotAsOffered");
     }
 

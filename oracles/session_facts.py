@@ -2,9 +2,10 @@
 
 import logging
 
-from offchain.chain.market_view import BookDocument, MarketView
+from offchain.chain.market_view import BookDocument, MarketView, Notice
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError, InvalidInput
+from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import BASELINE, READING, LeafKind
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.publication import published_document
@@ -48,6 +49,14 @@ def fetch_list_document(
         if found != expected:
             raise RootMismatch(what, cid, expected, found)
     return document
+
+
+def notarised_bytes(store: DocumentStore, notice: Notice, kind: NoticeKind) -> bytes:
+    """The bytes of a notarised document. Raises FlexledgerError where they aren't those whose hash was notarised."""
+    raw = store.get(notice.cid)
+    if keccak256(raw) != notice.hash:
+        raise FlexledgerError(f"{kind.name} {notice.cid}: its bytes aren't those whose hash was notarised")
+    return raw
 
 
 def book_documents(

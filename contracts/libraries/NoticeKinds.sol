@@ -28,7 +28,9 @@ library NoticeKinds {
     uint16 internal constant CONTRACT = 16;
     /// @notice Indicators of a period, computed from the market's data.
     uint16 internal constant KPI_REPORT = 17;
+    /// @notice What the operator weighs against each other in a session cleared by several objectives.
+    uint16 internal constant CLEARING_PARAMETERS = 18;
 
     /// @notice The greatest kind.
-    uint16 internal constant LAST = KPI_REPORT;
+    uint16 internal constant LAST = CLEARING_PARAMETERS;
 }

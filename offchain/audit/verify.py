@@ -25,9 +25,10 @@ from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome, TechnicalOutcome, seed_share
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.outcome import posted_outcome
-from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
+from oracles.clearing.core.session import ClearedSession, validate_session
+from oracles.clearing.facts import clear_from_chain
 from oracles.grid.facts import assess_from_chain
-from oracles.session_facts import baseline_documents, book_documents, fetch_list_document, reading_batches
+from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.facts import genuine_of, settle_from_chain
 
@@ -180,9 +181,7 @@ class SessionReplay:
         return Check("validated outcome", paid)
 
     def _cleared(self, terms: SessionTerms, author: str) -> ClearedSession:
-        book = book_documents(self._view, self._documents, self._session)
-        pods, seed = self._view.pods_at_gate(terms), self._view.seed(self._session)
-        return clear_session(book, pods, seed, terms, author)
+        return clear_from_chain(self._view, self._documents, terms, author)
 
     def _readings(self, terms: SessionTerms) -> Check:
         genuine, batches = genuine_of(self._chain), reading_batches(self._view, self._documents, terms)

@@ -8,6 +8,7 @@ from typing import Any
 from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
 from offchain.protocol.products import Side
+from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Opening, Outcome, Pair, Settlement, TechnicalOutcome
 
@@ -273,6 +274,14 @@ class MarketView:
             for event in self._chain.events("DataNotary", "Notarised", session=session)
             if int(event.args["kind"]) == kind
         ]
+
+    def had_role(self, account: str, role: Role, at_s: int) -> bool:
+        """Whether an account had a role at an instant, suspended or not."""
+        roles = 0
+        for event in self._chain.events("ParticipantRegistry", "ParticipantRegistered", account=account):
+            if self._chain.time_of(event.block) <= at_s:
+                roles = int(event.args["roles"])
+        return bool(roles & role.mask)
 
     def anchored_batches(self, until_s: int) -> list[Batch]:
         """Every batch of readings whose root was anchored up to an instant, oldest first. Who anchors a root again, at any

@@ -51,6 +51,7 @@ class NoticeKind(IntEnum):
     EVIDENCE = 15
     CONTRACT = 16
     KPI_REPORT = 17
+    CLEARING_PARAMETERS = 18
 
 
 class BookState(IntEnum):

@@ -12,8 +12,9 @@ from offchain.protocol.terms import SessionTerms
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
-from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
-from oracles.session_facts import book_documents, fetch_list_document
+from oracles.clearing.core.session import ClearedSession, validate_session
+from oracles.clearing.facts import clear_from_chain
+from oracles.session_facts import fetch_list_document
 from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
 
 logger = logging.getLogger(__name__)
@@ -70,9 +71,7 @@ class ClearingDaemon:
         logger.info("session %d: validated outcome posted", terms.session)
 
     def _clear(self, terms: SessionTerms) -> ClearedSession:
-        documents = book_documents(self._view, self._documents, terms.session)
-        seed = self._view.seed(terms.session)
-        return clear_session(documents, self._view.pods_at_gate(terms), seed, terms, self._chain.address)
+        return clear_from_chain(self._view, self._documents, terms, self._chain.address)
 
     def _post(self, terms: SessionTerms, function: str, document: ListDocument, basis: bytes) -> None:
         raw = document.to_bytes()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from offchain.chain.market_view import MarketView, Notice
+from offchain.chain.market_view import MarketView
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OFFER
 from offchain.protocol.lists import ListDocument
@@ -19,7 +19,7 @@ from oracles.grid.core.documents import (
     technical_outcome,
 )
 from oracles.grid.core.network import GridModel
-from oracles.session_facts import book_documents
+from oracles.session_facts import book_documents, notarised_bytes
 
 
 class GridDocumentMissing(FlexledgerError):
@@ -78,14 +78,7 @@ def _anchored(
 ) -> bytes:
     for notice in view.notices(kind, terms.session):
         if notice.author.lower() == author.lower() and notice.at_s < terms.gateOpening:
-            return _held_to_its_hash(store, notice, kind)
+            return notarised_bytes(store, notice, kind)
     raise GridDocumentMissing(
         f"session {terms.session}: {author} anchored no {kind.name} before the gate opened"
     )
-
-
-def _held_to_its_hash(store: DocumentStore, notice: Notice, kind: NoticeKind) -> bytes:
-    raw = store.get(notice.cid)
-    if document_hash(raw) != notice.hash:
-        raise FlexledgerError(f"{kind.name} {notice.cid}: its bytes aren't those whose hash was notarised")
-    return raw

@@ -211,10 +211,13 @@ def tampered(document: ListDocument, change: Callable[[Content], None]) -> bytes
 
 
 @contextmanager
-def open_desk(original: Path, folder: Path) -> Iterator[Desk]:
+def open_desk(
+    original: Path, folder: Path, before_opening: Callable[[SmallMarket], None] = lambda market: None
+) -> Iterator[Desk]:
     """The API of a copy of the small market, its gate open, and its players."""
     settings, tokens = settings_of(ROLES)
     with small_market(original, folder) as market:
+        before_opening(market)
         market.chain.advance_to(TERMS.gateOpening)
         service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
         with serve(create_app(service, settings)) as url, Desk(market, url, tokens, folder) as desk:

@@ -1,7 +1,7 @@
 """Outcomes as lists that prove themselves: by offer, and by request and slot, with running sums (see protocol.md)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from offchain.protocol.cid import Cid
@@ -24,7 +24,9 @@ class Refused:
     refused_w: int
 
 
-def outcome_document(book: Book, clearing: Clearing, session: int, author: str) -> ListDocument:
+def outcome_document(
+    book: Book, clearing: Clearing, session: int, author: str, notes: Mapping[str, object] | None = None
+) -> ListDocument:
     """The outcome as a document: a leaf for every offer of the book, and the accepted ones by request."""
     by_request = _by_request(clearing.acceptances)
     first_entry: dict[int, int] = {}
@@ -53,7 +55,7 @@ def outcome_document(book: Book, clearing: Clearing, session: int, author: str) 
         LeafList.of_rows(OUTCOME_BY_REQUEST, by_request),
         LeafList.of_rows(OUTCOME_RESERVE, []),
     )
-    return ListDocument(session, author, lists)
+    return ListDocument(session, author, lists, notes or {})
 
 
 def accepted_by_offer(acceptances: Iterable[Acceptance]) -> dict[int, int]:

@@ -8,21 +8,24 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
+from oracles.clearing.core.exact import Front, clear_exactly, front_notes
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
+from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
 from oracles.clearing.core.state import Clearing
 
-PRICE_PRIORITY = (ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR)
+KNOWN = (ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR, ClearingMethod.EXACT)
 
 
 @dataclass(frozen=True)
 class ClearedSession:
-    """A session's book, how it was cleared, and the document that says so."""
+    """A session's book, how it was cleared, and the document that says so. `fronts`: of a clearing by several objectives."""
 
     book: Book
     clearing: Clearing
     market: ListDocument
+    fronts: tuple[Front, ...] = ()
 
 
 def clear_session(
@@ -31,16 +34,19 @@ def clear_session(
     seed: bytes,
     terms: SessionTerms,
     author: str,
+    parameters: ClearingParameters | None = None,
 ) -> ClearedSession:
-    """The market outcome of a session. `author`: the oracle that posts it.
+    """The market outcome of a session. `author`: the oracle that posts it; `parameters`: of several objectives.
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
-    if terms.method not in PRICE_PRIORITY:
-        raise InvalidInput(
-            "method", terms.method, f"must be one of {[int(known) for known in PRICE_PRIORITY]}"
-        )
+    if terms.method not in KNOWN:
+        raise InvalidInput("method", terms.method, f"must be one of {[int(known) for known in KNOWN]}")
     book = assemble(documents, pods, terms)
+    if terms.method == ClearingMethod.EXACT:
+        clearing, fronts = clear_exactly(book, pods, seed, parameters or ClearingParameters())
+        document = outcome_document(book, clearing, terms.session, author, {"fronts": front_notes(fronts)})
+        return ClearedSession(book, clearing, document, fronts)
     clearing = clear(book, pods, seed)
     if terms.method == ClearingMethod.PAY_AS_CLEAR:
         clearing = replace(clearing, acceptances=pay_as_clear(clearing.acceptances))

@@ -137,6 +137,26 @@ def test_a_cheaper_offer_refused_is_made_good_for_at_the_clearing_price(
     assert market.Vault.free(aggregator) == before + 2_000 * CLEARING_PRICE // 1000
 
 
+class TestClearedBySeveralObjectives:
+    """Paid as bid as well, whatever is taken."""
+
+    @pytest.fixture
+    def terms(self, market: Any, operator: Any) -> SessionTerms:
+        terms = session_terms(method=int(ClearingMethod.EXACT))
+        market.MarketSessions.create(as_struct(terms), {"from": operator})
+        return replace(terms, session=market.MarketSessions.count())
+
+    @pytest.mark.parametrize("difference", [-1, 1])
+    def test_another_price_than_the_offers_is_a_fault(
+        self, market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, difference: int
+    ) -> None:  # fmt: skip
+        lie = with_lie(honest, ENTRY, 1, priceUeurPerKw=PRICES[1] + difference)
+        made = posted(market, book, lie, clearing_oracle)
+        position = honest.list_of(ENTRY).integers("offerPosition")[1]
+        tx = accuse(market, made, "notAsOffered", made.entry(1), book.offer(0, position), sender=auditor)
+        assert tx.events["ResultStruck"]["fault"] == word("NotAsOffered")
+
+
 class TestPaidAsBid:
     """A session that is paid as bid has no clearing price."""
 

@@ -31,9 +31,12 @@ class Challenger:
         """What the contracts would strike the outcome for; `market`: also what only a market outcome answers for."""
         found = [*self._own_lists(), *self._offers(), *self._chains(), *self._requests(), *self._orders()]
         if market:
-            as_bid = self.terms.method == ClearingMethod.PAY_AS_BID
-            found += [*(self._merit_order() if as_bid else self._clearing_price())]
-            found += [*self._cheaper_refused(), *self._falsely_excluded()]
+            of_method = {
+                ClearingMethod.PAY_AS_BID: (self._merit_order, self._cheaper_refused),
+                ClearingMethod.PAY_AS_CLEAR: (self._clearing_price, self._cheaper_refused),
+            }
+            for kind in (*of_method.get(ClearingMethod(self.terms.method), ()), self._falsely_excluded):
+                found += kind()
         return found
 
     def _own_lists(self) -> Iterator[str]:
@@ -166,7 +169,7 @@ class Challenger:
             if not offer.integer("slot") <= entry.integer("slot") <= last_slot:
                 yield "NotAsOffered: slot"
             paid, bid = entry.integer("priceUeurPerKw"), offer.integer("priceUeurPerKw")
-            if paid < bid or (self.terms.method == ClearingMethod.PAY_AS_BID and paid != bid):
+            if paid < bid or (self.terms.method != ClearingMethod.PAY_AS_CLEAR and paid != bid):
                 yield "NotAsOffered: price"
             if entry.integer("offerRunningW") > offer.integer("powerW"):
                 yield "OfferExceeded"

@@ -1,0 +1,102 @@
+"""A session cleared by several objectives: the operator's parameters stand on chain, and a replay takes the same."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from offchain.audit.challenge import Challenger
+from offchain.audit.verify import SessionReplay, run
+from offchain.chain.client import ChainClient
+from offchain.protocol.book_documents import OfferEntry
+from offchain.protocol.keccak import keccak256
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.products import ClearingMethod, Product
+from offchain.protocol.typed_data import NoticeKind
+from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.daemon import ClearingDaemon
+from oracles.clearing.facts import clear_from_chain, clearing_parameters
+from scripts.demo.cast import Person
+from tests.audit.conftest import play_to_clearing
+from tests.audit.test_lying_oracle import ORACLE
+from tests.chain.small_market import ADMIN, FIRST, TERMS, SmallMarket, pod, prepared, small_market
+from tests.chain.workers import shared_folder
+from tests.market.desk import offers, open_desk
+
+DEAR_ACTIVATIONS = ClearingParameters(activation_ueur=10_000_000)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    terms = replace(TERMS, method=int(ClearingMethod.EXACT))
+    return prepared(shared_folder(tmp_path_factory) / "small-market-exact", terms)
+
+
+@pytest.fixture
+def market(original: Path, tmp_path: Path) -> Iterator[SmallMarket]:
+    """The session, hours before its gate opens."""
+    with small_market(original, tmp_path) as found:
+        yield found
+
+
+def notarise(market: SmallMarket, person: Person, raw: bytes) -> None:
+    cid = market.documents.put(raw)
+    arguments = (NoticeKind.CLEARING_PARAMETERS, TERMS.session, keccak256(raw), cid.digest, cid.codec)
+    market.speaking_as(person).send("DataNotary", "notarise", *arguments)
+
+
+def by_operator(market: SmallMarket) -> None:
+    notarise(market, ADMIN, DEAR_ACTIVATIONS.to_bytes())
+
+
+def in_parts() -> ListDocument:
+    """15 kW in two parts at 30 ct each, or in one at 31."""
+    entries = [OfferEntry(pod(0), 0, Product.ACTIVE_UP, w, 30_000, min_power_w=w) for w in (7_000, 8_000)]
+    return offers(FIRST, [*entries, OfferEntry(pod(2), 0, Product.ACTIVE_UP, 15_000, 31_000)])
+
+
+def parameters_of(market: SmallMarket) -> ClearingParameters:
+    return clearing_parameters(market.view, market.documents, market.view.terms(TERMS.session))
+
+
+def test_an_auditor_replays_it_with_the_operators_parameters(original: Path, tmp_path: Path) -> None:
+    with open_desk(original, tmp_path, before_opening=by_operator) as desk:
+        play_to_clearing(desk, of_first=in_parts())
+        market = desk.market
+        ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
+        terms = market.view.terms(TERMS.session)
+        cleared = clear_from_chain(market.view, market.documents, terms, ORACLE.address)
+        assert [entry.offer.position for entry in cleared.clearing.acceptances] == [2], "one activation"
+        said: list[str] = []
+        reader = ChainClient(market.chain.url, market.manifest)
+        assert run(SessionReplay(reader, market.documents, TERMS.session), said.append), said
+        assert Challenger(market.speaking_as(ADMIN), market.documents, TERMS.session, said.append).run(), said
+
+
+def test_without_parameters_the_default_ones_count(market: SmallMarket) -> None:
+    assert parameters_of(market) == ClearingParameters()
+
+
+def test_anothers_count_for_nothing(market: SmallMarket) -> None:
+    notarise(market, FIRST, DEAR_ACTIVATIONS.to_bytes())
+    assert parameters_of(market) == ClearingParameters()
+
+
+def test_once_the_gate_is_open_it_is_too_late(market: SmallMarket) -> None:
+    market.chain.advance_to(TERMS.gateOpening)
+    by_operator(market)
+    assert parameters_of(market) == ClearingParameters()
+
+
+def test_what_isnt_a_document_of_parameters_counts_for_nothing(market: SmallMarket) -> None:
+    notarise(market, ADMIN, b'{"weight":1}')
+    assert parameters_of(market) == ClearingParameters()
+    by_operator(market)
+    assert parameters_of(market) == DEAR_ACTIVATIONS
+
+
+def test_the_first_ones_count(market: SmallMarket) -> None:
+    by_operator(market)
+    notarise(market, ADMIN, ClearingParameters(activation_ueur=1).to_bytes())
+    assert parameters_of(market) == DEAR_ACTIVATIONS
