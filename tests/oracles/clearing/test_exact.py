@@ -339,6 +339,15 @@ def test_fewer_activations_where_they_cost_something() -> None:
     assert taken(exactly(documents, replace(QUICK, activation_ueur=1_001))[1]) == {2: 1000}
 
 
+def test_a_pod_that_alone_can_go_down_isnt_wasted_on_going_up() -> None:
+    """It would be the cheapest up as well, but goes one way only."""
+    down = replace(offer(0, 1000, 30_000), product=Product.ACTIVE_DOWN)
+    offers = [offer(0, 1000, 10_000), offer(2, 1000, 20_000), down]
+    requests = [needs(1000), replace(needs(1000), product=Product.ACTIVE_DOWN)]
+    for areas in (requests, requests[::-1]):
+        assert taken(exactly(book_of(offers, dso=areas))[1]) == {1: 1000, 2: 1000}
+
+
 def test_a_block_runs_where_it_serves_best() -> None:
     documents = book_of([block(0, 2000, 10_000, 2, last=2)], dso=[needs(2000, 500, 2000, 2000)])
     _, clearing, _ = exactly(documents)
