@@ -16,6 +16,7 @@ from rich.console import Console
 from offchain.audit.arbiter import NOBODY, ArbiterDesk, Case, Opinion
 from offchain.audit.challenge import Challenger
 from offchain.audit.challenge import challenge as run_challenger
+from offchain.audit.front import draw_front
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.chain.keys import load_key
@@ -103,6 +104,21 @@ def challenge(
     with _market(folder, manifest, rpc, documents, key_file, "auditor") as market:
         right = run_challenger(Challenger(market.chain, market.documents, session, typer.echo), typer.echo)
     raise typer.Exit(0 if right else 1)
+
+
+@app.command()
+def front(
+    session: Annotated[int, typer.Argument(help="The session's number.")],
+    out: Annotated[Path, typer.Option(help="SVG to write.")] = Path("front.svg"),
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
+) -> None:
+    """Draw what a session that was cleared by several objectives could have had, and what the weights chose."""
+    with _market(folder, manifest, rpc, documents) as market:
+        points = draw_front(SessionReplay(market.chain, market.documents, session), out)
+    typer.echo(f"{out}: {points} points")
 
 
 @app.command()

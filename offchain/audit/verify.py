@@ -212,6 +212,10 @@ class SessionReplay:
         paid = sum(pair.paymentUeur for pair in pairs)
         return Check("settlement", f"{paid} µ€ paid, {posted.rewardsUeur} token units to customers")
 
+    def posted_market_outcome(self) -> Outcome | None:
+        """What the board holds of the session's market outcome, None if none stands."""
+        return self._view.market_outcome(self._session)
+
     def outcome_document(self, stage: Stage, posted: Outcome) -> ListDocument:
         """Document of a market or validated outcome. HiddenResult if it can't be had."""
         roots = {

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from offchain.audit.challenge import Challenger
+from offchain.audit.front import NoFront, draw_front, draw_fronts
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.protocol.book_documents import OfferEntry
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod, Product
@@ -71,7 +73,39 @@ def test_an_auditor_replays_it_with_the_operators_parameters(original: Path, tmp
         said: list[str] = []
         reader = ChainClient(market.chain.url, market.manifest)
         assert run(SessionReplay(reader, market.documents, TERMS.session), said.append), said
+        assert draw_front(SessionReplay(reader, market.documents, TERMS.session), tmp_path / "front.svg") > 1
         assert Challenger(market.speaking_as(ADMIN), market.documents, TERMS.session, said.append).run(), said
+
+
+def test_a_session_without_an_outcome_has_no_front(market: SmallMarket, tmp_path: Path) -> None:
+    replay = SessionReplay(ChainClient(market.chain.url, market.manifest), market.documents, TERMS.session)
+    with pytest.raises(NoFront, match="no market outcome is posted"):
+        draw_front(replay, tmp_path / "front.svg")
+
+
+class TestFronts:
+    """An outcome's notes, drawn."""
+
+    def drawn(self, notes: dict[str, object], path: Path) -> int:
+        return draw_fronts(ListDocument(1, FIRST.address, (), notes), path)
+
+    def test_each_side_has_its_own(self, tmp_path: Path) -> None:
+        front = {"chosen": [2, 0, 0, 1], "points": [[2, 0, 0, 1], [0, 5, 0, 0]]}
+        path = tmp_path / "front.svg"
+        assert self.drawn({"fronts": [{"side": 1, **front}, {"side": 2, **front}]}, path) == 4
+        assert path.read_text().count("<!-- ") > 10
+        assert all(
+            f"<!-- {side}, 2 points; red: less reliable -->" in path.read_text() for side in ("DSO", "TSO")
+        )
+
+    def test_price_priority_has_none(self, tmp_path: Path) -> None:
+        with pytest.raises(NoFront, match="price priority"):
+            self.drawn({}, tmp_path / "front.svg")
+
+    @pytest.mark.parametrize("front", [{"side": 1}, {"side": 9, "chosen": [1] * 4, "points": []}, 7])
+    def test_what_isnt_a_front_is_refused_by_name(self, tmp_path: Path, front: object) -> None:
+        with pytest.raises(InvalidInput, match=r"notes\.fronts"):
+            self.drawn({"fronts": [front]}, tmp_path / "front.svg")
 
 
 def test_without_parameters_the_default_ones_count(market: SmallMarket) -> None:

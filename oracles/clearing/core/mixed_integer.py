@@ -34,6 +34,15 @@ class MixedIntegerProgram:
         self._is_integer.append(integer)
         return len(self._upper) - 1
 
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self._upper)
+
+    def upper(self, column: int) -> float:
+        """A column's upper bound."""
+        return self._upper[column]
+
     def row(
         self, terms: Terms, *, at_least: float = -highspy.kHighsInf, at_most: float = highspy.kHighsInf
     ) -> None:

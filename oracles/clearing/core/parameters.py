@@ -9,7 +9,7 @@ from offchain.protocol import canonical_json
 from offchain.protocol.errors import InvalidInput
 
 FORMAT = "flexledger-clearing-parameters/1"
-MOST_FRONT_STEPS = 20
+BOUNDS = {"front_steps": (1, 20), "population": (4, 1000), "generations": (1, 1000)}
 
 
 @dataclass(frozen=True)
@@ -18,20 +18,23 @@ class ClearingParameters:
 
     `unserved_ueur_per_kw`: a kW of relief that stays unserved in a slot. `unreliability_ueur_per_kw`: a kW in a slot of a PoD
     that never delivers; one that does at 90 % counts a tenth. `activation_ueur`: an offer that is taken. `front_steps`:
-    steps of each axis of the front that is kept with the outcome.
+    steps of each axis of the exact front that is kept with the outcome. `population`, `generations`: of NSGA-II.
     """
 
     unserved_ueur_per_kw: int = 10_000_000
     unreliability_ueur_per_kw: int = 0
     activation_ueur: int = 0
     front_steps: int = 5
+    population: int = 60
+    generations: int = 40
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value < 0:
                 raise InvalidInput(name, value, "must not be negative")
-        if not 1 <= self.front_steps <= MOST_FRONT_STEPS:
-            raise InvalidInput("front_steps", self.front_steps, f"must be from 1 to {MOST_FRONT_STEPS}")
+        for name, (least, most) in BOUNDS.items():
+            if not least <= asdict(self)[name] <= most:
+                raise InvalidInput(name, asdict(self)[name], f"must be from {least} to {most}")
 
     def to_bytes(self) -> bytes:
         """The document."""

@@ -8,14 +8,14 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
-from oracles.clearing.core.exact import Front, clear_exactly, front_notes
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
+from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly, front_notes
 from oracles.clearing.core.state import Clearing
 
-KNOWN = (ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR, ClearingMethod.EXACT)
+SEVERAL_OBJECTIVES = {ClearingMethod.EXACT: clear_exactly, ClearingMethod.NSGA2: clear_by_nsga2}
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,17 @@ def clear_session(
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
-    if terms.method not in KNOWN:
-        raise InvalidInput("method", terms.method, f"must be one of {[int(known) for known in KNOWN]}")
+    if terms.method not in list(ClearingMethod):
+        known = [int(each) for each in ClearingMethod]
+        raise InvalidInput("method", terms.method, f"must be one of {known}")
+    method = ClearingMethod(terms.method)
     book = assemble(documents, pods, terms)
-    if terms.method == ClearingMethod.EXACT:
-        clearing, fronts = clear_exactly(book, pods, seed, parameters or ClearingParameters())
+    if method in SEVERAL_OBJECTIVES:
+        clearing, fronts = SEVERAL_OBJECTIVES[method](book, pods, seed, parameters or ClearingParameters())
         document = outcome_document(book, clearing, terms.session, author, {"fronts": front_notes(fronts)})
         return ClearedSession(book, clearing, document, fronts)
     clearing = clear(book, pods, seed)
-    if terms.method == ClearingMethod.PAY_AS_CLEAR:
+    if method is ClearingMethod.PAY_AS_CLEAR:
         clearing = replace(clearing, acceptances=pay_as_clear(clearing.acceptances))
     return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, author))
 

@@ -1,8 +1,7 @@
-"""Clearing by several objectives, exactly: cost, unserved relief, unreliability, activations.
+"""Every way in which offers may serve one side's requests, as a mixed-integer program with several objectives.
 
-The same rules as price priority's (orders, limits, price caps, DSO first), but the best whole instead of offer by offer:
-one mixed-integer program for the DSO's requests and, with what that leaves, one for the TSO's. Paid as bid. The program
-reckons in fractions of a W; what is taken is rounded down to whole ones.
+The rules are price priority's: orders, limits, price caps, cover. The program reckons in fractions of a W; what is taken is
+rounded down to whole ones.
 """
 
 from collections import defaultdict
@@ -10,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
-from offchain.protocol.products import Product, Side
-from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import Book, Offer, Request
+import numpy as np
+
+from offchain.protocol.products import Product
+from oracles.clearing.core.book import Offer, Request
 from oracles.clearing.core.mixed_integer import (
     Floats,
     MixedIntegerProgram,
@@ -21,10 +21,12 @@ from oracles.clearing.core.mixed_integer import (
     value_of,
 )
 from oracles.clearing.core.parameters import ClearingParameters
-from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
+from oracles.clearing.core.state import Acceptance, MarketState
 
 PRECISION_W = 1e-4
 """What HiGHS may miss a whole W by."""
+INTEGRALITY = 1e-5
+"""What HiGHS may miss a sum by, as a share of it: it takes 0.999999 for a whole one."""
 ALWAYS_PERMILLE = 1000
 Reliability = Mapping[bytes, int]
 """Per mille of what a PoD was to deliver that it delivered; one that isn't named: all."""
@@ -51,49 +53,6 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Front:
-    """What one side could have had: points none of which dominates another, and the one that the weights chose."""
-
-    side: Side
-    chosen: Point
-    points: tuple[Point, ...]
-
-
-def clear_exactly(
-    book: Book,
-    pods: Mapping[bytes, PodFacts],
-    seed: bytes,
-    parameters: ClearingParameters,
-    reliability: Reliability | None = None,
-) -> tuple[Clearing, tuple[Front, ...]]:
-    """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
-    state = MarketState(book, pods, seed)
-    accepted: list[Acceptance] = []
-    fronts = []
-    areas = areas_of(book.requests)
-    for sides in ((Side.DSO_REQUEST,), (Side.TSO_REQUEST,)):
-        of_side = [area for area in areas if area[0].side in sides]
-        program = ServiceProgram(state, of_side, reliability or {})
-        if program.runs:
-            x = program.best(parameters)
-            fronts.append(program.front(parameters, x, of_side[0][0].side))
-            accepted.extend(program.take(x))
-    return state.finished(accepted), tuple(fronts)
-
-
-def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
-    """Fronts as an outcome's document notes them: objectives in the order of `Point`."""
-    return [
-        {
-            "side": int(front.side),
-            "chosen": list(front.chosen.as_tuple()),
-            "points": [list(point.as_tuple()) for point in front.points],
-        }
-        for front in fronts
-    ]
-
-
-@dataclass(frozen=True)
 class Run:
     """A way to take an offer: the same power for each of these requests, one a slot. `column`: its W."""
 
@@ -112,10 +71,13 @@ class ServiceProgram:
         self._reliability = reliability
         self._program = MixedIntegerProgram()
         self._is_taken: dict[int, int] = {}
+        self._needed = {request.position: state.needed(request) for area in areas for request in area}
         self.runs = list(self._possible_runs(areas))
         self._of_offer: dict[int, list[Run]] = defaultdict(list)
         for run in self.runs:
             self._of_offer[run.offer.position].append(run)
+        self._needed_w = sum(self._needed.values()) / 1000
+        self._service_order = sorted(self._of_offer, key=self._service_key)
         self._short = self._add_requests(request for area in areas for request in area)
         for runs in self._of_offer.values():
             self._add_offer(runs)
@@ -126,57 +88,102 @@ class ServiceProgram:
         """The optimum at the operator's weights."""
         return self._program.minimise(self._weighted(parameters))
 
-    def front(self, parameters: ClearingParameters, chosen: Floats, side: Side) -> Front:
+    def weighed_ueur(self, parameters: ClearingParameters, x: Floats) -> float:
+        """All objectives at the runs' quantities, in µ€ by the operator's weights."""
+        point = self.point(x)
+        return (
+            point.cost_ueur
+            + point.unserved_w * parameters.unserved_ueur_per_kw / 1000
+            + point.unreliable_w * parameters.unreliability_ueur_per_kw / 1000
+            + point.activations * parameters.activation_ueur
+        )
+
+    def of_shares(self, shares: Floats) -> Floats:
+        """Quantities by column of the share that is wanted of each run."""
+        out = np.zeros(self._program.width)
+        for run, share in zip(self.runs, shares, strict=True):
+            out[run.column] = share * self._program.upper(run.column)
+        return out
+
+    def shares_of(self, x: Floats) -> Floats:
+        """The share of each run that quantities are."""
+        return np.array([x[run.column] / self._program.upper(run.column) for run in self.runs])
+
+    def trade_offs(self, parameters: ClearingParameters) -> Iterator[Floats]:
         """Least cost at levels of unserved relief and of unreliability, from the least possible to doing nothing."""
-        most_w = value_of(dict.fromkeys(self._short.values(), 1.0), self._nothing())
+        most_w = value_of(self._unserved, self._nothing())
         least_w = value_of(self._unserved, self._program.minimise(self._unserved))
-        points = {self._point(chosen)}
         steps = parameters.front_steps
         for unserved_step in range(steps + 1):
-            level = least_w + (most_w - least_w) * unserved_step / steps + PRECISION_W
-            bound = (self._unserved, level)
-            cheapest = self._program.minimise(self._cost, bound)
-            points.add(self._point(cheapest))
+            level = least_w + (most_w - least_w) * unserved_step / steps
+            bound = (self._unserved, level + self._needed_w * INTEGRALITY + PRECISION_W)
+            cheapest = self._cheapest(bound)
+            if cheapest is None:
+                continue
+            yield cheapest
             riskiest = value_of(self._unreliable, cheapest)
             for risk_step in range(steps) if riskiest > PRECISION_W else ():
-                risk = (self._unreliable, riskiest * risk_step / steps)
-                try:
-                    points.add(self._point(self._program.minimise(self._cost, bound, risk)))
-                except ProgramInfeasible:
-                    continue
-        kept = [point for point in points if not any(other.dominates(point) for other in points)]
-        return Front(side, self._point(chosen), tuple(sorted(kept, key=Point.as_tuple)))
+                safer = self._cheapest(bound, (self._unreliable, riskiest * risk_step / steps))
+                if safer is not None:
+                    yield safer
+
+    def _cheapest(self, *bounds: tuple[Terms, float]) -> Floats | None:
+        try:
+            return self._program.minimise(self._cost, *bounds)
+        except ProgramInfeasible:
+            return None
+
+    def point(self, x: Floats) -> Point:
+        """The objectives at the runs' quantities, whatever the other columns say."""
+        relief_w = sum(
+            float(x[run.column]) * request.effectiveness[run.offer.pod][0] / 1000
+            for run in self.runs
+            for request in run.requests
+        )
+        return Point(
+            cost_ueur=round(value_of(self._cost, x)),
+            unserved_w=round(self._needed_w - relief_w),
+            unreliable_w=round(value_of(self._unreliable, x)),
+            activations=sum(
+                any(x[run.column] > PRECISION_W for run in runs) for runs in self._of_offer.values()
+            ),
+        )
+
+    def in_whole_w(self, x: Floats) -> Floats:
+        """The quantities nearest below that keep to all rules, in whole W: what taking them would take."""
+        out = np.zeros(len(x))
+        for run, amount_w in self._whole(x):
+            out[run.column] = amount_w
+        return out
 
     def take(self, x: Floats) -> Iterator[Acceptance]:
-        """Take the optimum's quantities, in whole W and within what integers allow, offers before those that are linked to
-        them."""
-        needed = {
-            request.position: self._state.needed(request) for run in self.runs for request in run.requests
-        }
-        for position in sorted(self._of_offer, key=lambda each: self._offer(each).parent is not None):
-            offer = self._offer(position)
-            if not self._state.may_be_taken(offer):
-                continue
-            parts = [(run, self._whole_w(run, x, needed)) for run in self._of_offer[position]]
-            taken_w = offer.counted_w - self._state.left_w[position]
-            if taken_w + sum(amount_w for _, amount_w in parts) < offer.min_power_w:
-                continue
-            for run, amount_w in parts:
-                if amount_w:
-                    for request in run.requests:
-                        needed[request.position] -= amount_w * request.effectiveness[offer.pod][0]
-                    yield from self._state.take(offer, amount_w, run.requests)
+        """Take the quantities, in whole W and within what integers allow."""
+        for run, amount_w in list(self._whole(x)):
+            yield from self._state.take(run.offer, amount_w, run.requests)
 
-    def _whole_w(self, run: Run, x: Floats, needed: Mapping[int, int]) -> int:
-        pod = run.offer.pod
-        return min(
-            floor(float(x[run.column]) + PRECISION_W),
-            *(needed[request.position] // request.effectiveness[pod][0] for request in run.requests),
-            *(self._state.pod_room_w(pod, request.slot, run.offer.product) for request in run.requests),
-        )
+    def _whole(self, x: Floats) -> Iterator[tuple[Run, int]]:
+        """Whole W by run, cheapest offers first, but before those that are linked to them; nothing of an offer that then
+        breaks a rule."""
+        room = _Room(self._state, self._needed)
+        for position in self._service_order:
+            offer = self._offer(position)
+            parts = [(run, room.whole_w(run, float(x[run.column]))) for run in self._of_offer[position]]
+            if offer.is_block:
+                parts = [max(parts, key=lambda part: part[1])]
+            least_w = offer.min_power_w - (offer.counted_w - self._state.left_w[position])
+            if sum(amount_w for _, amount_w in parts) >= least_w and room.allows(offer):
+                for run, wanted_w in parts:
+                    amount_w = room.whole_w(run, wanted_w)
+                    if amount_w:
+                        room.use(run, amount_w)
+                        yield run, amount_w
 
     def _offer(self, position: int) -> Offer:
         return self._state.book.offers[position]
+
+    def _service_key(self, position: int) -> tuple[bool, int, bytes]:
+        offer = self._offer(position)
+        return offer.parent is not None, offer.price_ueur_per_kw, self._state.tie[position]
 
     def _possible_runs(self, areas: Sequence[Sequence[Request]]) -> Iterator[Run]:
         for area in areas:
@@ -186,13 +193,17 @@ class ServiceProgram:
                     for requests in self._state.runs(offer, by_slot):
                         most_w = self._most_w(offer, requests)
                         if most_w > 0:
-                            yield Run(offer, tuple(requests), self._program.column(most_w))
+                            # In whole W where rounding down might break the minimum.
+                            column = self._program.column(most_w, integer=offer.min_power_w > 0)
+                            yield Run(offer, tuple(requests), column)
 
     def _most_w(self, offer: Offer, requests: Sequence[Request]) -> int:
         if not self._state.group_is_free(offer) or (offer.is_block and self._state.is_taken(offer.position)):
             return 0
         rooms = [self._state.pod_room_w(offer.pod, request.slot, offer.product) for request in requests]
-        needs = [self._state.needed(request) // request.effectiveness[offer.pod][0] for request in requests]
+        needs = [
+            self._needed[request.position] // request.effectiveness[offer.pod][0] for request in requests
+        ]
         return min(self._state.left_w[offer.position], *rooms, *needs)
 
     def _add_requests(self, requests: Iterable[Request]) -> dict[int, int]:
@@ -203,7 +214,7 @@ class ServiceProgram:
                 relief[request.position][run.column] = request.effectiveness[run.offer.pod][0] / 1000
         short = {}
         for request in requests:
-            need_w = self._state.needed(request) / 1000
+            need_w = self._needed[request.position] / 1000
             short[request.position] = self._program.column(need_w)
             terms = {**relief[request.position], short[request.position]: 1.0}
             self._program.row(terms, at_least=need_w, at_most=need_w)
@@ -301,12 +312,45 @@ class ServiceProgram:
         """The point at which nothing is taken."""
         return self._program.minimise({run.column: 1.0 for run in self.runs})
 
-    def _point(self, x: Floats) -> Point:
-        return Point(
-            cost_ueur=round(value_of(self._cost, x)),
-            unserved_w=round(value_of(self._unserved, x)),
-            unreliable_w=round(value_of(self._unreliable, x)),
-            activations=sum(
-                any(x[run.column] > PRECISION_W for run in runs) for runs in self._of_offer.values()
-            ),
-        )
+
+class _Room:
+    """What whole quantities may still use, beside what the market has taken already."""
+
+    def __init__(self, state: MarketState, needed: Mapping[int, int]) -> None:
+        self._state = state
+        self._needed = dict(needed)
+        self._of_pod: dict[tuple[bytes, int, Product], int] = defaultdict(int)
+        self._of_offer: dict[int, int] = defaultdict(int)
+        self._of_group: dict[tuple[int, int], int] = {}
+
+    def whole_w(self, run: Run, wanted_w: float) -> int:
+        """As much of what is wanted of a run as fits."""
+        offer = run.offer
+        fits = [
+            floor(wanted_w + PRECISION_W),
+            self._state.left_w[offer.position] - self._of_offer[offer.position],
+        ]
+        for request in run.requests:
+            fits.append(self._needed[request.position] // request.effectiveness[offer.pod][0])
+            if self._of_pod[offer.pod, request.slot, offer.product.opposite]:
+                return 0
+            room_w = self._state.pod_room_w(offer.pod, request.slot, offer.product)
+            fits.append(room_w - self._of_pod[offer.pod, request.slot, offer.product])
+        return max(0, min(fits))
+
+    def allows(self, offer: Offer) -> bool:
+        """Whether its group and its link allow it."""
+        taken_of_group = self._of_group.get((offer.commitment, offer.group), offer.position)
+        if offer.group and taken_of_group != offer.position:
+            return False
+        return offer.parent is None or self._of_offer[offer.parent] > 0 or self._state.is_taken(offer.parent)
+
+    def use(self, run: Run, amount_w: int) -> None:
+        """Take so much of it."""
+        offer = run.offer
+        self._of_offer[offer.position] += amount_w
+        if offer.group:
+            self._of_group[offer.commitment, offer.group] = offer.position
+        for request in run.requests:
+            self._needed[request.position] -= amount_w * request.effectiveness[offer.pod][0]
+            self._of_pod[offer.pod, request.slot, offer.product] += amount_w

@@ -1,0 +1,51 @@
+"""NSGA-II over the same objectives and rules as the exact program, seeded with greedy and exact solutions.
+
+A solution is the share of each run that is wanted, from 0 to 1; it counts as what of it keeps to all rules, in whole W.
+pymoo's, with the session's seed: the same build gives the same front.
+"""
+
+from typing import Any
+
+import numpy as np
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import Problem
+from pymoo.optimize import minimize
+
+from oracles.clearing.core.mixed_integer import Floats
+from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.service_program import ServiceProgram
+
+
+class _Wanted(Problem):  # type: ignore[misc]
+    """Cost, unserved and unreliable W of wanted shares."""
+
+    def __init__(self, program: ServiceProgram) -> None:
+        self.program = program
+        super().__init__(n_var=len(program.runs), n_obj=3, xl=0.0, xu=1.0)
+
+    def _evaluate(self, x: Floats, out: dict[str, Any], *_: object, **__: object) -> None:
+        points = [self.program.point(self.quantities(shares)) for shares in x]
+        out["F"] = np.array([point.as_tuple()[:3] for point in points], dtype=np.float64)
+
+    def quantities(self, shares: Floats) -> Floats:
+        """Whole W by column."""
+        return self.program.in_whole_w(self.program.of_shares(shares))
+
+
+def evolve(program: ServiceProgram, parameters: ClearingParameters, seed: int) -> list[Floats]:
+    """Quantities by column of the front that NSGA-II ends with."""
+    problem = _Wanted(program)
+    first = _first_population(program, parameters, np.random.default_rng(seed))
+    algorithm = NSGA2(pop_size=parameters.population, sampling=first, eliminate_duplicates=False)
+    found = minimize(problem, algorithm, ("n_gen", parameters.generations), seed=seed, verbose=False)
+    return [problem.quantities(shares) for shares in np.atleast_2d(found.X)]
+
+
+def _first_population(
+    program: ServiceProgram, parameters: ClearingParameters, chance: np.random.Generator
+) -> Floats:
+    """Everything wanted, cheapest first; the exact optimum and trade-offs; the rest at random."""
+    known = [np.ones(len(program.runs))]
+    known += [program.shares_of(x) for x in (program.best(parameters), *program.trade_offs(parameters))]
+    known = known[: parameters.population]
+    return np.concatenate([known, chance.random((parameters.population - len(known), len(program.runs)))])

@@ -1,0 +1,91 @@
+"""Clearing by several objectives: cost, unserved relief, unreliability, activations.
+
+The rules are price priority's, but the best whole instead of offer by offer; paid as bid. The DSO's requests are served
+first, the TSO's with what that leaves. Each side's front is kept, the operator's weights pick its point.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from offchain.protocol.products import Side
+from offchain.protocol.terms import PodFacts
+from oracles.clearing.core.book import Book
+from oracles.clearing.core.mixed_integer import Floats
+from oracles.clearing.core.nsga2 import evolve
+from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.service_program import Point, Reliability, ServiceProgram
+from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
+
+Solve = Callable[[ServiceProgram], Sequence[Floats]]
+"""Solutions of a program, the one to be taken first."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """What one side could have had: points none of which dominates another, and the one that the weights chose."""
+
+    side: Side
+    chosen: Point
+    points: tuple[Point, ...]
+
+
+def clear_exactly(
+    book: Book,
+    pods: Mapping[bytes, PodFacts],
+    seed: bytes,
+    parameters: ClearingParameters,
+    reliability: Reliability | None = None,
+) -> tuple[Clearing, tuple[Front, ...]]:
+    """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
+    return _clear(
+        MarketState(book, pods, seed),
+        reliability or {},
+        lambda program: [program.best(parameters), *program.trade_offs(parameters)],
+    )
+
+
+def clear_by_nsga2(
+    book: Book,
+    pods: Mapping[bytes, PodFacts],
+    seed: bytes,
+    parameters: ClearingParameters,
+    reliability: Reliability | None = None,
+) -> tuple[Clearing, tuple[Front, ...]]:
+    """Clear a book at the point of NSGA-II's front that the weights like best; and each side's front."""
+
+    def solve(program: ServiceProgram) -> list[Floats]:
+        found = evolve(program, parameters, int.from_bytes(seed[:4], "big"))
+        best = min(range(len(found)), key=lambda each: (program.weighed_ueur(parameters, found[each]), each))
+        return [found[best], *found]
+
+    return _clear(MarketState(book, pods, seed), reliability or {}, solve)
+
+
+def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
+    """Fronts as an outcome's document notes them: objectives in the order of `Point`."""
+    return [
+        {
+            "side": int(front.side),
+            "chosen": list(front.chosen.as_tuple()),
+            "points": [list(point.as_tuple()) for point in front.points],
+        }
+        for front in fronts
+    ]
+
+
+def _clear(state: MarketState, reliability: Reliability, solve: Solve) -> tuple[Clearing, tuple[Front, ...]]:
+    accepted: list[Acceptance] = []
+    fronts = []
+    areas = areas_of(state.book.requests)
+    for side in (Side.DSO_REQUEST, Side.TSO_REQUEST):
+        program = ServiceProgram(state, [area for area in areas if area[0].side is side], reliability)
+        if program.runs:
+            solutions = solve(program)
+            fronts.append(_front(side, [program.point(x) for x in solutions]))
+            accepted.extend(program.take(solutions[0]))
+    return state.finished(accepted), tuple(fronts)
+
+
+def _front(side: Side, points: Sequence[Point]) -> Front:
+    kept = [point for point in set(points) if not any(other.dominates(point) for other in points)]
+    return Front(side, points[0], tuple(sorted(kept, key=Point.as_tuple)))
