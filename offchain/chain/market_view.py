@@ -261,6 +261,11 @@ class MarketView:
         pairs = [Pair(**_named(pair)) for pair in event.args["pairs"]]
         return Settlement(**_named(event.args["settlement"])), pairs
 
+    def settlement_finalised_s(self, session: int) -> int | None:
+        """When a session's settlement became final and its money moved; None if it hasn't."""
+        events = self._chain.events("SettlementLedger", "SettlementFinalised", session=session)
+        return self._chain.time_of(events[0].block) if events else None
+
     def notices(self, kind: NoticeKind, session: int) -> list[Notice]:
         """Documents of a kind notarised for a session, oldest first."""
         return [

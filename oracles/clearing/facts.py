@@ -1,17 +1,23 @@
 """What a clearing rests on, fetched from chain and store: the same for the daemon and for `verify`."""
 
 import logging
+from collections.abc import Mapping
 
 from offchain.chain.market_view import MarketView
+from offchain.protocol.cid import Cid
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.roles import Role
-from offchain.protocol.terms import SessionTerms
+from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
-from oracles.clearing.core.session import ClearedSession, clear_session
-from oracles.session_facts import book_documents, notarised_bytes
+from oracles.clearing.core.reliability import reliability_index
+from oracles.clearing.core.session import SEVERAL_OBJECTIVES, ClearedSession, clear_session
+from oracles.session_facts import book_documents, fetch_list_document, notarised_bytes
 
+HISTORY_S = 30 * 24 * 3600
+"""Of deliveries that the index of reliability looks back on."""
 logger = logging.getLogger(__name__)
 
 
@@ -21,8 +27,32 @@ def clear_from_chain(
     """The session's clearing, as `author` would post it."""
     documents = book_documents(view, store, terms.session)
     pods, seed = view.pods_at_gate(terms), view.seed(terms.session)
+    if terms.method not in SEVERAL_OBJECTIVES:
+        return clear_session(documents, pods, seed, terms, author)
     parameters = clearing_parameters(view, store, terms)
-    return clear_session(documents, pods, seed, terms, author, parameters)
+    reliability = reliability_at_gate(view, store, terms, pods)
+    return clear_session(documents, pods, seed, terms, author, parameters, reliability)
+
+
+def reliability_at_gate(
+    view: MarketView, store: DocumentStore, terms: SessionTerms, pods: Mapping[bytes, PodFacts]
+) -> dict[bytes, int]:
+    """Reliability index of the registry's PoDs when a session's gate closed: over the sessions that were delivered in the
+    days before, and whose settlement was final by then. Raises DocumentMissing or RootMismatch where one can't be had."""
+    settlements = []
+    for session in view.session_ids():
+        earliest_s = terms.gateClosure - HISTORY_S
+        finalised_s = view.settlement_finalised_s(session)
+        is_recent = view.terms(session).deliveryStart >= earliest_s
+        if is_recent and finalised_s is not None and finalised_s < terms.gateClosure:
+            found = view.settlement(session)
+            assert found is not None, "what is final stands"
+            posted, _ = found
+            cid = Cid(posted.cidCodec, posted.cidDigest)
+            settlements.append(
+                fetch_list_document(store, "settlement", cid, {SETTLEMENT: posted.settlementRoot})
+            )
+    return reliability_index(settlements, {pod: facts.aggregator for pod, facts in pods.items()})
 
 
 def clearing_parameters(view: MarketView, store: DocumentStore, terms: SessionTerms) -> ClearingParameters:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.chain.local import LocalChain
 from offchain.chain.manifest import Manifest
+from offchain.chain.market_view import MarketView
+from offchain.protocol.leaves import SETTLEMENT
+from offchain.protocol.products import DeliveryStatus
 from offchain.store.documents import FolderStore
+from oracles.clearing.facts import reliability_at_gate
 from tests.end_to_end.conftest import PROJECT, demo_command, summary_of
 
 Verify = Callable[..., subprocess.CompletedProcess[str]]
@@ -140,3 +145,29 @@ def test_a_document_that_is_gone_is_named(copied: Path, verify: Verify) -> None:
     finished = verify(copied)
     assert finished.returncode == 1
     assert "FAIL" in finished.stdout
+
+
+def test_who_delivered_how_much_is_known_to_the_next_session(copied: Path) -> None:
+    """By the settlement's own leaves, once it is final; to the day's own session nobody had a record."""
+    (raw,) = [
+        content
+        for path in (copied / "documents").glob("*/*")
+        if (content := json.loads(path.read_bytes())).get("lists", [{}])[0].get("kind") == "SettlementLeaf"
+    ]
+    places = [field.name for field in SETTLEMENT.fields]
+    delivered = [
+        (row[places.index("pod")], min(row[places.index("deliveredW")], row[places.index("acceptedW")]))
+        for row in raw["lists"][0]["leaves"]
+        if row[places.index("status")] != DeliveryStatus.EXCUSED
+    ]
+    assert delivered
+    with LocalChain(copied / "chain") as chain:
+        client = ChainClient(chain.url, Manifest.load(copied / "manifest.json"))
+        view, store = MarketView(client), FolderStore(copied / "documents")
+        terms = view.terms(1)
+        assert set(reliability_at_gate(view, store, terms, view.pods_at_gate(terms)).values()) == {1000}
+        later = replace(terms, gateClosure=client.now_s() + 1)
+        index = reliability_at_gate(view, store, later, view.pods())
+    sums = {pod: sum(w for other, w in delivered if other == pod) for pod, _ in delivered}
+    assert all(index[bytes.fromhex(pod[2:])] > 0 for pod, total_w in sums.items() if total_w)
+    assert min(index.values()) < 1000, "somebody delivered less than was accepted"

@@ -21,13 +21,13 @@ from oracles.clearing.core.mixed_integer import (
     value_of,
 )
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.reliability import ALWAYS_PERMILLE
 from oracles.clearing.core.state import Acceptance, MarketState
 
 PRECISION_W = 1e-4
 """What HiGHS may miss a whole W by."""
 INTEGRALITY = 1e-5
 """What HiGHS may miss a sum by, as a share of it: it takes 0.999999 for a whole one."""
-ALWAYS_PERMILLE = 1000
 Reliability = Mapping[bytes, int]
 """Per mille of what a PoD was to deliver that it delivered; one that isn't named: all."""
 

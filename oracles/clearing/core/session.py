@@ -35,8 +35,10 @@ def clear_session(
     terms: SessionTerms,
     author: str,
     parameters: ClearingParameters | None = None,
+    reliability: Mapping[bytes, int] | None = None,
 ) -> ClearedSession:
-    """The market outcome of a session. `author`: the oracle that posts it; `parameters`: of several objectives.
+    """The market outcome of a session. `author`: the oracle that posts it; `parameters`, `reliability` (per mille by PoD): of
+    several objectives.
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
@@ -46,7 +48,9 @@ def clear_session(
     method = ClearingMethod(terms.method)
     book = assemble(documents, pods, terms)
     if method in SEVERAL_OBJECTIVES:
-        clearing, fronts = SEVERAL_OBJECTIVES[method](book, pods, seed, parameters or ClearingParameters())
+        clearing, fronts = SEVERAL_OBJECTIVES[method](
+            book, pods, seed, parameters or ClearingParameters(), reliability
+        )
         document = outcome_document(book, clearing, terms.session, author, {"fronts": front_notes(fronts)})
         return ClearedSession(book, clearing, document, fronts)
     clearing = clear(book, pods, seed)
