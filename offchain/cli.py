@@ -16,12 +16,14 @@ from rich.console import Console
 from offchain.audit.arbiter import NOBODY, ArbiterDesk, Case, Opinion
 from offchain.audit.challenge import Challenger
 from offchain.audit.challenge import challenge as run_challenger
+from offchain.audit.explanation import explain
 from offchain.audit.front import draw_front
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.chain.keys import load_key
 from offchain.chain.local import LocalChain
 from offchain.chain.manifest import Manifest
+from offchain.chain.market_view import MarketView
 from offchain.protocol.errors import FlexledgerError
 from offchain.store.documents import FolderStore
 
@@ -104,6 +106,22 @@ def challenge(
     with _market(folder, manifest, rpc, documents, key_file, "auditor") as market:
         right = run_challenger(Challenger(market.chain, market.documents, session, typer.echo), typer.echo)
     raise typer.Exit(0 if right else 1)
+
+
+@app.command()
+def why(
+    session: Annotated[int, typer.Argument(help="The session's number.")],
+    offer: Annotated[int, typer.Argument(help="The offer's position in the session's book.")],
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
+) -> None:
+    """Say what became of an offer and why: for whom it was taken, or what speaks against it."""
+    with _market(folder, manifest, rpc, documents) as market:
+        replay = SessionReplay(market.chain, market.documents, session)
+        said = explain(replay, MarketView(market.chain), offer)
+    typer.echo("\n".join(said.lines))
 
 
 @app.command()

@@ -23,7 +23,7 @@ class NoFront(FlexledgerError):
 def draw_front(replay: SessionReplay, path: Path) -> int:
     """Draw the fronts of a session's posted market outcome as SVG; gives the number of points. Raises NoFront."""
     replay.require_session()
-    posted = replay.posted_market_outcome()
+    posted, _ = replay.posted_outcomes()
     if posted is None:
         raise NoFront(f"session {replay.terms.session}: no market outcome is posted")
     return draw_fronts(replay.outcome_document(Stage.MARKET, posted), path)

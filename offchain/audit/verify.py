@@ -212,9 +212,19 @@ class SessionReplay:
         paid = sum(pair.paymentUeur for pair in pairs)
         return Check("settlement", f"{paid} µ€ paid, {posted.rewardsUeur} token units to customers")
 
-    def posted_market_outcome(self) -> Outcome | None:
-        """What the board holds of the session's market outcome, None if none stands."""
-        return self._view.market_outcome(self._session)
+    @property
+    def documents(self) -> DocumentStore:
+        """Where documents are read."""
+        return self._documents
+
+    def posted_outcomes(self) -> tuple[Outcome | None, Outcome | None]:
+        """What the board holds of the session's market and validated outcomes, None where none stands."""
+        return self._view.market_outcome(self._session), self._view.validated_outcome(self._session)
+
+    def posted_refusals(self) -> ListDocument | None:
+        """Document of the technical outcome that stands."""
+        posted = self._view.technical_outcome(self._session)
+        return None if posted is None else self.refusals(posted)
 
     def outcome_document(self, stage: Stage, posted: Outcome) -> ListDocument:
         """Document of a market or validated outcome. HiddenResult if it can't be had."""

@@ -100,6 +100,12 @@ class Book:
     """Documents that are void, by number, and why."""
 
 
+def within_cap(offer: Offer, request: Request) -> bool:
+    """Whether a request pays as much as an offer of one of its PoDs asks."""
+    permille = request.effectiveness[offer.pod][0]
+    return offer.price_ueur_per_kw * 1000 <= request.price_cap_ueur_per_kw * permille
+
+
 def assemble(
     documents: Iterable[tuple[Reveal, ListDocument | None]],
     pods: Mapping[bytes, PodFacts],

@@ -9,7 +9,7 @@ from itertools import pairwise
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import Book, Offer, Request
+from oracles.clearing.core.book import Book, Offer, Request, within_cap
 
 PodSlot = tuple[bytes, int, Product]
 
@@ -205,9 +205,3 @@ class _Reasons:
 def merit(offer: Offer, request: Request) -> Fraction:
     """Price over effectiveness: what a request pays for a kW of relief, in thousandths of µ€."""
     return Fraction(offer.price_ueur_per_kw, request.effectiveness[offer.pod][0])
-
-
-def within_cap(offer: Offer, request: Request) -> bool:
-    """Whether a request pays as much as an offer of one of its PoDs asks."""
-    permille = request.effectiveness[offer.pod][0]
-    return offer.price_ueur_per_kw * 1000 <= request.price_cap_ueur_per_kw * permille

@@ -1,0 +1,192 @@
+"""What became of an offer and why, in words, from the posted outcomes and the book: what a player may ask."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from offchain.audit.verify import SessionReplay
+from offchain.chain.market_view import MarketView, Stage
+from offchain.protocol.book_rules import check_offer
+from offchain.protocol.errors import FlexledgerError, InvalidInput
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL
+from offchain.protocol.lists import ListDocument, Record
+from offchain.protocol.products import MarginUnit, OfferStatus, Product, Side
+from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
+from oracles.clearing.core.book import Offer, Request, assemble, within_cap
+from oracles.session_facts import book_documents
+
+MARGINS = {
+    MarginUnit.LOADING_MILLIPERCENT: (1000, "% of loading"),
+    MarginUnit.VOLTAGE_MICRO_PU: (1_000_000, "pu of voltage"),
+}
+
+
+class NothingToExplain(FlexledgerError):
+    """No outcome is posted, or the book has no such offer."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An offer's fate: `stage` of the outcome that says it, and lines in words."""
+
+    stage: Stage
+    status: OfferStatus
+    lines: tuple[str, ...]
+
+
+def explain(replay: SessionReplay, view: MarketView, position: int) -> Explanation:
+    """Why an offer, by its position in the session's book, was taken or not. Raises NothingToExplain."""
+    replay.require_session()
+    terms = replay.terms
+    market_posted, validated_posted = replay.posted_outcomes()
+    if market_posted is None:
+        raise NothingToExplain(f"session {terms.session}: no market outcome is posted")
+    market = replay.outcome_document(Stage.MARKET, market_posted)
+    validated = replay.outcome_document(Stage.VALIDATED, validated_posted) if validated_posted else None
+    outcome, stage = (validated, Stage.VALIDATED) if validated else (market, Stage.MARKET)
+    teller = Teller(
+        book_documents(view, replay.documents, terms.session),
+        outcome,
+        market,
+        replay.posted_refusals(),
+        view.pods_at_gate(terms),
+        terms,
+    )
+    return Explanation(stage, *teller.tell(position))
+
+
+class Teller:
+    """An outcome and what it rests on, told offer by offer. `outcome`: the market outcome, or the validated one;
+    `refusals`: the technical outcome's document."""
+
+    def __init__(
+        self,
+        documents: Sequence[tuple[Reveal, ListDocument | None]],
+        outcome: ListDocument,
+        market: ListDocument,
+        refusals: ListDocument | None,
+        pods: Mapping[bytes, PodFacts],
+        terms: SessionTerms,
+    ) -> None:
+        self._book, self._pods, self._terms = assemble(documents, pods, terms), pods, terms
+        self._documents = {reveal.commitment: document for reveal, document in documents}
+        self._answers = outcome.list_of(OUTCOME_BY_OFFER).records()
+        self._entries = outcome.list_of(OUTCOME_BY_REQUEST).records()
+        self._market_entries = market.list_of(OUTCOME_BY_REQUEST).records()
+        self._refusals = refusals
+        self._requests = {request.position: request for request in self._book.requests}
+
+    def tell(self, position: int) -> tuple[OfferStatus, tuple[str, ...]]:
+        """Status of an offer by position, and the lines about it. Raises NothingToExplain."""
+        if not 0 <= position < len(self._answers):
+            raise NothingToExplain(f"offer {position}: the session's book has {len(self._answers)}")
+        answer = self._answers[position]
+        status = OfferStatus(answer.integer("status"))
+        return status, tuple(self._lines(self._book.offers[position], status, answer))
+
+    def _lines(self, offer: Offer, status: OfferStatus, answer: Record) -> Iterator[str]:
+        taken_w, position = answer.integer("acceptedW"), offer.position
+        if status is OfferStatus.VOID:
+            yield f"offer {position} is void: {self._rule_of(answer, offer)}"
+            return
+        yield (
+            f"offer {position}: {_kw(offer.power_w, offer.product)} {_way(offer.product)} at "
+            f"{_euro(offer.price_ueur_per_kw)} per {_unit(offer.product)}, {status.name}, {_kw(taken_w, offer.product)} taken"
+        )
+        if answer.integer("countedW") < offer.power_w:
+            yield f"collateral covers {_kw(answer.integer('countedW'), offer.product)} of it"
+        for entry in self._entries:
+            if entry.integer("offerPosition") == position:
+                yield self._taken(entry)
+        yield from self._reason(offer, status, answer.integer("because"))
+
+    def _taken(self, entry: Record) -> str:
+        same = [e for e in self._entries if e.integer("requestPosition") == entry.integer("requestPosition")]
+        place = [e.integer("position") for e in same].index(entry.integer("position")) + 1
+        request = self._requests[entry.integer("requestPosition")]
+        product = Product(entry.integer("product"))
+        return (
+            f"{_kw(entry.integer('acceptedW'), product)} in slot {entry.integer('slot')} for the {_whose(request)}'s request "
+            f"{request.position}, {place} of {len(same)} in its list, at {_euro(entry.integer('priceUeurPerKw'))}"
+        )
+
+    def _reason(self, offer: Offer, status: OfferStatus, because: int) -> Iterator[str]:
+        if status is OfferStatus.COM_DEARER:
+            dearest = [entry for entry in self._market_entries if self._could_serve(offer, entry)]
+            if dearest:
+                last = max(
+                    dearest, key=lambda e: e.integer("priceUeurPerKw") / e.integer("effectivenessPermille")
+                )
+                yield f"the dearest that was taken instead costs {_euro(last.integer('priceUeurPerKw'))}"
+        elif status is OfferStatus.COM_NOT_NEEDED:
+            yield "no request names its PoD, slot and product at a price cap that takes it"
+        elif status is OfferStatus.COM_MINIMUM:
+            yield f"less was still needed than its minimum of {_kw(offer.min_power_w, offer.product)}"
+        elif status is OfferStatus.COM_EXCLUDED and because:
+            other = self._market_entries[because - 1].integer("offerPosition")
+            yield f"offer {other} was taken instead: of its group, or of its PoD"
+        elif status is OfferStatus.COM_EXCLUDED:
+            yield f"offer {offer.parent}, to which it is linked, wasn't taken"
+        elif status is OfferStatus.UNCOVERED:
+            yield "nothing of the aggregator's collateral was left for its penalty"
+        elif (
+            because
+            and self._refusals is not None
+            and status in (OfferStatus.TEC, OfferStatus.PARTLY_ACCEPTED)
+        ):
+            yield self._refused(self._refusals, because - 1, offer)
+
+    def _refused(self, refusals: ListDocument, index: int, offer: Offer) -> str:
+        leaf = refusals.list_of(REFUSAL).records()[index]
+        named = refusals.notes.get("elements")
+        element = named[index] if isinstance(named, list) else "0x" + leaf.word("element").hex()
+        parts, unit = MARGINS[MarginUnit(leaf.integer("marginUnit"))]
+        of_parent = (
+            "" if leaf.integer("offerPosition") == offer.position else ", for the offer that it is linked to"
+        )
+        return (
+            f"the DSO refused {_kw(leaf.integer('refusedW'), Product(leaf.integer('product')))}{of_parent}: {element} would be "
+            f"{leaf.integer('margin') / parts:g} {unit} beyond its limit, by grid model 0x{leaf.word('gridModel').hex()}"
+        )
+
+    def _rule_of(self, answer: Record, offer: Offer) -> str:
+        whole = self._book.void_documents.get(offer.commitment)
+        if whole is not None:
+            return f"its document isn't one of the session's: {whole}"
+        document = self._documents[offer.commitment]
+        assert document is not None, "an unreadable document is void as a whole"
+        try:
+            check_offer(
+                document.list_of(OFFER).records()[offer.offer_position], offer.player, self._pods, self._terms
+            )
+        except InvalidInput as refusal:
+            return str(refusal)
+        return f"the outcome says so because of leaf {answer.integer('because') - 1} of its document, which breaks no rule"
+
+    def _could_serve(self, offer: Offer, entry: Record) -> bool:
+        request = self._requests[entry.integer("requestPosition")]
+        return (
+            request.product is offer.product
+            and offer.slot <= request.slot < offer.last_slot + offer.duration_slots
+            and offer.pod in request.effectiveness
+            and within_cap(offer, request)
+        )
+
+
+def _whose(request: Request) -> str:
+    return "DSO" if request.side is Side.DSO_REQUEST else "TSO"
+
+
+def _way(product: Product) -> str:
+    return "up" if product.sign > 0 else "down"
+
+
+def _unit(product: Product) -> str:
+    return "kW" if product.is_active else "kvar"
+
+
+def _kw(power_w: int, product: Product) -> str:
+    return f"{power_w / 1000:g} {_unit(product)}"
+
+
+def _euro(price_ueur: int) -> str:
+    return f"{price_ueur / 1_000_000:g} €"
