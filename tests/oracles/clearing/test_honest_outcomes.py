@@ -95,7 +95,7 @@ def books(draw: st.DrawFn) -> Documents:
     return out
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(books(), st.sampled_from([TERMS, AS_CLEARED]), st.randoms(use_true_random=False))
 def test_nothing_can_be_said_against_an_honest_outcome(
     documents: Documents, terms: SessionTerms, chance: Random
