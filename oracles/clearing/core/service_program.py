@@ -245,19 +245,9 @@ class ServiceProgram:
                 groups[offer.commitment, offer.group].append(taken)
             if offer.parent is not None and not self._state.is_taken(offer.parent):
                 parent = self._is_taken.get(offer.parent)
-                linked = (
-                    {taken: 1.0}
-                    if parent is None or self._is_linked(offer.parent)
-                    else {taken: 1, parent: -1}
-                )
-                self._program.row(linked, at_most=0)
+                self._program.row({taken: 1.0} if parent is None else {taken: 1, parent: -1}, at_most=0)
         for members in groups.values():
             self._program.row(dict.fromkeys(members, 1.0), at_most=1)
-
-    def _is_linked(self, position: int) -> bool:
-        """Whether it waits for another one itself: links go no deeper than one."""
-        parent = self._offer(position).parent
-        return parent is not None and not self._state.is_taken(parent)
 
     def _add_pods(self) -> None:
         """What each PoD can give in each slot, one way only."""

@@ -61,7 +61,7 @@ class MarketState:
         self._pods = pods
         self._taken_of_group: dict[tuple[int, int], int] = {}
         for offer in book.offers:
-            if offer.void is None:
+            if offer.void is None and not self._waits_in_vain(offer):
                 self.by_pod[offer.pod, offer.product].append(offer)
 
     def finished(self, accepted: Iterable[Acceptance]) -> Clearing:
@@ -108,11 +108,15 @@ class MarketState:
         """Whether no other offer of its exclusive group is taken."""
         return self._taken_of_group.get((offer.commitment, offer.group), offer.position) == offer.position
 
+    def _waits_in_vain(self, offer: Offer) -> bool:
+        """Whether it is linked to an offer that is linked itself: no refusal could be traced to it, so it is never taken."""
+        return offer.parent is not None and self.book.offers[offer.parent].parent is not None
+
     def may_be_taken(self, offer: Offer) -> bool:
         """Whether its group and its link allow it now, and, of a block, whether it isn't taken yet."""
         if offer.is_block and self.is_taken(offer.position):
             return False
-        if not self.group_is_free(offer):
+        if not self.group_is_free(offer) or self._waits_in_vain(offer):
             return False
         return offer.parent is None or self.is_taken(offer.parent)
 

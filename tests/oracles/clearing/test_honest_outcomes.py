@@ -105,7 +105,8 @@ def test_nothing_can_be_said_against_an_honest_outcome(
     refusals = refusals_at_random(cleared.market, chance)
     validated = validate_session(cleared, refusals, ORACLE)
     assert Challenger(validated, documents, PODS, terms).faults(market=False) == []
-    assert answers_for_its_refusals(cleared.market, refusals, validated)
+    parents = {offer.position: offer.parent for offer in cleared.book.offers}
+    assert answers_for_its_refusals(cleared.market, refusals, validated, parents)
 
 
 def refusals_at_random(market: ListDocument, chance: Random) -> ListDocument:
@@ -133,7 +134,9 @@ def refusals_document(rows: list[list[Value]]) -> ListDocument:
     return ListDocument(1, ORACLE, (LeafList.of_rows(REFUSAL, rows),))
 
 
-def answers_for_its_refusals(market: ListDocument, refusals: ListDocument, validated: ListDocument) -> bool:
+def answers_for_its_refusals(
+    market: ListDocument, refusals: ListDocument, validated: ListDocument, parents: Mapping[int, int | None]
+) -> bool:
     """AcceptedMore, TakenWithoutRefusal, RefusalIgnored and WrongCopy of the validated outcome: none holds."""
     refused = refusals.list_of(REFUSAL).records()
     ours, theirs = (document.list_of(OUTCOME_BY_OFFER).records() for document in (validated, market))
@@ -148,6 +151,9 @@ def answers_for_its_refusals(market: ListDocument, refusals: ListDocument, valid
             assert first <= named.integer("offerPosition") <= after.integer("position")
             if named.integer("offerPosition") != after.integer("position"):
                 assert after.integer("acceptedW") == 0
+                assert named.integer("offerPosition") == parents[after.integer("position")], (
+                    "RefusedForAnother"
+                )
     for leaf in refused:
         before, after = (rows[leaf.integer("offerPosition")] for rows in (theirs, ours))
         assert after.integer("acceptedW") <= before.integer("acceptedW") - leaf.integer("refusedW")

@@ -1,5 +1,6 @@
 """Blocks, exclusive groups, links, and what TSO and DSO share, under price priority."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,13 @@ from offchain.protocol.book_rules import check_offers, most_ueur
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.products import OfferOption, OfferStatus, Product, Side
+from oracles.clearing.core.book import assemble
 from oracles.clearing.core.outcome import Refused, after_refusals
+from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import ClearedSession, clear_session
+from oracles.clearing.core.several_objectives import clear_exactly
+from oracles.clearing.core.state import Clearing
 from tests.oracles.clearing.books import (
     AGGREGATORS,
     ORACLE,
@@ -156,6 +162,22 @@ class TestLinks:
         found = cleared(offers, needs(0, 1000))
         assert taken(found) == []
         assert found.clearing.status[1] is OfferStatus.COM_EXCLUDED
+
+    @pytest.mark.parametrize(
+        "clear_by", [clear, lambda *given: clear_exactly(*given, ClearingParameters())[0]]
+    )
+    def test_what_is_linked_to_a_linked_offer_is_never_taken(self, clear_by: Callable[..., Clearing]) -> None:
+        """Else a refusal of the first would take away the third, and an honest oracle could name none of its own for that."""
+        chain = [
+            offer(0, 1000, 10_000),
+            *(replace(offer(0, 1000, 20_000), linked_to=link) for link in (0, 1)),
+        ]
+        book = assemble(book_of(chain, dso=[needs(9000)], tso=[needs(9000)]), PODS, TERMS)
+        found = clear_by(book, PODS, SEED)
+        assert [entry.offer.position for entry in found.acceptances][:2] == [0, 1]
+        assert found.status[2] is OfferStatus.COM_EXCLUDED
+        kept = after_refusals(found, [Refused(0, found.acceptances[0].accepted_w)])
+        assert kept.acceptances == ()
 
     def test_a_link_names_an_earlier_offer_that_isnt_linked(self) -> None:
         def refused(offers: list[OfferEntry], where: str) -> None:
