@@ -60,6 +60,11 @@ def set_up(folder: Path) -> SimpleNamespace:
     return market
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stateful tests first: at the end one process would wait for another's."""
+    items.sort(key=lambda item: item.path.stem != "test_stateful")
+
+
 @pytest.fixture(autouse=True)
 def isolation(fn_isolation: None) -> None:
     """Every test starts from the chain as its module's fixtures left it."""
