@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from offchain.protocol import canonical_json
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.keccak import HASH_BYTES, PART_ROWS, in_parallel
 from offchain.protocol.leaves import KINDS, Columns, LeafKind, Value
-from offchain.protocol.merkle import MerkleTree, leaf_hashes
+from offchain.protocol.merkle import ListTree
 
 VERSION = 1
 
@@ -56,6 +57,12 @@ class LeafList:
         """A list from rows in the order of the kind's fields; InvalidInput where a value doesn't fit."""
         return cls(kind, kind.columns(rows))
 
+    @classmethod
+    def of_columns(cls, kind: LeafKind, columns: Columns) -> "LeafList":
+        """A list from columns; InvalidInput where one is missing or too many, or a value doesn't fit."""
+        kind.check(columns)
+        return cls(kind, columns)
+
     def __len__(self) -> int:
         return self.kind.count(self.columns)
 
@@ -66,32 +73,57 @@ class LeafList:
     def records(self) -> list[Record]:
         """All leaves in order."""
         names = [leaf_field.name for leaf_field in self.kind.fields]
-        return [Record(dict(zip(names, self.row(index), strict=True))) for index in range(len(self))]
+        rows = self.kind.rows(self.columns, 0, len(self))
+        return [Record(dict(zip(names, row, strict=True))) for row in rows]
 
     def integers(self, name: str) -> list[int]:
         """A column of integers as Python's."""
-        return [int(value) for value in self.columns[name]]
+        return list(self.columns[name][:].tolist())
 
     def words(self, name: str) -> list[bytes]:
         """A column of bytes32 or addresses as bytes."""
-        column = self.columns[name]
+        column = self.columns[name][:]
         raw, width = column.tobytes(), column.shape[1] if len(column) else 0
         return [raw[index * width : (index + 1) * width] for index in range(len(column))]
+
+    def encoded(self, index: int) -> bytes:
+        """abi.encode(kind, fields...) of the leaf at an index of this list."""
+        return self.kind.encode(self.columns, index, index + 1).tobytes()
+
+    def hashes(self, first: int, last: int) -> npt.NDArray[np.uint8]:
+        """Hashes of some leaves, a few thousand at a time: shape (last - first, 32)."""
+        return self.kind.hashes(self.columns, first, last)
 
     @property
     def leaf_hashes(self) -> npt.NDArray[np.uint8]:
         """Hash of every leaf: shape (n, 32)."""
-        return leaf_hashes(self.kind.encode(self.columns))
+        out = np.empty((len(self), HASH_BYTES), dtype=np.uint8)
+
+        def work(first: int, last: int) -> None:
+            out[first:last] = self.hashes(first, last)
+
+        in_parallel(work, 0, len(self))
+        return out
 
     @property
-    def tree(self) -> MerkleTree:
+    def tree(self) -> ListTree:
         """The list's own Merkle tree."""
-        return MerkleTree(self.leaf_hashes)
+        return ListTree(len(self), self.hashes)
 
     @property
     def root(self) -> bytes:
         """Root of the list's own tree."""
         return self.tree.root
+
+    def first_difference(self, other: "LeafList") -> int | None:
+        """Index of the first leaf that differs from the one of another list of this kind and length."""
+        for first in range(0, len(self), PART_ROWS):
+            last = min(first + PART_ROWS, len(self))
+            mine, theirs = (each.kind.encode(each.columns, first, last) for each in (self, other))
+            differing = np.flatnonzero(np.any(mine != theirs, axis=1))
+            if len(differing):
+                return first + int(differing[0])
+        return None
 
 
 @dataclass(frozen=True)
@@ -119,9 +151,19 @@ class ListDocument:
         return sum(len(leaves) for leaves in self.lists)
 
     @property
-    def joint_tree(self) -> MerkleTree:
+    def joint_tree(self) -> ListTree:
         """One tree over all lists, one after the other: the tree of a document of the book."""
-        return MerkleTree(np.concatenate([leaves.leaf_hashes for leaves in self.lists]))
+        return ListTree(self.leaf_count, self._joint_hashes)
+
+    def _joint_hashes(self, first: int, last: int) -> npt.NDArray[np.uint8]:
+        """Hashes of leaves by their position in the joint tree."""
+        parts = []
+        for leaves in self.lists:
+            start, end = max(first, 0), min(last, len(leaves))
+            if start < end:
+                parts.append(leaves.hashes(start, end))
+            first, last = first - len(leaves), last - len(leaves)
+        return np.concatenate(parts)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""

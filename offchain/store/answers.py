@@ -14,7 +14,7 @@ from offchain.protocol.claims import claim_leaf, claim_origin, claim_tree, claim
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OFFER, REQUEST, SETTLEMENT
 from offchain.protocol.lists import LeafList, ListDocument
-from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.merkle import ListTree, MerkleTree
 from offchain.protocol.products import DemandedList
 from offchain.store.documents import FolderStore
 
@@ -88,7 +88,7 @@ class Answers:
                     self._by_root[tree.root] = cid
 
 
-def _trees(raw: bytes) -> Iterator[tuple[MerkleTree, list[bytes]]]:
+def _trees(raw: bytes) -> Iterator[tuple[ListTree | MerkleTree, list[bytes]]]:
     """The trees of a document of lists with the words of their leaves; none of any other document."""
     try:
         document = ListDocument.from_bytes(raw, joint=False)
