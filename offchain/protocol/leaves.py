@@ -13,6 +13,7 @@ Integers stay below 2**53, so that canonical JSON (RFC 8785) carries them exactl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,9 +119,22 @@ class LeafKind:
             column = columns[field.name]
             if len(column) != count:
                 raise InvalidInput(f"{self.name}.{field.name}", len(column), f"must have {count} leaves")
-            self._check_type(field, column[:1])
-            if field.is_integer:
-                self._check_range(field, column, count)
+            some = column[:1]
+            self._check_type(field, some)
+            if field.is_integer and not _always_fits(field, some.dtype):
+                for first in range(0, count, PART_ROWS):
+                    self.check_range(field, column[first : min(first + PART_ROWS, count)], first)
+
+    def check_range(self, field: Field, part: Rows, first: int) -> None:
+        """Raise InvalidInput for an integer that its field can't hold; `first` is the position of the part's first leaf."""
+        low, high = field.bounds
+        if not len(part) or _always_fits(field, part.dtype):
+            return
+        for index in (int(np.argmin(part)), int(np.argmax(part))):
+            if not low <= int(part[index]) <= high:
+                where = f"{self.name}[{first + index}].{field.name}"
+                rule = f"must be an integer from {low} to {high} ({field.type})"
+                raise InvalidInput(where, int(part[index]), rule)
 
     def _check_type(self, field: Field, some: Rows) -> None:
         shown = f"{some.dtype} array of shape {some.shape}"
@@ -131,19 +145,6 @@ class LeafKind:
         elif some.dtype != np.uint8 or some.shape[1:] != (field.width_bytes,):
             rule = f"must be uint8 of shape (n, {field.width_bytes}) ({field.type})"
             raise InvalidInput(where, shown, rule)
-
-    def _check_range(self, field: Field, column: Column, count: int) -> None:
-        low, high = field.bounds
-        possible = np.iinfo(column[:1].dtype)
-        if low <= possible.min and possible.max <= high:
-            return
-        for first in range(0, count, PART_ROWS):
-            part = column[first : min(first + PART_ROWS, count)]
-            for index in (int(np.argmin(part)), int(np.argmax(part))):
-                if not low <= int(part[index]) <= high:
-                    where = f"{self.name}[{first + index}].{field.name}"
-                    rule = f"must be an integer from {low} to {high} ({field.type})"
-                    raise InvalidInput(where, int(part[index]), rule)
 
     def row(self, columns: Columns, position: int) -> tuple[Value, ...]:
         """Values of one leaf, in the order of the fields."""
@@ -189,6 +190,12 @@ class LeafKind:
             lanes[at : at + 4, :count] = as_words(part).T
             at += 4
         return lanes
+
+
+def _always_fits(field: Field, dtype: np.dtype[Any]) -> bool:
+    """Whether all that an array of integers can hold fits the field."""
+    low, high = field.bounds
+    return low <= np.iinfo(dtype).min and np.iinfo(dtype).max <= high
 
 
 def _places(field: Field) -> range:

@@ -7,21 +7,29 @@ A document is canonical JSON (RFC 8785):
 Each leaf is an array in the order of its kind's fields: integers as numbers, bytes32 and addresses as 0x-hex. A
 request document holds two lists (RequestLeaf, EffectivenessLeaf) that share one tree, positions running on; an
 outcome's lists each have a tree of their own. Every leaf's `position` and `length` must say what the list is.
+
+A document of COLUMNAR_FROM leaves or more is written in columns instead (see `columnar`). Which encoding it has shows in its
+first bytes; its roots are the same in both.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from offchain.protocol import canonical_json
+from offchain.protocol import canonical_json, columnar
+from offchain.protocol.columns import Column, Constant, Counting
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import HASH_BYTES, PART_ROWS, in_parallel
 from offchain.protocol.leaves import KINDS, Columns, LeafKind, Value
 from offchain.protocol.merkle import ListTree
 
 VERSION = 1
+COLUMNAR_FROM = 65_536
+"""Leaves of a document from which on it is written in columns: JSON would take tens of megabytes, and seconds to read."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +161,9 @@ class ListDocument:
     @property
     def joint_tree(self) -> ListTree:
         """One tree over all lists, one after the other: the tree of a document of the book."""
-        return ListTree(self.leaf_count, self._joint_hashes)
+        return ListTree(self.leaf_count, self.joint_hashes)
 
-    def _joint_hashes(self, first: int, last: int) -> npt.NDArray[np.uint8]:
+    def joint_hashes(self, first: int, last: int) -> npt.NDArray[np.uint8]:
         """Hashes of leaves by their position in the joint tree."""
         parts = []
         for leaves in self.lists:
@@ -165,51 +173,78 @@ class ListDocument:
             first, last = first - len(leaves), last - len(leaves)
         return np.concatenate(parts)
 
+    def joint_encoded(self, position: int) -> bytes:
+        """abi.encode(kind, fields...) of a leaf by its position in the joint tree."""
+        for leaves in self.lists:
+            if position < len(leaves):
+                return leaves.encoded(position)
+            position -= len(leaves)
+        raise InvalidInput("position", position, "must be below the document's leaves")
+
     def to_bytes(self) -> bytes:
-        """Canonical JSON."""
+        """The document as it is stored: canonical JSON, or columns where it has many leaves. Errors as `write`."""
+        buffer = io.BytesIO()
+        self.write(buffer)
+        return buffer.getvalue()
+
+    def write(self, file: BinaryIO) -> None:
+        """Write what `to_bytes` gives, a part at a time where it is large.
+
+        In columns positions aren't written but implied: raises InvalidInput where they aren't as they must be.
+        """
         content: dict[str, object] = {
             "version": VERSION,
             "session": self.session,
             "author": self.author.lower(),
-            "lists": [
-                {
-                    "kind": leaves.kind.name,
-                    "leaves": [
-                        [_shown(value) for value in leaves.row(index)] for index in range(len(leaves))
-                    ],
-                }
-                for leaves in self.lists
-            ],
         }
         if self.notes:
             content["notes"] = dict(self.notes)
-        return canonical_json.dumps(content)
+        if self.leaf_count >= COLUMNAR_FROM:
+            self._check_positions(joint=self._positions_run_on)
+            columnar.write(file, content, [(leaves.kind, leaves.columns) for leaves in self.lists])
+            return
+        lists = [
+            {
+                "kind": leaves.kind.name,
+                "leaves": [
+                    [_shown(value) for value in row]
+                    for row in leaves.kind.rows(leaves.columns, 0, len(leaves))
+                ],
+            }
+            for leaves in self.lists
+        ]
+        file.write(canonical_json.dumps({**content, "lists": lists}))
 
     @classmethod
-    def from_bytes(cls, raw: bytes, *, joint: bool) -> "ListDocument":
-        """Read and check a document.
+    def from_bytes(cls, raw: bytes | memoryview, *, joint: bool, in_parts: bool = False) -> "ListDocument":
+        """Read and check a document, JSON or columns. A large one may be a mapped file: it is read where it is asked for.
 
         `joint`: positions run on over all lists (documents of the book); else each list counts its own. Raises
-        InvalidInput naming field, value and rule for anything that isn't exactly such a document.
+        InvalidInput naming field, value and rule for anything that isn't exactly such a document; with `in_parts` the leaves
+        of one in columns are checked where they are read, not before.
         """
-        content = _object(canonical_json.loads(raw), "document")
-        unknown = set(content) - {"version", "session", "author", "lists", "notes"}
-        if unknown:
-            raise InvalidInput("document", sorted(unknown), "has fields that no document has")
-        if content.get("version") != VERSION:
-            raise InvalidInput("version", content.get("version"), f"must be {VERSION}")
-        session, author = content.get("session"), content.get("author")
-        if isinstance(session, bool) or not isinstance(session, int) or session < 0:
-            raise InvalidInput("session", session, "must be a session's number, or 0")
-        if not isinstance(author, str) or not _is_hex(author, 20):
-            raise InvalidInput("author", author, "must be a lower-case 0x address")
+        if columnar.is_columnar(raw):
+            content, stored = columnar.read(raw)
+            session, author, notes = _read_header(content)
+            document = cls(session, author, _stored_lists(stored, joint), notes)
+            if not in_parts:
+                for leaves in document.lists:
+                    columnar.check(leaves.columns)
+            return document
+        content = _object(canonical_json.loads(bytes(raw)), "document")
+        session, author, notes = _read_header(content)
         raw_lists = content.get("lists")
         if not isinstance(raw_lists, list) or not raw_lists:
             raise InvalidInput("lists", raw_lists, "must be an array of at least one list")
         lists = tuple(_read_list(entry, index) for index, entry in enumerate(raw_lists))
-        document = cls(session, author, lists, _object(content.get("notes", {}), "notes"))
+        document = cls(session, author, lists, notes)
         document._check_positions(joint)
         return document
+
+    @property
+    def _positions_run_on(self) -> bool:
+        """Whether positions run on from the first list to the others. Where only one has leaves, it makes no difference."""
+        return any(np.any(leaves.columns["position"][:1] != 0) for leaves in self.lists[1:])
 
     def _check_positions(self, joint: bool) -> None:
         first = 0
@@ -217,15 +252,8 @@ class ListDocument:
             length = self.leaf_count if joint else len(leaves)
             if not joint:
                 first = 0
-            positions, lengths = leaves.integers("position"), leaves.integers("length")
-            for index in range(len(leaves)):
-                where = f"{leaves.kind.name}[{index}]"
-                if positions[index] != first + index:
-                    raise InvalidInput(f"{where}.position", positions[index], f"must be {first + index}")
-                if lengths[index] != length:
-                    raise InvalidInput(
-                        f"{where}.length", lengths[index], f"must be the list's length, {length}"
-                    )
+            _require_same(leaves, "position", Counting(first, len(leaves)), "must be {}")
+            _require_same(leaves, "length", Constant(length, len(leaves)), "must be the list's length, {}")
             first += len(leaves)
 
 
@@ -266,11 +294,54 @@ def _object(value: object, where: str) -> dict[str, object]:
     return value
 
 
+def _read_header(content: Mapping[str, object]) -> tuple[int, str, Mapping[str, object]]:
+    """Session, author and notes of a document in either encoding."""
+    unknown = set(content) - {"version", "session", "author", "lists", "notes"}
+    if unknown:
+        raise InvalidInput("document", sorted(unknown), "has fields that no document has")
+    if content.get("version") != VERSION:
+        raise InvalidInput("version", content.get("version"), f"must be {VERSION}")
+    session, author = content.get("session"), content.get("author")
+    if isinstance(session, bool) or not isinstance(session, int) or session < 0:
+        raise InvalidInput("session", session, "must be a session's number, or 0")
+    if not isinstance(author, str) or not _is_hex(author, 20):
+        raise InvalidInput("author", author, "must be a lower-case 0x address")
+    return session, author, _object(content.get("notes", {}), "notes")
+
+
+def _require_same(leaves: LeafList, name: str, expected: Column, rule: str) -> None:
+    """Raise InvalidInput for the first leaf whose field isn't as the list implies it."""
+    column = leaves.columns[name]
+    for first in range(0, len(leaves), PART_ROWS):
+        last = min(first + PART_ROWS, len(leaves))
+        mine, must_be = column[first:last], expected[first:last]
+        differing = np.flatnonzero(mine != must_be)
+        if len(differing):
+            index = int(differing[0])
+            where = f"{leaves.kind.name}[{first + index}].{name}"
+            raise InvalidInput(where, int(mine[index]), rule.format(must_be[index]))
+
+
+def _kind_of(name: object, index: int) -> LeafKind:
+    kind = KINDS.get(str(name))
+    if kind is None:
+        raise InvalidInput(f"lists[{index}].kind", name, f"must be one of {', '.join(KINDS)}")
+    return kind
+
+
+def _stored_lists(stored: Sequence[columnar.ColumnarList], joint: bool) -> tuple[LeafList, ...]:
+    total, first, lists = sum(entry.leaves for entry in stored), 0, []
+    for index, entry in enumerate(stored):
+        kind = _kind_of(entry.kind_name, index)
+        length = total if joint else entry.leaves
+        lists.append(LeafList(kind, entry.columns(kind, first if joint else 0, length)))
+        first += entry.leaves
+    return tuple(lists)
+
+
 def _read_list(entry: object, index: int) -> LeafList:
     content = _object(entry, f"lists[{index}]")
-    kind = KINDS.get(str(content.get("kind")))
-    if kind is None:
-        raise InvalidInput(f"lists[{index}].kind", content.get("kind"), f"must be one of {', '.join(KINDS)}")
+    kind = _kind_of(content.get("kind"), index)
     leaves = content.get("leaves")
     if set(content) != {"kind", "leaves"} or not isinstance(leaves, list):
         raise InvalidInput(
