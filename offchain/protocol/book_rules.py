@@ -54,7 +54,9 @@ def most_ueur(document: ListDocument, side: Side, terms: SessionTerms) -> int:
     """Sum over a document's offers of their penalties, or over its requests of their costs, in µ€: its least cap."""
     if side is Side.OFFER:
         offers = document.list_of(OFFER).columns
-        penalties = offer_penalties_ueur(offers["powerW"], offers["durationSlots"], terms.penaltyUeurPerKw)
+        penalties = offer_penalties_ueur(
+            offers["powerW"][:], offers["durationSlots"][:], terms.penaltyUeurPerKw
+        )
         return int(penalties.sum())
     return sum(
         request_cost_ueur(
@@ -97,7 +99,7 @@ def leaf_outside_session(document: ListDocument, terms: SessionTerms) -> int | N
     """Index of the first offer or request whose slot or product the session doesn't have, None if there is none: one such
     leaf voids its whole document."""
     columns = document.lists[0].columns
-    slot, product = columns["slot"].astype(np.int64), columns["product"].astype(np.int64)
+    slot, product = columns["slot"][:].astype(np.int64), columns["product"][:].astype(np.int64)
     outside = np.flatnonzero((slot >= terms.slots) | (product > max(Product)))
     return int(outside[0]) if len(outside) else None
 
@@ -116,7 +118,7 @@ def are_void(
     """
     names = ("product", "powerW", "minPowerW", "slot", "lastSlot", "durationSlots", "linkedTo", "position")
     product, power_w, minimum_w, slot, last, duration, linked_to, position = (
-        offers[name].astype(np.int64) for name in names
+        offers[name][:].astype(np.int64) for name in names
     )
     broken: npt.NDArray[np.bool_] = (
         ~is_players

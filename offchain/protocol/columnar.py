@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from offchain.protocol import canonical_json
-from offchain.protocol.columns import Column, Constant, Counting, Rows, bounds_of
+from offchain.protocol.columns import Column, Constant, Counting, Positions, Rows, positions_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import WORD, Columns, Field, LeafKind
 
@@ -245,6 +245,16 @@ class _Batches:
             parts.append(self._batch(number)[name][max(first - before, 0) : last - before])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def at(self, name: str, positions: npt.NDArray[np.int64]) -> Rows:
+        """A column's values at some positions, in their order."""
+        some = self._batch(0)[name]
+        values = np.empty((len(positions), *some.shape[1:]), some.dtype)
+        numbers = positions // BATCH_LEAVES
+        for number in np.unique(numbers):
+            here = numbers == number
+            values[here] = self._batch(int(number))[name][positions[here] % BATCH_LEAVES]
+        return values
+
     def _batch(self, number: int) -> dict[str, Rows]:
         with self._reading:
             if number not in self._kept:
@@ -299,5 +309,8 @@ class _StoredColumn:
     def __len__(self) -> int:
         return self.batches.count
 
-    def __getitem__(self, rows: slice, /) -> Rows:
-        return self.batches.part(self.name, *bounds_of(rows, len(self)))
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            first, last, _ = rows.indices(len(self))
+            return self.batches.part(self.name, first, max(first, last))
+        return self.batches.at(self.name, positions_of(rows, len(self)))

@@ -1,8 +1,9 @@
 """Columns: one field of all leaves of a list, kept as small as the field allows.
 
-A column has a length, and a slice of it is an array with one row per leaf: integers of any width of shape (n,), bytes32
-as uint8 (n, 32), addresses as uint8 (n, 20). A numpy array is a column. The kinds here stand for arrays that would be
-large and say little: nothing that reads a list asks for more of it than a slice at a time.
+A column has a length, and what is taken of it by a slice or by an array of positions is an array with one row per leaf:
+integers of any width of shape (n,), bytes32 as uint8 (n, 32), addresses as uint8 (n, 20). A numpy array is a column. The
+kinds here stand for arrays that would be large and say little: nothing that reads a whole list asks for more than a part of
+it at a time.
 """
 
 from collections.abc import Sequence
@@ -18,16 +19,16 @@ from offchain.protocol.errors import InvalidInput
 Rows = npt.NDArray[Any]
 
 
-class Column(Protocol):
-    """What a list needs of a column.
+Positions = npt.NDArray[np.integer[Any]]
 
-    Slices have step 1, are all of one dtype, and may be taken by several threads at once.
-    """
+
+class Column(Protocol):
+    """What a list needs of a column. All that is taken of it is of one dtype; several threads may do so at once."""
 
     def __len__(self) -> int:
         """Leaves."""
 
-    def __getitem__(self, rows: slice, /) -> Rows:
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
         """The values of some leaves."""
 
 
@@ -41,12 +42,12 @@ class Constant:
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, rows: slice, /) -> Rows:
-        first, last = bounds_of(rows, self.length)
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        count = len(positions_of(rows, self.length))
         if isinstance(self.value, int):
-            return np.full(last - first, self.value, dtype=np.int64)
+            return np.full(count, self.value, dtype=np.int64)
         one = np.frombuffer(self.value, dtype=np.uint8)
-        return np.broadcast_to(one, (last - first, len(one)))
+        return np.broadcast_to(one, (count, len(one)))
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,8 @@ class Counting:
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, rows: slice, /) -> Rows:
-        first, last = bounds_of(rows, self.length)
-        return np.arange(self.first + first, self.first + last, dtype=np.int64)
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        return self.first + positions_of(rows, self.length)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class Coded:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows: slice, /) -> Rows:
-        return self.table[self.codes[rows]]
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        values: Rows = self.table[self.codes[rows]]
+        return values
 
 
 @dataclass(frozen=True)
@@ -98,19 +99,15 @@ class Runs:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def __getitem__(self, rows: slice, /) -> Rows:
-        first, last = bounds_of(rows, len(self))
-        if first == last:
-            return self.values[:0]
-        first_run, last_run = np.searchsorted(self._ends, [first, last - 1], side="right")
-        runs = slice(first_run, last_run + 1)
-        cuts = np.concatenate([[first], self._ends[runs][:-1], [last]])
-        return np.repeat(self.values[runs], np.diff(cuts), axis=0)
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        values: Rows = self.values[np.searchsorted(self._ends, positions_of(rows, len(self)), side="right")]
+        return values
 
 
-def bounds_of(rows: slice, length: int) -> tuple[int, int]:
-    """First row of a slice of step 1, and the row after its last."""
-    first, last, step = rows.indices(length)
-    if step != 1:
-        raise InvalidInput("step", step, "must be 1")
-    return first, max(first, last)
+def positions_of(rows: slice | Positions, length: int) -> npt.NDArray[np.int64]:
+    """The positions of a slice, or those of an array. Raises IndexError where one is outside, also below 0."""
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(length), dtype=np.int64)
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < length:
+        raise IndexError(f"positions {rows.min()} to {rows.max()} of {length}")
+    return rows.astype(np.int64)

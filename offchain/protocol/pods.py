@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from eth_abi.abi import encode
 
-from offchain.protocol.columns import Column, Rows, bounds_of
+from offchain.protocol.columns import Column, Positions, Rows
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import Messages, as_words, in_parallel, keccak256
 
@@ -97,10 +97,8 @@ class OutcomeSalts:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, rows: slice, /) -> Rows:
-        first, last = bounds_of(rows, len(self))
-        positions = self.positions[first:last].astype(np.int64)
-        return outcome_salts(self.offer_salts[first:last].astype(np.uint8), self.kind_number, positions)
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        return outcome_salts(self.offer_salts[rows], self.kind_number, self.positions[rows].astype(np.int64))
 
 
 def _word(field: str, value: int) -> bytes:

@@ -116,8 +116,17 @@ def test_a_slice_is_read_from_the_batches_that_hold_it() -> None:
     for part in (slice(0, 0), slice(0, 100), slice(99, 101), slice(100, 250), slice(5, 249)):
         for name, column in read.lists[0].columns.items():
             assert np.array_equal(column[part], document.lists[0].columns[name][part])
+    for part in (slice(240, 3, -7), slice(0, 250, 99)):
+        for name, column in read.lists[0].columns.items():
+            assert np.array_equal(column[part], document.lists[0].columns[name][part])
+    for rows in (np.array([249, 0, 100, 99, 0]), np.array([], dtype=np.int64)):
+        for name, column in read.lists[0].columns.items():
+            assert np.array_equal(column[rows], document.lists[0].columns[name][rows])
     for column in read.lists[2].columns.values():
         assert len(column[:]) == 0
+    for name in ("startSlot", "position"):
+        with pytest.raises(IndexError):
+            read.lists[0].columns[name][np.array([250])]
 
 
 def parts(raw: bytes) -> tuple[dict[str, Any], bytes]:

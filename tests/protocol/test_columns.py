@@ -111,6 +111,12 @@ def test_compact_columns_are_the_arrays_for_which_they_stand(
         assert np.array_equal(column[:], array)
         assert np.array_equal(column[part], array[part])
         assert column[part].shape == array[part].shape
+        assert np.array_equal(column[::-3], array[::-3])
+        some = np.arange(len(array))[part][::-1]
+        assert np.array_equal(column[some], array[some])
+        for outside in (-1, len(array)):
+            with pytest.raises(IndexError):
+                column[np.array([outside])]
 
 
 def test_salts_made_where_they_are_read_are_the_outcomes() -> None:
@@ -122,9 +128,7 @@ def test_salts_made_where_they_are_read_are_the_outcomes() -> None:
         assert made[index : index + 1].tobytes() == expected == made[:][index].tobytes()
 
 
-def test_other_steps_and_runs_without_a_length_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="step = 2"):
-        Constant(1, 5)[::2]
+def test_runs_without_a_length_are_refused() -> None:
     with pytest.raises(InvalidInput, match="lengths = 1"):
         Runs(np.array([1, 2]), [3])
 

@@ -494,8 +494,8 @@ def _void_columns(count: int) -> dict[str, npt.NDArray[Any]]:
 def _offer_columns(
     reveal: Reveal, leaves: LeafList, registry: PodTable, names: Names, terms: SessionTerms
 ) -> dict[str, npt.NDArray[Any]]:
-    said = leaves.columns
-    pod = names.indexes(np.asarray(said["pod"]))
+    said = {name: column[:] for name, column in leaves.columns.items()}
+    pod = names.indexes(said["pod"])
     registered = np.where(pod < len(registry), pod, 0)
     if len(registry):
         is_players = registry.are_of(reveal.player)[registered] & (pod < len(registry))
@@ -528,7 +528,7 @@ def _counted_w(
     reveal: Reveal, leaves: LeafList, is_void: npt.NDArray[np.bool_], penalty_ueur_per_kw: int
 ) -> npt.NDArray[np.int64]:
     """What of each offer collateral covers, in order of position: the last that it reaches counts in part."""
-    power_w, duration = leaves.columns["powerW"], leaves.columns["durationSlots"]
+    power_w, duration = leaves.columns["powerW"][:], leaves.columns["durationSlots"][:]
     penalties = offer_penalties_ueur(power_w, duration, penalty_ueur_per_kw) * ~is_void
     most = max(int(penalties.sum()), reveal.coverage_ueur) * 1000
     penalties = exact(penalties, most)
@@ -557,10 +557,10 @@ def requests_of(reveal: Reveal, document: ListDocument, names: Names) -> Callabl
     An area's PoDs stand in order of their first leaf that counts: above 1000 one says nothing. Of several the most counts:
     no other of them makes an offer cheaper.
     """
-    said = document.list_of(EFFECTIVENESS).columns
+    said = {name: column[:] for name, column in document.list_of(EFFECTIVENESS).columns.items()}
     permille = said["effectivenessPermille"].astype(np.int32)
     rows = np.flatnonzero((permille > 0) & (permille <= MOST_PERMILLE))
-    area, pod = said["area"][rows].astype(np.int64), names.indexes(np.asarray(said["pod"]))[rows]
+    area, pod = said["area"][rows].astype(np.int64), names.indexes(said["pod"])[rows]
     permille, position = permille[rows], said["position"][rows].astype(np.int64) + reveal.first_position
     by_place = np.lexsort((position, -permille, pod, area))
     is_best = np.ones(len(rows), dtype=bool)
