@@ -5,7 +5,7 @@ leaves under one of them (see ListTree), and is held to the root before it is gi
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,13 +49,15 @@ class ProvenLeaves:
             lists = _leaves_of(_read(self._documents.mapped(cid)))
         except InvalidInput:
             return []
-        roots = []
-        for number, leaves in enumerate(lists):
-            tree = ListTree(leaves.count, leaves.hashes_of)
+        trees = [ListTree(leaves.count, leaves.hashes_of) for leaves in lists]
+        self.keep(cid, trees)
+        return [tree.root for tree in trees]
+
+    def keep(self, cid: Cid, trees: Sequence[ListTree]) -> None:
+        """Keep what proofs need of a document's trees, for who has hashed its leaves anyway."""
+        for number, tree in enumerate(trees):
             if len(tree.upper_nodes) > 1:
                 self._documents.put_beside(cid, _name(number), tree.upper_nodes.tobytes())
-            roots.append(tree.root)
-        return roots
 
     def leaf(self, cid: Cid, number: int, root: bytes, position: int) -> tuple[bytes, list[bytes]]:
         """abi.encode(kind, fields...) of a leaf, and its proof, which leads to the root.

@@ -114,9 +114,10 @@ def test_compact_columns_are_the_arrays_for_which_they_stand(
         assert np.array_equal(column[::-3], array[::-3])
         some = np.arange(len(array))[part][::-1]
         assert np.array_equal(column[some], array[some])
-        for outside in (-1, len(array)):
-            with pytest.raises(IndexError):
-                column[np.array([outside])]
+        with pytest.raises(IndexError):
+            column[np.array([len(array)])]
+    with pytest.raises(IndexError):
+        Counting(first, len(plain))[np.array([-1])]
 
 
 def test_salts_made_where_they_are_read_are_the_outcomes() -> None:
