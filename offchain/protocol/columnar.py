@@ -295,7 +295,10 @@ def _rows(field: Field, column: "pa.Array") -> npt.NDArray[Any]:
 
 
 def _told(schema: "pa.Schema") -> str:
-    fields = [f"{field.type} {field.name}{' or null' if field.nullable else ''}" for field in schema]
+    try:
+        fields = [f"{field.type} {field.name}{' or null' if field.nullable else ''}" for field in schema]
+    except UnicodeDecodeError as problem:
+        return f"names that aren't UTF-8: {problem}"
     return ", ".join(fields) + (f" with {dict(schema.metadata)}" if schema.metadata else "")
 
 

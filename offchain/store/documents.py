@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import FlexledgerError
+
+Data = TypeVar("Data", bytes, memoryview)
 
 
 class DocumentMissing(FlexledgerError):
@@ -107,9 +109,7 @@ class FolderStore:
 
     def mapped(self, cid: Cid) -> memoryview:
         """The document as a mapped file, its content id recomputed. Errors as `get`."""
-        data = self.unchecked(cid)
-        check(cid, data, str(self.path_of(cid)))
-        return data
+        return checked(cid, self.unchecked(cid), str(self.path_of(cid)))
 
     def unchecked(self, cid: Cid) -> memoryview:
         """As `mapped`, for who holds what is read from it to a root: gigabytes aren't read for one leaf."""
@@ -128,17 +128,12 @@ class FolderStore:
         return self.path_of(cid).exists()
 
 
-def checked(cid: Cid, data: bytes, where: str) -> bytes:
+def checked(cid: Cid, data: Data, where: str) -> Data:
     """The bytes found under a content id. Raises DocumentCorrupt unless they have it."""
-    check(cid, data, where)
-    return data
-
-
-def check(cid: Cid, data: bytes | memoryview, where: str) -> None:
-    """Raise DocumentCorrupt unless the bytes found under a content id have it."""
     found = cid_of(data)
     if found != cid:
         raise DocumentCorrupt(cid, where, found)
+    return data
 
 
 @contextmanager

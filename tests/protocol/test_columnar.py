@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from offchain.protocol import columnar, lists
 from offchain.protocol.canonical_json import dumps
@@ -215,6 +217,23 @@ def test_a_list_cut_short_is_refused_by_name() -> None:
         header["lists"][0]["bytes"] = len(body) - cut
         with pytest.raises(InvalidInput, match="OutcomeByOfferLeaf"):
             ListDocument.from_bytes(joined(header, body[: len(body) - cut]), joint=False)
+
+
+WRITTEN = outcome(30)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_bytes_changed_anywhere_are_refused_or_another_document(data: st.DataObject) -> None:
+    raw = bytearray(WRITTEN.to_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at] = data.draw(st.sampled_from((0, 0x7F, 0xFF, raw[at] ^ 1)))
+    try:
+        read = ListDocument.from_bytes(bytes(raw), joint=False)
+    except InvalidInput:
+        return
+    assert [len(leaves.root) for leaves in read.lists] == [32] * len(read.lists)
 
 
 def forged(
