@@ -134,6 +134,17 @@ def test_runs_without_a_length_are_refused() -> None:
         Runs(np.array([1, 2]), [3])
 
 
+@pytest.mark.parametrize("index", [0, 4095, 4096, SOME - 1])
+def test_the_first_leaf_that_differs_is_found_whatever_holds_the_columns(index: int) -> None:
+    columns = random_columns(BASELINE, SOME)
+    plain = {name: column[:] for name, column in columns.items()}
+    leaves = LeafList(BASELINE, columns)
+    assert leaves.first_difference(LeafList(BASELINE, plain)) is None
+    salts = plain["salt"].copy()
+    salts[index:, 31] ^= 1
+    assert leaves.first_difference(LeafList(BASELINE, plain | {"salt": salts})) == index
+
+
 def changed(name: str, column: Column) -> Callable[[dict[str, Column]], None]:
     return lambda columns: columns.__setitem__(name, column)
 
