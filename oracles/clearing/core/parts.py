@@ -327,15 +327,13 @@ def _plain_part(index: BookIndex, chosen: Array, pods: Array, local: Array, seed
     is_wanted = np.zeros(index.slots, dtype=bool)
     is_wanted[grid.request_slot[chosen]] = True
     pod_first = np.zeros(len(pods) + 1, dtype=np.int64)
-    copied: tuple[Array, ...] = ()
-    for _ in range(2):
-        room = int(pod_first[-1])
-        copied = tuple(np.empty(room, dtype) for dtype in COPIED)
-        copy_offers(
-            pods, index.run_first, index.run_last, index.order, columns.slot, columns.product,
-            columns.price_ueur_per_kw, columns.counted_w, columns.void, is_wanted, pod_first, *copied,
-        )  # fmt: skip
-    position, slot, product, price, counted_w = copied
+    room = int((index.run_last - index.run_first)[pods].sum())
+    copied = [np.empty(room, dtype) for dtype in COPIED]
+    copy_offers(
+        pods, index.run_first, index.run_last, index.order, columns.slot, columns.product,
+        columns.price_ueur_per_kw, columns.counted_w, columns.void, is_wanted, pod_first, *copied,
+    )  # fmt: skip
+    position, slot, product, price, counted_w = (column[: pod_first[-1]] for column in copied)
     return PlainPart(
         Grid(
             area_effect=area_effect,

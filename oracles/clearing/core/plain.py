@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from offchain.protocol.keccak import keccak256_rows
 from offchain.protocol.lists import LeafList
-from oracles.clearing.core.plain_kernels import find_waves, gather, select, share
+from oracles.clearing.core.plain_kernels import count_offers, find_waves, gather, select, share
 
 Array = npt.NDArray[Any]
+CANDIDATE = (np.int32, np.int32, np.int16, np.uint32, np.int64, np.bool_)
+"""Offer, PoD, per mille, W that may be taken, merit and whether it is a twin, of a request's candidate."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +146,22 @@ class _Market:
             [np.arange(grid.area_first[area], grid.area_first[area + 1]) for area in areas]
         )
         count = np.zeros(len(grid.request_slot), dtype=np.int64)
-        first = np.zeros_like(count)
-        self._gather(areas, first, count, 0)
-        first[requests] = np.cumsum(count[requests]) - count[requests]
-        total = int(count.sum())
+        count_offers(
+            areas, grid.area_effect, grid.area_product, grid.area_first, grid.request_slot, grid.effect_first,
+            grid.effect_pod, offers.pod_first, offers.slot, offers.product, self._part.slots, count,
+        )  # fmt: skip
+        first = np.cumsum(count) - count
+        room = int(count.sum())
         count[:] = 0
-        offer, pod, permille, room_w, key, is_twin = self._gather(areas, first, count, total)
-        order = np.arange(total, dtype=np.int64)
+        offer, pod, permille, room_w, key, is_twin = (np.empty(room, dtype) for dtype in CANDIDATE)
+        gather(
+            areas, grid.area_effect, grid.area_product, grid.area_is_dso, grid.area_first, grid.request_slot,
+            grid.request_cap, self._needed, grid.effect_first, grid.effect_pod, grid.effect_permille,
+            offers.pod_first, offers.slot, offers.product, offers.price_ueur_per_kw, offers.counted_w,
+            self._taken_w, self._for_dso_w, self._is_used, offers.limit_w, self._part.slots, first, count,
+            offer, pod, permille, room_w, key, is_twin,
+        )  # fmt: skip
+        order = np.arange(room, dtype=np.int32)
         picked_first, margin_first, picked_last = (np.zeros_like(first) for _ in range(3))
         select(
             requests, self._needed, first, count, key, room_w, permille, self._part.ties.chance, order,
@@ -160,10 +171,10 @@ class _Market:
         of_request = np.repeat(requests, picked)
         place = np.arange(len(of_request)) - np.repeat(np.cumsum(picked) - picked, picked)
         place += picked_first[of_request]
-        self._sort_ties(order, place, of_request, key, offers.position[offer])
+        self._sort_ties(order, place, of_request, key, offer)
         share(
             requests, self._needed, picked_first, margin_first, picked_last, order, key, permille, room_w, is_twin,
-            pod, offers.counted_w[offer].astype(np.int64) - self._taken_w[offer], len(self._is_used),
+            pod, offer, offers.counted_w, self._taken_w, len(self._is_used),
         )  # fmt: skip
         chosen = order[place]
         is_taken = room_w[chosen] > 0
@@ -175,25 +186,7 @@ class _Market:
         self._is_used[pod[chosen]] = True
         return Taken(self._part.request[of_request], offers.position[offer[chosen]], accepted_w)
 
-    def _gather(self, areas: Array, first: Array, count: Array, room: int) -> tuple[Array, ...]:
-        grid, offers = self._part.grid, self._part.offers
-        out = (
-            np.empty(room, dtype=np.int32),
-            np.empty(room, dtype=np.int32),
-            np.empty(room, dtype=np.int64),
-            np.empty(room, dtype=np.int64),
-            np.empty(room, dtype=np.int64),
-            np.empty(room, dtype=bool),
-        )
-        gather(
-            areas, grid.area_effect, grid.area_product, grid.area_is_dso, grid.area_first, grid.request_slot,
-            grid.request_cap, self._needed, grid.effect_first, grid.effect_pod, grid.effect_permille,
-            offers.pod_first, offers.slot, offers.product, offers.price_ueur_per_kw, offers.counted_w,
-            self._taken_w, self._for_dso_w, self._is_used, offers.limit_w, self._part.slots, first, count, *out,
-        )  # fmt: skip
-        return out
-
-    def _sort_ties(self, order: Array, place: Array, of_request: Array, key: Array, position: Array) -> None:
+    def _sort_ties(self, order: Array, place: Array, of_request: Array, key: Array, offer: Array) -> None:
         """Bring picked candidates that tie into the order of the seed."""
         picked = order[place]
         begins = np.ones(len(picked), dtype=bool)
@@ -201,6 +194,6 @@ class _Market:
         group = np.cumsum(begins) - 1
         tied = np.flatnonzero(np.bincount(group)[group] > 1) if len(group) else group
         if len(tied):
-            positions = position[picked[tied]]
+            positions = self._part.offers.position[offer[picked[tied]]]
             by_rank = np.lexsort((self._part.ties.ranks(positions), group[tied]))
             order[place[tied]] = picked[tied[by_rank]]

@@ -129,8 +129,7 @@ def copy_offers(
     out_price: "Array",
     out_counted_w: "Array",
 ) -> None:
-    """Copy the offers of PoDs in wanted slots that aren't void, PoD by PoD, where the outputs have room; `pod_first`: where
-    each PoD's begin there."""
+    """Copy the offers of PoDs in wanted slots that aren't void, PoD by PoD; `pod_first`: where each PoD's begin there."""
     found = 0
     for local in range(len(pods)):
         pod_first[local] = found
@@ -138,12 +137,11 @@ def copy_offers(
             position = np.int64(order[at]) if len(order) else at
             if void[position] or not is_wanted[slot[position]]:
                 continue
-            if len(out_position):
-                out_position[found] = position
-                out_slot[found] = slot[position]
-                out_product[found] = product[position]
-                out_price[found] = price[position]
-                out_counted_w[found] = counted_w[position]
+            out_position[found] = position
+            out_slot[found] = slot[position]
+            out_product[found] = product[position]
+            out_price[found] = price[position]
+            out_counted_w[found] = counted_w[position]
             found += 1
     pod_first[len(pods)] = found
 
@@ -170,10 +168,37 @@ def _settle_twins(
     order = first + np.argsort(key[first:last], kind="mergesort")
     for index in range(len(order)):
         at = order[index]
-        room_w[at] = min(room_w[at], left_w)
-        left_w -= room_w[at]
+        room_w[at] = min(np.int64(room_w[at]), left_w)
+        left_w -= np.int64(room_w[at])
         if index and key[order[index - 1]] == key[at]:
             is_twin[at] = is_twin[order[index - 1]] = True
+
+
+@njit(nogil=True, cache=True)
+def count_offers(
+    areas: "Array",
+    area_effect: "Array",
+    area_product: "Array",
+    area_first: "Array",
+    request_slot: "Array",
+    effect_first: "Array",
+    effect_pod: "Array",
+    pod_first: "Array",
+    slot: "Array",
+    product: "Array",
+    slots: int,
+    count: "Array",
+) -> None:
+    """For each request of areas the offers of its PoDs, slot and product: what `gather` needs room for."""
+    in_slot = np.zeros(slots, dtype=np.int64)
+    for number in range(len(areas)):
+        area = areas[number]
+        in_slot[:] = 0
+        for at in range(effect_first[area_effect[area]], effect_first[area_effect[area] + 1]):
+            for offer in range(pod_first[effect_pod[at]], pod_first[effect_pod[at] + 1]):
+                in_slot[slot[offer]] += product[offer] == area_product[area]
+        for request in range(area_first[area], area_first[area + 1]):
+            count[request] = in_slot[request_slot[request]]
 
 
 @njit(nogil=True, cache=True)
@@ -208,11 +233,11 @@ def gather(
     out_key: "Array",
     out_twin: "Array",
 ) -> None:
-    """Candidates of each request of areas that share no PoD: offers within its cap, and what may be taken of each.
+    """Candidates of each request of areas that share no PoD: offers within its cap, and what may be taken of each. `first`: where
+    a request's begin in the outputs; writes how many there are into `count`, 0 before.
 
-    Only counts them where the outputs have no room; else also takes what the DSO took from what the TSO needs.
+    Takes from what the TSO needs what the DSO took of its PoDs.
     """
-    writes = len(out_offer) > 0
     request_in = np.full(slots, -1, dtype=np.int64)
     used_w = np.zeros(slots, dtype=np.int64)
     is_opposite = np.zeros(slots, dtype=np.bool_)
@@ -237,27 +262,27 @@ def gather(
                 request = request_in[here]
                 if product[offer] != wanted or request < 0:
                     continue
-                if writes and not area_is_dso[area]:
+                if not area_is_dso[area]:
                     needed[request] -= np.int64(for_dso_w[offer]) * permille
                 if price[offer] * 1000 > request_cap[request] * permille or is_opposite[here]:
                     continue
-                room_w = min(np.int64(counted_w[offer]) - np.int64(taken_w[offer]), limit_w[pod, wanted] - used_w[here])
+                left_w = np.int64(counted_w[offer]) - np.int64(taken_w[offer])
+                room_w = min(left_w, limit_w[pod, wanted] - used_w[here])
                 if room_w <= 0:
                     continue
-                if writes:
-                    place = first[request] + count[request]
-                    out_offer[place] = offer
-                    out_pod[place] = pod
-                    out_permille[place] = permille
-                    out_room_w[place] = room_w
-                    out_key[place] = price[offer] * KEY_SCALE // permille
-                    out_twin[place] = False
+                place = first[request] + count[request]
+                out_offer[place] = offer
+                out_pod[place] = pod
+                out_permille[place] = permille
+                out_room_w[place] = room_w
+                out_key[place] = price[offer] * KEY_SCALE // permille
+                out_twin[place] = False
                 count[request] += 1
                 begun[here] += 1
                 has_several |= begun[here] > 1
             for offer in range(begin, end):
                 here = slot[offer]
-                if writes and has_several and begun[here] > 1:
+                if has_several and begun[here] > 1:
                     last = first[request_in[here]] + count[request_in[here]]
                     left_w = limit_w[pod, wanted] - used_w[here]
                     _settle_twins(out_key, out_room_w, out_twin, last - begun[here], last, left_w)
@@ -305,7 +330,7 @@ def select(
             while at < more:
                 candidate = order[at]
                 if key[candidate] < pivot:
-                    below += room_w[candidate] * permille[candidate]
+                    below += np.int64(room_w[candidate]) * np.int64(permille[candidate])
                     order[at], order[less] = order[less], candidate
                     less += 1
                     at += 1
@@ -313,7 +338,7 @@ def select(
                     more -= 1
                     order[at], order[more] = order[more], candidate
                 else:
-                    equal += room_w[candidate] * permille[candidate]
+                    equal += np.int64(room_w[candidate]) * np.int64(permille[candidate])
                     at += 1
             if below > left:
                 high = less
@@ -363,7 +388,9 @@ def share(
     room_w: "Array",
     is_twin: "Array",
     pod: "Array",
-    left_w: "Array",
+    offer: "Array",
+    counted_w: "Array",
+    taken_w: "Array",
     pods: int,
 ) -> None:
     """Make of the picked candidates' rooms what is taken of each; those of equal merit stand in the order of the seed.
@@ -379,30 +406,33 @@ def share(
             end, has_twins = begin, False
             while end < picked_last[request] and key[order[end]] == key[order[begin]]:
                 if is_twin[order[end]]:
-                    of_pod_w[pod[order[end]]] += room_w[order[end]]
+                    of_pod_w[pod[order[end]]] += np.int64(room_w[order[end]])
                     has_twins = True
                 end += 1
             for at in range(begin, end if has_twins else begin):
                 candidate = order[at]
                 if is_twin[candidate]:
-                    room_w[candidate] = min(left_w[candidate], of_pod_w[pod[candidate]])
-                    of_pod_w[pod[candidate]] -= room_w[candidate]
+                    left_w = np.int64(counted_w[offer[candidate]]) - np.int64(taken_w[offer[candidate]])
+                    part_w = min(left_w, of_pod_w[pod[candidate]])
+                    of_pod_w[pod[candidate]] -= part_w
+                    room_w[candidate] = part_w
             if begin >= margin_first[request]:
                 offered = np.int64(0)
                 for at in range(begin, end):
-                    offered += room_w[order[at]] * permille[order[at]]
+                    offered += np.int64(room_w[order[at]]) * np.int64(permille[order[at]])
                 left = needed[request]
                 most_w = np.zeros(end - begin, dtype=np.int64)
                 for at in range(begin, end):
                     candidate = order[at]
                     most_w[at - begin] = room_w[candidate]
-                    room_w[candidate] = _share_of(room_w[candidate], needed[request], offered)
-                    left -= room_w[candidate] * permille[candidate]
+                    part_w = _share_of(most_w[at - begin], needed[request], offered)
+                    left -= part_w * np.int64(permille[candidate])
+                    room_w[candidate] = part_w
                 for at in range(begin, end):
                     candidate = order[at]
                     if most_w[at - begin] > room_w[candidate] and left >= permille[candidate]:
                         room_w[candidate] += 1
-                        left -= permille[candidate]
+                        left -= np.int64(permille[candidate])
             begin = end
 
 
