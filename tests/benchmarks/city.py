@@ -99,11 +99,11 @@ def city_of(size: CitySize = CitySize()) -> City:
     owner = pods.owner
     order = np.argsort(owner, kind="stable").astype(np.int32)
     counts = np.bincount(owner, minlength=size.aggregators)
-    made = _offers(size, order, pods, chance)
-    documents = _offer_documents(size, made, pods, counts)
     requests = _request_documents(size, pods, chance)
     names = Names(pods)
     of_requests = [requests_of(reveal, document, names) for reveal, document in requests]
+    made = _offers(size, order, pods, chance)
+    documents = _offer_documents(size, made, pods, counts)
     book = Book(
         columns=made,
         documents=tuple(OfferDocument(reveal, document.lists[0]) for reveal, document in documents),

@@ -24,6 +24,7 @@ from offchain.protocol.book_rules import (
     offer_penalties_ueur,
     request_cost_ueur,
 )
+from offchain.protocol.columns import positions_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import HASH_BYTES, as_words
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
@@ -125,14 +126,20 @@ class OfferColumns:
     def __len__(self) -> int:
         return len(self.pod)
 
-    def are_divisible(self, part: slice) -> npt.NDArray[np.bool_]:
-        """Which offers of a part are single ones of which any part may be taken."""
+    def are_blocks(self, rows: slice | Ints) -> npt.NDArray[np.bool_]:
+        """Which of some offers are blocks."""
+        out: npt.NDArray[np.bool_] = (self.duration_slots[rows] > 1) | (
+            self.last_slot[rows] > self.slot[rows]
+        )
+        return out
+
+    def are_divisible(self, rows: slice | Ints) -> npt.NDArray[np.bool_]:
+        """Which of some offers are single ones of which any part may be taken."""
         out: npt.NDArray[np.bool_] = (
-            (self.min_power_w[part] == 0)
-            & (self.duration_slots[part] == 1)
-            & (self.last_slot[part] == self.slot[part])
-            & (self.group[part] == 0)
-            & (self.linked_to[part] == 0)
+            ~self.are_blocks(rows)
+            & (self.min_power_w[rows] == 0)
+            & (self.group[rows] == 0)
+            & (self.linked_to[rows] == 0)
         )
         return out
 
@@ -192,6 +199,11 @@ class OfferDocument:
     reveal: Reveal
     leaves: LeafList | None
     because: int = 0
+
+    @property
+    def part(self) -> slice:
+        """Positions of its offers in the book."""
+        return slice(self.reveal.first_position, self.reveal.first_position + self.reveal.leaf_count)
 
 
 class PodTable(Mapping[bytes, PodFacts]):
@@ -293,7 +305,7 @@ class Book:
         out = np.zeros(len(columns), dtype=np.int64)
         for document in self.documents:
             if document.leaves is not None:
-                part = _part_of(document.reveal)
+                part = document.part
                 penalties = offer_penalties_ueur(
                     columns.power_w[part], columns.duration_slots[part], self.penalty_ueur_per_kw
                 )
@@ -305,27 +317,17 @@ class Book:
         """Leaves of offers whose documents aren't void, by rising position."""
         found = [
             {name: np.asarray(column[rows]) for name, column in document.leaves.columns.items()}
-            for document, rows in self._by_document(positions)
+            for document, rows in self.by_document(positions)
             if document.leaves is not None
         ]
         if not found:
             return LeafList.of_rows(OFFER, [])
         return LeafList(OFFER, {name: np.concatenate([each[name] for each in found]) for name in found[0]})
 
-    def salts(self, positions: Ints) -> Bytes:
-        """Salts of offers by rising position; zeros in void documents."""
-        found = [
-            np.zeros((len(rows), HASH_BYTES), dtype=np.uint8)
-            if document.leaves is None
-            else np.asarray(document.leaves.columns["salt"][rows])
-            for document, rows in self._by_document(positions)
-        ]
-        return np.concatenate([np.zeros((0, HASH_BYTES), dtype=np.uint8), *found])
-
-    def _by_document(self, positions: Ints) -> Iterator[tuple[OfferDocument, Ints]]:
+    def by_document(self, positions: Ints) -> Iterator[tuple[OfferDocument, Ints]]:
         """Rows in each document of offers at rising positions."""
         for document in self.documents:
-            part = _part_of(document.reveal)
+            part = document.part
             first, last = np.searchsorted(positions, [part.start, part.stop])
             if first < last:
                 yield document, positions[first:last] - part.start
@@ -367,10 +369,10 @@ class Offers(Sequence[Offer]):
             name: getattr(columns, name)[positions].tolist() for name in OFFER_DTYPES
         }
         cover_ueur = book.cover_ueur[positions].tolist()
-        salts = iter(_as_bytes(book.salts(positions)))
+        salts = iter(_as_bytes(OfferSalts(book)[positions]))
         of_leaves = iter(_as_bytes(book.leaves(positions).leaf_hashes))
         index = 0
-        for document, in_document in book._by_document(positions):
+        for document, in_document in book.by_document(positions):
             for row in in_document.tolist():
                 void = OfferStatus(rows["void"][index]) if rows["void"][index] != NOT_VOID else None
                 because = row + 1 if void is OfferStatus.VOID else 0
@@ -398,6 +400,28 @@ class Offers(Sequence[Offer]):
                     parent=linked_to - 1 if linked_to else None,
                 )
                 index += 1
+
+
+@dataclass(frozen=True)
+class OfferSalts:
+    """Column of the salts of a book's offers; zeros in void documents."""
+
+    book: Book
+
+    def __len__(self) -> int:
+        return len(self.book.columns)
+
+    def __getitem__(self, rows: slice | Ints, /) -> Bytes:
+        positions = positions_of(rows, len(self))
+        by_position = np.argsort(positions, kind="stable")
+        out = np.zeros((len(positions), HASH_BYTES), dtype=np.uint8)
+        first = 0
+        for document, in_document in self.book.by_document(positions[by_position]):
+            last = first + len(in_document)
+            if document.leaves is not None:
+                out[by_position[first:last]] = document.leaves.columns["salt"][in_document]
+            first = last
+        return out
 
 
 def within_cap(offer: Offer, request: Request) -> bool:
@@ -620,10 +644,6 @@ def _covered_relief_w(relief_w: int, cap: int, reserve_permille: int, left_ueur:
     if request_cost_ueur(relief_w, cap, reserve_permille) <= left_ueur:
         return relief_w
     return left_ueur * 1_000_000 // (cap * (1000 + reserve_permille))
-
-
-def _part_of(reveal: Reveal) -> slice:
-    return slice(reveal.first_position, reveal.first_position + reveal.leaf_count)
 
 
 def _as_bytes(rows: Bytes) -> list[bytes]:

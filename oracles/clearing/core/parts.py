@@ -14,8 +14,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts
@@ -23,6 +21,7 @@ from oracles.clearing.core.book import NOT_VOID, Book, Effectiveness, Offer, Pod
 from oracles.clearing.core.plain import Grid, PlainOffers, PlainPart, TieBreaker
 from oracles.clearing.core.plain_kernels import (
     MOST_KEYED_UEUR,
+    connect,
     copy_offers,
     find_runs,
     nodes_of_offers,
@@ -96,7 +95,7 @@ class BookIndex:
         index_of = {request.position: index for index, request in enumerate(self.book.requests)}
         requests = [request for area in self.areas for request in area]
         sizes = np.array([len(each) for each in effects.values()], dtype=np.int64)
-        self.request = np.array([index_of[each.position] for each in requests], dtype=np.int64)
+        self.request = np.array([index_of[each.position] for each in requests], dtype=np.int32)
         counts = np.array([each.counted_w > 0 for each in requests], dtype=bool)
         cap = np.array([each.price_cap_ueur_per_kw for each in requests], dtype=np.int64)
         self.is_costly = cap > MOST_KEYED_UEUR
@@ -110,7 +109,7 @@ class BookIndex:
             needed=np.array([each.counted_w * 1000 for each in requests], dtype=np.int64),
             effect_first=ends(sizes),
             effect_pod=_joined([each.pod for each in effects.values()], np.int32),
-            effect_permille=_joined([each.permille for each in effects.values()], np.int32),
+            effect_permille=_joined([each.permille for each in effects.values()], np.int16),
         )
         self.slots = 1 + max(
             int(self.grid.request_slot.max(initial=0)), int(self.book.columns.slot.max(initial=0))
@@ -223,7 +222,8 @@ def _bound_parts(index: BookIndex) -> dict[int, int]:
     ]
     total = nodes + len(positions) + len(bound)
     a, b = (np.concatenate([edge[end] for edge in edges]) for end in range(2))
-    _, label = connected_components(coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(total, total)), False)
+    label = np.arange(total)
+    connect(a, b, label)
     present = np.flatnonzero(index.is_present.ravel())
     is_bound = np.isin(label[present], np.concatenate([label[reached[:, 1]], label[costly]]))
     return dict(zip(present[is_bound].tolist(), label[present[is_bound]].tolist(), strict=True))
@@ -295,12 +295,14 @@ def _plain_parts(index: BookIndex, is_plain: Array, seed: bytes) -> Iterator[Pla
     """Parts of the plain requests: areas that share PoDs together, at some of their slots where they are many."""
     effects = len(index.grid.effect_first) - 1
     a, b = index.pairs[:, 0], index.pairs[:, 1]
-    _, block = connected_components(coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(effects, effects)), False)
+    label = np.arange(effects)
+    connect(a, b, label)
+    _, block = np.unique(label, return_inverse=True)
     block_of_pod = np.full(len(index.run_first), -1, dtype=np.int64)
     is_named = np.diff(index.pod_first) > 0
     block_of_pod[is_named] = block[index.pod_effect[index.pod_first[:-1][is_named]]]
     sizes = index.run_last - index.run_first
-    of_block = np.bincount(block_of_pod[is_named], weights=sizes[is_named], minlength=len(np.unique(block)))
+    of_block = np.bincount(block_of_pod[is_named], weights=sizes[is_named], minlength=len(np.unique(label)))
     shelf = (np.cumsum(of_block) // OFFERS_A_PART).astype(np.int64)
     shelf_of_pod = np.where(is_named, shelf[block_of_pod], -1) if len(shelf) else block_of_pod
     shelf_of_request = shelf[block[index.request_effect]] if len(shelf) else block_of_pod[:0]
@@ -323,7 +325,9 @@ def _plain_part(index: BookIndex, chosen: Array, pods: Array, local: Array, seed
     local[pods] = np.arange(len(pods))
     areas, area_of_request = np.unique(index.request_area[chosen], return_inverse=True)
     effects, area_effect = np.unique(grid.area_effect[areas], return_inverse=True)
-    rows = _joined([np.arange(grid.effect_first[each], grid.effect_first[each + 1]) for each in effects], np.int64)
+    rows = _joined(
+        [np.arange(grid.effect_first[each], grid.effect_first[each + 1]) for each in effects], np.int64
+    )
     is_wanted = np.zeros(index.slots, dtype=bool)
     is_wanted[grid.request_slot[chosen]] = True
     pod_first = np.zeros(len(pods) + 1, dtype=np.int64)

@@ -123,7 +123,7 @@ class PlainPart:
         taken = [market.serve(areas) for areas in by_wave]
         return Taken(
             *(
-                np.concatenate([getattr(each, name) for each in taken]) if taken else np.zeros(0, np.int64)
+                np.concatenate([np.zeros(0, np.uint32), *(getattr(each, name) for each in taken)])
                 for name in ("request", "offer", "accepted_w")
             )
         )

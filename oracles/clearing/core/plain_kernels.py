@@ -62,7 +62,6 @@ def pairs_of_pods(pod_first: "Array", effects: "Array", out: "Array") -> int:
     """Pairs of areas (less than, greater) that share a PoD, one after the other different; gives how many there are, and writes
     them where `out` (n, 2) has room."""
     found = 0
-    before_a, before_b, pairs_before = -1, -1, 0
     for pod in range(len(pod_first) - 1):
         begin, end = pod_first[pod], pod_first[pod + 1]
         same = pod > 0 and end - begin == begin - pod_first[pod - 1]
@@ -77,6 +76,27 @@ def pairs_of_pods(pod_first: "Array", effects: "Array", out: "Array") -> int:
                     out[found, 0], out[found, 1] = effects[a], effects[b]
                 found += 1
     return found
+
+
+@njit(inline="always")
+def _head(label: "Array", node: int) -> int:
+    while label[node] != node:
+        label[node] = label[label[node]]
+        node = label[node]
+    return node
+
+
+@njit(nogil=True, cache=True)
+def connect(a: "Array", b: "Array", label: "Array") -> None:
+    """Make `label`, each node's number before, the same for all nodes that edges from a to b connect."""
+    for edge in range(len(a)):
+        one, other = _head(label, a[edge]), _head(label, b[edge])
+        if one < other:
+            label[other] = one
+        else:
+            label[one] = other
+    for node in range(len(label)):
+        label[node] = label[label[node]]
 
 
 @njit(nogil=True, cache=True)
@@ -483,7 +503,9 @@ def find_reasons(
                 wanted = area_product[area]
                 for request in range(area_first[area], area_first[area + 1]):
                     here = request_slot[request]
-                    cap[here, wanted] = max(cap[here, wanted], request_cap[request] * np.int64(pod_permille[at]))
+                    cap[here, wanted] = max(
+                        cap[here, wanted], request_cap[request] * np.int64(pod_permille[at])
+                    )
         has_entries = entry_first[pod] < entry_first[pod + 1]
         for at in range(entry_first[pod], entry_first[pod + 1]):
             entry = entries[at]
@@ -512,7 +534,9 @@ def find_reasons(
         total_w = np.int64(0)
         for at in range(len(by_offer)):
             offer = entry_offer[by_offer[at]]
-            total_w = entry_w[by_offer[at]] + (total_w if at and entry_offer[by_offer[at - 1]] == offer else 0)
+            total_w = entry_w[by_offer[at]] + (
+                total_w if at and entry_offer[by_offer[at - 1]] == offer else 0
+            )
             status[offer], because[offer] = ACCEPTED if total_w == power_w[offer] else PARTLY_ACCEPTED, 0
         for at in range(entry_first[pod], entry_first[pod + 1]):
             offer = entry_offer[entries[at]]

@@ -1,12 +1,14 @@
 """The clearing of a whole book from what was taken in its parts, with a reason for every offer that wasn't."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from offchain.protocol.products import OfferStatus
+from oracles.clearing.core.book import Book
 from oracles.clearing.core.parts import NOTHING, BookIndex, Extract, ends, in_threads
 from oracles.clearing.core.plain import Taken
 from oracles.clearing.core.plain_kernels import find_reasons, sort_by
@@ -27,17 +29,13 @@ def clearing_of(
     of_extracts = [Entries.of(index.book, clearing.acceptances) for clearing in cleared]
     request, offer, accepted_w = (
         np.concatenate(
-            [
-                np.zeros(0, np.int64),
-                *(getattr(each, name) for each in taken),
-                *(getattr(each, name) for each in of_extracts),
-            ]
+            [np.zeros(0, dtype), *(getattr(each, name).astype(dtype) for each in (*taken, *of_extracts))]
         )
-        for name in ("request", "offer", "accepted_w")
+        for name, dtype in (("request", np.int32), ("offer", np.uint32), ("accepted_w", np.uint32))
     )
     place = _places(request, len(index.book.requests))
-    sizes = np.cumsum([0, *map(len, of_extracts)]) + sum(len(each.request) for each in taken)
-    places = [place[first:last] for first, last in zip(sizes[:-1], sizes[1:], strict=True)]
+    sizes = np.cumsum([sum(len(each.request) for each in taken), *map(len, of_extracts)])
+    places = [place[first:last] for first, last in pairwise(sizes)]
     request, offer, accepted_w = (_sorted(column, place) for column in (request, offer, accepted_w))
     entries = Entries(index.book, request, offer, accepted_w, columns.price_ueur_per_kw[offer])
     status, because = _reasons(index, entries)
@@ -48,19 +46,23 @@ def clearing_of(
         start_slot[positions] = clearing.start_slots
         # What an extract's reason names is an entry of its own list.
         own = np.asarray(clearing.because, dtype=np.int64)
-        names_entry = (own > 0) & (status[positions] != OfferStatus.VOID)
-        own[names_entry] = at[own[names_entry] - 1] + 1
+        own[status[positions] == OfferStatus.VOID] = 0
+        own[own > 0] = at[own[own > 0] - 1].astype(np.int64) + 1
         because[positions] = own
-    _say_why_void(index, because)
-    return Clearing(entries, Column(status, OfferStatus), Column(because, int), Column(start_slot, int))
+    return Clearing(
+        entries,
+        Column(lambda: status, OfferStatus),
+        Column(lambda: _with_void(index.book, because), int),
+        Column(lambda: start_slot, int),
+    )
 
 
 def _places(request: Array, requests: int) -> Array:
     """Where each entry stands in the list by request: those of a request keep their order."""
     first = np.zeros(requests + 1, dtype=np.int64)
-    order = np.empty(len(request), dtype=np.int64)
+    order = np.empty(len(request), dtype=np.uint32)
     sort_by(request, NOTHING, first, order)
-    place = np.empty(len(request), dtype=np.int64)
+    place = np.empty(len(request), dtype=np.uint32)
     place[order] = np.arange(len(request))
     return place
 
@@ -78,7 +80,7 @@ def _reasons(index: BookIndex, entries: Entries) -> tuple[Array, Array]:
     effect_areas = np.argsort(grid.area_effect, kind="stable")
     effect_first = ends(np.bincount(grid.area_effect, minlength=len(grid.effect_first) - 1))
     entry_first = np.zeros(pods + 1, dtype=np.int64)
-    of_pods = np.empty(len(entries), dtype=np.int64)
+    of_pods = np.empty(len(entries), dtype=np.uint32)
     sort_by(columns.pod[entries.offer], NOTHING, entry_first, of_pods)
 
     def find(first_pod: int) -> None:
@@ -95,9 +97,10 @@ def _reasons(index: BookIndex, entries: Entries) -> tuple[Array, Array]:
     return status, because
 
 
-def _say_why_void(index: BookIndex, because: Array) -> None:
-    for document in index.book.documents:
-        first, count = document.reveal.first_position, document.reveal.leaf_count
-        part = slice(first, first + count)
-        rows = np.flatnonzero(index.book.columns.void[part] == OfferStatus.VOID)
-        because[part][rows] = document.because if document.leaves is None else rows + 1
+def _with_void(book: Book, because: Array) -> Array:
+    """The reasons with those of void offers: the leaves of their documents."""
+    out = because.copy()
+    for document in book.documents:
+        rows = np.flatnonzero(book.columns.void[document.part] == OfferStatus.VOID)
+        out[document.part][rows] = document.because if document.leaves is None else rows + 1
+    return out

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar, overload
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import Book, Offer, Request, within_cap
+from oracles.clearing.core.book import Book, Effectiveness, Offer, Request, within_cap
 
 PodSlot = tuple[bytes, int, Product]
 T = TypeVar("T")
@@ -31,11 +32,15 @@ class Acceptance:
 
 
 class Column(Sequence[T]):
-    """A column of the outcome by offer, read as a sequence. `array`: the column itself."""
+    """A column of the outcome by offer, read as a sequence. `make`: makes it when it is first needed."""
 
-    def __init__(self, array: Array, value: Callable[[int], T]) -> None:
-        self.array = array
-        self._value = value
+    def __init__(self, make: Callable[[], Array], value: Callable[[int], T]) -> None:
+        self._make, self._value = make, value
+
+    @cached_property
+    def array(self) -> Array:
+        """The column itself."""
+        return self._make()
 
     def __len__(self) -> int:
         return len(self.array)
@@ -43,14 +48,14 @@ class Column(Sequence[T]):
     @overload
     def __getitem__(self, place: int) -> T: ...
     @overload
-    def __getitem__(self, place: slice) -> "Column[T]": ...
-    def __getitem__(self, place: int | slice) -> "T | Column[T]":
+    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, place: int | slice) -> T | list[T]:
         if isinstance(place, slice):
-            return Column(self.array[place], self._value)
+            return [self._value(value) for value in self.array[place].tolist()]
         return self._value(int(self.array[place]))
 
     def __iter__(self) -> Iterator[T]:
-        return (self._value(value) for value in self.array.tolist())
+        return iter(self[:])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -85,6 +90,32 @@ class Entries(Sequence[Acceptance]):
             for each in acceptances
         ]
         return cls(book, *np.array(rows, dtype=np.int64).reshape(-1, 4).T)
+
+    def at_prices(self, price_ueur_per_kw: Array) -> "Entries":
+        """The same quantities at other prices."""
+        return Entries(self._book, self.request, self.offer, self.accepted_w, price_ueur_per_kw)
+
+    @cached_property
+    def effectiveness(self) -> tuple[Array, Array]:
+        """Per mille of each entry's PoD for its request, and the position of the leaf that says so."""
+        effects: dict[int, tuple[int, Effectiveness]] = {}
+        of_request = [
+            effects.setdefault(id(each.effectiveness), (len(effects), each.effectiveness))[0]
+            for each in self._book.requests
+        ]
+        effect = np.array(of_request, dtype=np.int64)[self.request]
+        by_effect = np.argsort(effect, kind="stable")
+        ends = np.cumsum(np.bincount(effect, minlength=len(effects)))
+        pod = self._book.columns.pod[self.offer]
+        permille, position = np.zeros((2, len(self)), dtype=np.int64)
+        row_of_pod = np.zeros(len(self._book.pods), dtype=np.int64)
+        for (number, each), end in zip(effects.values(), ends.tolist(), strict=True):
+            mine = by_effect[ends[number - 1] if number else 0 : end]
+            if len(mine):
+                row_of_pod[each.pod] = np.arange(len(each))
+                rows = row_of_pod[pod[mine]]
+                permille[mine], position[mine] = each.permille[rows], each.position[rows]
+        return permille, position
 
     def __len__(self) -> int:
         return len(self.offer)

@@ -1,17 +1,13 @@
 """Price priority in columns and offer by offer are one: the same outcome, leaf by leaf, of any book."""
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from random import Random
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from offchain.protocol.products import OfferStatus
-from oracles.clearing.core import price_priority
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import outcome_document
-from oracles.clearing.core.parts import BookIndex, Extract, parts_of
+from oracles.clearing.core.parts import Extract
 from oracles.clearing.core.price_priority import clear, clear_one_by_one
 from oracles.clearing.core.state import Clearing, areas_of
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, book_of
@@ -26,9 +22,7 @@ def one_by_one(book: Book) -> Clearing:
 
 PLAIN = OFFERS.map(
     lambda offers: [
-        replace(
-            each, min_power_w=0, duration_slots=1, last_slot=None, exclusive_group=0, linked_to=None
-        )
+        replace(each, min_power_w=0, duration_slots=1, last_slot=None, exclusive_group=0, linked_to=None)
         for each in offers
     ]
 )
@@ -38,12 +32,10 @@ PLAIN = OFFERS.map(
 def plain_books(draw: st.DrawFn) -> Documents:
     """Books of divisible single offers only."""
     documents = book_of(draw(PLAIN) + draw(PLAIN), draw(AREAS), draw(AREAS))
-    return [
-        (replace(reveal, coverage_ueur=draw(COVERAGE)), document) for reveal, document in documents
-    ]
+    return [(replace(reveal, coverage_ueur=draw(COVERAGE)), document) for reveal, document in documents]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plain_books() | books())
 def test_columns_give_the_same_as_offer_by_offer(documents: Documents) -> None:
     book = assemble(documents, PODS, TERMS)
