@@ -40,7 +40,7 @@ Ints = npt.NDArray[np.integer[Any]]
 Bytes = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Offer:
     """An offer of the book. `counted_w`: as far as collateral lets it count. `cover_ueur`: collateral that its document
     needed up to and with this offer. `because`: of a void one, position + 1 in its document of the leaf that breaks a
@@ -172,7 +172,7 @@ class Effectiveness(Mapping[bytes, tuple[int, int]]):
         return len(self.pod)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """A request of the book. `document`: its document's number. `counted_w`: relief in W at effectiveness 1000, as far as
     escrow covers it."""
@@ -310,7 +310,8 @@ class Book:
                     columns.power_w[part], columns.duration_slots[part], self.penalty_ueur_per_kw
                 )
                 counts = columns.void[part] != OfferStatus.VOID
-                out[part] = np.minimum(np.cumsum(penalties * counts), document.reveal.coverage_ueur)
+                coverage_ueur = min(document.reveal.coverage_ueur, np.iinfo(out.dtype).max)
+                out[part] = np.minimum(np.cumsum(penalties * counts), coverage_ueur)
         return out
 
     def leaves(self, positions: Ints) -> LeafList:
@@ -613,28 +614,32 @@ def _requests(reveal: Reveal, document: ListDocument, by_area: Mapping[int, Effe
         np.zeros(0, np.int32),
         np.zeros(0, np.int64),
     )
+    needs = document.list_of(REQUEST)
+    names = ("position", "area", "slot", "product", "reliefW", "priceCapUeurPerKw", "reservePermille")
+    integers = zip(*(needs.integers(name) for name in names), strict=True)
+    words = zip(needs.words("element"), needs.words("gridModel"), strict=True)
     left_ueur = reveal.coverage_ueur
     out = []
-    for row in document.list_of(REQUEST).records():
-        relief_w, cap = row.integer("reliefW"), row.integer("priceCapUeurPerKw")
-        reserve = row.integer("reservePermille")
+    for (position, area, slot, product, relief_w, cap, reserve), (element, model) in zip(
+        integers, words, strict=True
+    ):
         counted_w = _covered_relief_w(relief_w, cap, reserve, left_ueur)
         left_ueur -= request_cost_ueur(counted_w, cap, reserve)
         out.append(
             Request(
-                position=first + row.integer("position"),
+                position=first + position,
                 document=reveal.commitment,
-                area=row.integer("area"),
+                area=area,
                 player=reveal.player,
                 side=reveal.side,
-                slot=row.integer("slot"),
-                product=Product(row.integer("product")),
+                slot=slot,
+                product=Product(product),
                 relief_w=relief_w,
                 price_cap_ueur_per_kw=cap,
-                element=row.word("element"),
-                grid_model=row.word("gridModel"),
+                element=element,
+                grid_model=model,
                 counted_w=counted_w,
-                effectiveness=by_area.get(row.integer("area"), nobody),
+                effectiveness=by_area.get(area, nobody),
             )
         )
     return out

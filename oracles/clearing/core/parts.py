@@ -30,7 +30,7 @@ from oracles.clearing.core.plain_kernels import (
 )
 from oracles.clearing.core.state import areas_of
 
-OFFERS_A_PART = 1_000_000
+OFFERS_A_PART = 500_000
 OFFERS_AT_ONCE = 4_000_000
 Array = npt.NDArray[Any]
 COPIED = (np.uint32, np.int16, np.uint8, np.int64, np.uint32)

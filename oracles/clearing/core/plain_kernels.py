@@ -79,7 +79,8 @@ def pairs_of_pods(pod_first: "Array", effects: "Array", out: "Array") -> int:
 
 
 @njit(inline="always")
-def _head(label: "Array", node: int) -> int:
+def _head(label: "Array", node: Any) -> Any:
+    """The node by which all that are connected to a node are known."""
     while label[node] != node:
         label[node] = label[label[node]]
         node = label[node]
@@ -181,7 +182,7 @@ def find_waves(effect: "Array", effect_first: "Array", effect_pod: "Array", pods
 
 @njit(nogil=True, cache=True)
 def _settle_twins(
-    key: "Array", room_w: "Array", is_twin: "Array", first: int, last: int, left_w: int
+    key: "Array", room_w: "Array", is_twin: "Array", first: Any, last: Any, left_w: Any
 ) -> None:
     """Offers of one PoD for one request share what is left of it, cheapest first; those of equal merit are twins: who of them
     gets it is settled by the seed."""
@@ -378,7 +379,7 @@ def select(
 
 
 @njit(nogil=True, cache=True)
-def _share_of(room_w: int, needed: int, offered: int) -> int:
+def share_of(room_w: Any, needed: Any, offered: Any) -> Any:
     """room_w * needed // offered, where needed < offered."""
     if room_w == 0 or needed <= (2**63 - 1) // room_w:
         return room_w * needed // offered
@@ -445,7 +446,7 @@ def share(
                 for at in range(begin, end):
                     candidate = order[at]
                     most_w[at - begin] = room_w[candidate]
-                    part_w = _share_of(most_w[at - begin], needed[request], offered)
+                    part_w = share_of(most_w[at - begin], needed[request], offered)
                     left -= part_w * np.int64(permille[candidate])
                     room_w[candidate] = part_w
                 for at in range(begin, end):
