@@ -538,7 +538,9 @@ def find_reasons(
             total_w = entry_w[by_offer[at]] + (
                 total_w if at and entry_offer[by_offer[at - 1]] == offer else 0
             )
-            status[offer], because[offer] = ACCEPTED if total_w == power_w[offer] else PARTLY_ACCEPTED, 0
+            status[offer] = ACCEPTED if total_w == power_w[offer] else PARTLY_ACCEPTED
+            if because[offer]:  # what isn't written to takes no memory
+                because[offer] = 0
         for at in range(entry_first[pod], entry_first[pod + 1]):
             offer = entry_offer[entries[at]]
             here, way = slot[offer], product[offer]
