@@ -206,13 +206,25 @@ class TestTraining:
         assert retraining_s(first - 1) == day_start_s(date(2026, 6, 1))
         assert retraining_s(day_start_s(date(2026, 8, 1)) - 1) == first
 
-    def test_finds_the_weights_of_least_relative_error(self) -> None:
-        # Half of the readings are ten times the others: least relative error is at the lower ones, not the mean.
-        power_w = np.where(np.random.default_rng(3).random((45 * 96, 1)) < 0.5, 100.0, 1000.0)
-        past = History(START_S, power_w)
+    @pytest.mark.parametrize(("share_low", "least_w", "most_w"), [(0.5, 90, 150), (0.05, 800, 1000)])
+    def test_finds_the_weights_of_least_relative_error(
+        self, share_low: float, least_w: float, most_w: float
+    ) -> None:
+        # Readings of 100 W count ten times those of 1000 W: half of them pull all the way, a twentieth not at all.
+        low = np.random.default_rng(3).random((45 * 96, 1)) < share_low
+        past = History(START_S, np.where(low, 100.0, 1000.0))
         model = train_load_model(past, instant_s(40), DAY, HolidayCalendar())
         issue_s, window = _day(42)
-        assert model.forecast(past, issue_s, window, HolidayCalendar()).mean() < 120
+        assert least_w <= model.forecast(past, issue_s, window, HolidayCalendar()).mean() <= most_w
+
+    def test_finds_out_what_to_go_by(self) -> None:
+        # Each day has a level of its own: what helps are the latest readings, not similar days.
+        level = np.repeat(np.random.default_rng(4).uniform(200, 2000, 45), 96)
+        past = History(START_S, level[:, np.newaxis])
+        model = train_load_model(past, instant_s(40), Horizon("4h"), HolidayCalendar())
+        window = Window(instant_s(42) + 32 * SLOT_S, 16)
+        said = model.forecast(past, window.start_s, window, HolidayCalendar())[:, 0]
+        assert np.abs(said / level[42 * 96] - 1).mean() < 0.2
 
     def test_on_too_little_is_refused(self) -> None:
         with pytest.raises(InvalidInput, match=r"past = '5.0 days': must span 8 days"):
