@@ -1,4 +1,4 @@
-"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER`."""
+"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER`, `backtest`."""
 
 import logging
 import os
@@ -169,6 +169,30 @@ def rule(
         known, opinion = _show_case(desk, number)
         cid = desk.rule(known, opinion, wronged, loss_ueur)
     typer.echo(f"RULED: the result is {'false' if opinion.upheld else 'right'}, ruling {cid}")
+
+
+@app.command()
+def backtest(
+    grid: Annotated[str, typer.Option(help="SimBench code of a grid for KPI_IT_03, too.")] = "",
+    first_month: Annotated[int, typer.Option(min=2, max=12, help="First month of 2016 to forecast.")] = 3,
+    last_month: Annotated[int, typer.Option(min=2, max=12, help="Last month of 2016 to forecast.")] = 12,
+    country: Annotated[str, typer.Option(help="Whose holidays; SimBench's profiles are German.")] = "DE",
+) -> None:
+    """Backtest the DSO's forecast on SimBench's profiles: KPI_IT_02 and KPI_IT_03, beside the typical profile's."""
+    from oracles.grid.core.forecast.calendar import HolidayCalendar
+    from scripts.forecast_backtest import MARKET_LEADS, customer_scores, grid_scores
+
+    calendar, months = HolidayCalendar(country), range(first_month, last_month + 1)
+    scores = [customer_scores(MARKET_LEADS, calendar, months)]
+    if grid:
+        scores.append(grid_scores(grid, MARKET_LEADS, calendar, months))
+    for of_indicator in scores:
+        for score in of_indicator:
+            target = "" if score.target is None else f", target {score.target:.0%}"
+            typer.echo(
+                f"{score.indicator} {score.horizon.name}, {score.subject}: {score.forecast:.1%}"
+                f" (typical profile {score.typical:.1%}{target})"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """The indicators that a market day's data allow, with the formulas of D3.3's KPI sheets.
 
 Amounts are W (var) by (PoD, slot) or by slot; results are ratios (1.0 is 100 %), None where the day has nothing to
-divide by.
+divide by. Those of forecasts take a row a slot with a value a customer or asset, because they are reckoned over a year.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 PodSlot = tuple[bytes, int]
@@ -47,3 +47,34 @@ def market_liquidity(offered_w: Mapping[int, int], requested_w: Mapping[int, int
     """KPI_IT_01, one direction: mean over the slots with a request of offered over requested. Target above 150 %."""
     ratios = [offered_w.get(slot, 0) / requested for slot, requested in requested_w.items() if requested]
     return fmean(ratios) if ratios else None
+
+
+def customer_forecast_error(
+    real_w: Sequence[Sequence[int | None]], forecast_w: Sequence[Sequence[int]]
+) -> float | None:
+    """KPI_IT_02: |real - forecast| / |real| of a customer's W (var), mean over the customers of a slot, then over the
+    slots. Target at most 25 %.
+
+    `real_w`, `forecast_w`: a row for each slot, a value for each customer. A customer whose real value is 0, or unknown
+    (None), doesn't count in that slot, a slot without any customer not at all. The sheet's formula has no bars around
+    the difference; without them errors of either sign would cancel out.
+    """
+    return _mean_relative_error(real_w, forecast_w)
+
+
+def grid_forecast_error(
+    real_w: Sequence[Sequence[int | None]], forecast_w: Sequence[Sequence[int]]
+) -> float | None:
+    """KPI_IT_03: as KPI_IT_02, of the power flow (W or VA) in assets of one category. Target at most 30 %."""
+    return _mean_relative_error(real_w, forecast_w)
+
+
+def _mean_relative_error(
+    real: Sequence[Sequence[int | None]], forecast: Sequence[Sequence[int]]
+) -> float | None:
+    slots = []
+    for reals, forecasts in zip(real, forecast, strict=True):
+        errors = [abs(is_ - said) / abs(is_) for is_, said in zip(reals, forecasts, strict=True) if is_]
+        if errors:
+            slots.append(fmean(errors))
+    return fmean(slots) if slots else None

@@ -16,13 +16,16 @@ import simbench
 
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
-from oracles.grid.core.network import Document, GridModel, Integers, grid_model_from_document
+from oracles.grid.core.network import Document, Floats, GridModel, Integers, grid_model_from_document
 
 MARKET_ZONE = ZoneInfo("Europe/Rome")
 PROFILE_ZONE = timezone(timedelta(hours=1))
 PROFILE_YEAR = 2016
 SLOT = timedelta(minutes=15)
+PROFILE_START_S = int(datetime(PROFILE_YEAR, 1, 1, tzinfo=PROFILE_ZONE).timestamp())
 SLOTS_PER_PROFILE_DAY = 96
+PROFILE_SLOTS = 366 * SLOTS_PER_PROFILE_DAY
+CUSTOMER_LABELS = ("household", "commerce", "farm")
 
 _LOAD_LABELS = (
     ("HLS", "ev"),
@@ -79,6 +82,42 @@ class SimbenchCase:
         return totals
 
 
+@dataclass(frozen=True, eq=False)
+class SimbenchYear:
+    """A grid's PoDs with their net power in every quarter-hour of the profile year: `p_w`, `q_var` (slots, pods)."""
+
+    code: str
+    model: GridModel
+    start_s: int
+    pods: tuple[CasePod, ...]
+    p_w: Integers
+    q_var: Integers
+
+
+def load_simbench_year(code: str) -> SimbenchYear:
+    """All profiles of a SimBench grid, from the first quarter-hour of the profile year on.
+
+    Raises InvalidInput on an unknown code, UnsupportedGrid on a grid that the power flow doesn't model.
+    """
+    net = load_simbench_net(code)
+    model = grid_model_from_document(model_document(net, LimitSettings()))
+    p_mw, q_mvar, rows = _values(net, list(range(PROFILE_SLOTS)))
+    return SimbenchYear(code, model, PROFILE_START_S, _pods(rows, model), _whole(p_mw), _whole(q_mvar))
+
+
+def load_customer_profiles(scenario: int = 0) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
+    """SimBench's customers, one of each load profile (households, commerce, farms): names, labels, and their power in
+    every quarter-hour of the profile year as a share of what is rated (slots, customers)."""
+    profiles = simbench.get_all_simbench_profiles(scenario)["load"]
+    labels = {}
+    for column in profiles.columns:
+        name = str(column).removesuffix("_pload")
+        if name != column and (label := _label("load", name)) in CUSTOMER_LABELS:
+            labels[name] = label
+    columns = [profiles[f"{name}_pload"].to_numpy(dtype=np.float64) for name in labels]
+    return tuple(labels), tuple(labels.values()), np.column_stack(columns)
+
+
 def load_simbench_case(code: str, day: date, limits: LimitSettings = LimitSettings()) -> SimbenchCase:
     """Load a SimBench code for the local market day `day` (Europe/Rome).
 
@@ -92,25 +131,15 @@ def load_simbench_case(code: str, day: date, limits: LimitSettings = LimitSettin
     model = grid_model_from_document(document)
     instants = [profile_position(start) for start in starts]
     p_mw, q_mvar, rows = _values(net, instants)
-    pods = tuple(
-        CasePod(
-            name=str(row.name),
-            label=_label(table, str(row.profile)),
-            bus=int(row.bus),
-            node=model.node_of_bus[int(row.bus)],
-            rated_va=round(abs(row.sn_mva) * 1e6),
-        )
-        for table, row in rows
-    )
     return SimbenchCase(
         code=code,
         day=day,
         document=document,
         model=model,
         slot_starts_s=tuple(int(start.timestamp()) for start in starts),
-        pods=pods,
-        p_w=np.rint(p_mw * 1e6).astype(np.int64),
-        q_var=np.rint(q_mvar * 1e6).astype(np.int64),
+        pods=_pods(rows, model),
+        p_w=_whole(p_mw),
+        q_var=_whole(q_mvar),
     )
 
 
@@ -141,9 +170,27 @@ def profile_position(start: datetime) -> int:
     return day_of_year * SLOTS_PER_PROFILE_DAY + (local.hour * 60 + local.minute) // 15
 
 
+def _pods(rows: list[tuple[str, Any]], model: GridModel) -> tuple[CasePod, ...]:
+    return tuple(
+        CasePod(
+            name=str(row.name),
+            label=_label(table, str(row.profile)),
+            bus=int(row.bus),
+            node=model.node_of_bus[int(row.bus)],
+            rated_va=round(abs(row.sn_mva) * 1e6),
+        )
+        for table, row in rows
+    )
+
+
+def _whole(power_mw: Any) -> Integers:
+    power_w: Integers = np.rint(power_mw * 1e6).astype(np.int64)
+    return power_w
+
+
 def _values(net: Any, positions: list[int]) -> tuple[Any, Any, list[tuple[str, Any]]]:
     """Net power of every element in service: MW and Mvar of shape (slots, elements), and the elements' rows."""
-    for table in net.profiles:
+    for table in [name for name, profiles in net.profiles.items() if len(profiles)]:
         net.profiles[table] = net.profiles[table].iloc[positions].reset_index(drop=True)
     absolute = simbench.get_absolute_values(net, profiles_instead_of_study_cases=True)
     columns_p, columns_q, rows = [], [], []

@@ -2,7 +2,13 @@
 
 import pytest
 
-from offchain.kpi.indicators import flexibility_availability, flexibility_effectiveness, market_liquidity
+from offchain.kpi.indicators import (
+    customer_forecast_error,
+    flexibility_availability,
+    flexibility_effectiveness,
+    grid_forecast_error,
+    market_liquidity,
+)
 
 A, B = b"a", b"b"
 
@@ -53,3 +59,31 @@ def test_liquidity_is_a_mean_over_the_slots_with_a_request() -> None:
     assert market_liquidity({0: 3000, 1: 500, 2: 9000}, {0: 1000, 1: 2000, 2: 0}) == pytest.approx(1.625)
     assert market_liquidity({}, {0: 1000}) == 0.0
     assert market_liquidity({0: 1000}, {}) is None
+
+
+def test_customer_forecast_error_is_a_mean_over_the_customers_then_over_the_slots() -> None:
+    # Slot 0: (0.1 + 0.5) / 2 = 0.3; slot 1: 0.2. Over all three at once it would be 0.267.
+    assert customer_forecast_error([[1000, 200], [-500, None]], [[900, 300], [-400, 7]]) == pytest.approx(
+        0.25
+    )
+
+
+def test_forecast_errors_of_either_sign_dont_cancel_out() -> None:
+    assert customer_forecast_error([[100, 100]], [[80, 120]]) == pytest.approx(0.2)
+    assert customer_forecast_error([[-100]], [[100]]) == pytest.approx(2.0)
+
+
+def test_forecast_error_counts_no_customer_whose_real_value_is_nothing() -> None:
+    assert customer_forecast_error([[0, 100], [0, None]], [[50, 150], [9, 9]]) == pytest.approx(0.5)
+    assert customer_forecast_error([[0], [None]], [[1], [1]]) is None
+    assert customer_forecast_error([], []) is None
+
+
+def test_grid_forecast_error_is_reckoned_alike_for_assets() -> None:
+    assert grid_forecast_error([[1000, 200], [500, 100]], [[900, 300], [400, 80]]) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("forecast", [[[1]], [[1], [1, 2]]])
+def test_forecast_error_of_rows_that_dont_fit_is_refused(forecast: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        customer_forecast_error([[1], [1]], forecast)

@@ -1,0 +1,1 @@
+"""The DSO's forecast of customers, plants and nodes: functions from past readings, calendar and weather to powers."""
