@@ -72,7 +72,7 @@ class Offer:
 @dataclass(frozen=True)
 class Request:
     """A request of the book. `document`: its document's number. `counted_w`: relief in W at effectiveness 1000, as far as
-    escrow covers it."""
+    escrow covers it; `reserve_permille` of it is wanted as a reserve beyond it."""
 
     position: int
     document: int
@@ -86,6 +86,7 @@ class Request:
     element: bytes
     grid_model: bytes
     counted_w: int
+    reserve_permille: int
     effectiveness: Mapping[bytes, tuple[int, int]] = field(repr=False)
     """By PoD: per mille (the most of an area's leaves for it), and the position of the leaf that says so."""
 
@@ -277,6 +278,7 @@ def _requests(reveal: Reveal, document: ListDocument) -> list[Request]:
                 element=row.word("element"),
                 grid_model=row.word("gridModel"),
                 counted_w=counted_w,
+                reserve_permille=reserve,
                 effectiveness=by_area.get(row.integer("area"), {}),
             )
         )

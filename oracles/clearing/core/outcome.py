@@ -6,13 +6,21 @@ from dataclasses import dataclass, replace
 
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, Value
+from offchain.protocol.leaves import (
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
+    REFUSAL,
+    LeafKind,
+    Value,
+)
 from offchain.protocol.lists import LeafList, ListDocument, next_positions, previous_positions
 from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 from offchain.protocol.units import payment_ueur
 from oracles.clearing.core.book import Book, Offer
+from oracles.clearing.core.reserve import reserve_left
 from oracles.clearing.core.state import Acceptance, Clearing
 
 
@@ -28,7 +36,6 @@ def outcome_document(
     book: Book, clearing: Clearing, session: int, author: str, notes: Mapping[str, object] | None = None
 ) -> ListDocument:
     """The outcome as a document: a leaf for every offer of the book, and the accepted ones by request."""
-    by_request = _by_request(clearing.acceptances)
     first_entry: dict[int, int] = {}
     for index, acceptance in enumerate(clearing.acceptances):
         first_entry.setdefault(acceptance.offer.position, index)
@@ -52,8 +59,8 @@ def outcome_document(
     ]
     lists = (
         LeafList.of_rows(OUTCOME_BY_OFFER, by_offer),
-        LeafList.of_rows(OUTCOME_BY_REQUEST, by_request),
-        LeafList.of_rows(OUTCOME_RESERVE, []),
+        _entries(OUTCOME_BY_REQUEST, clearing.acceptances),
+        _entries(OUTCOME_RESERVE, clearing.reserve, before=clearing.acceptances),
     )
     return ListDocument(session, author, lists, notes or {})
 
@@ -93,20 +100,24 @@ def posted_outcome(document: ListDocument, cid: Cid, basis: bytes) -> Outcome:
     )
 
 
-def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
+def _entries(kind: LeafKind, entries: Sequence[Acceptance], before: Sequence[Acceptance] = ()) -> LeafList:
+    """The list by request, or the reserve, whose chains and sums of PoDs run on from what is taken `before` it."""
+    joint, first = [*before, *entries], len(before)
     pod_total: dict[tuple[bytes, int, int], int] = defaultdict(int)
-    for entry in acceptances:
+    for entry in joint:
         pod_total[_pod_key(entry)] += entry.accepted_w
-    next_for_offer = next_positions([entry.offer.position for entry in acceptances])
-    pod_keys = [_pod_key(entry) for entry in acceptances]
+    next_for_offer = next_positions([entry.offer.position for entry in joint])
+    pod_keys = [_pod_key(entry) for entry in joint]
     next_for_pod, previous_for_pod = next_positions(pod_keys), previous_positions(pod_keys)
     request_sum: dict[int, int] = defaultdict(int)
     offer_sum: dict[tuple[int, int], int] = defaultdict(int)
     pod_sum: dict[tuple[bytes, int, int], int] = defaultdict(int)
+    for entry in before:
+        pod_sum[_pod_key(entry)] += entry.accepted_w
     document_sum: dict[int, int] = defaultdict(int)
     running_w = running_ueur = 0
     rows: list[Sequence[Value]] = []
-    for position, entry in enumerate(acceptances):
+    for position, entry in enumerate(entries):
         request, offer, pod_key = entry.request, entry.offer, _pod_key(entry)
         permille, effectiveness_position = request.effectiveness[offer.pod]
         request_sum[request.position] += entry.accepted_w * permille
@@ -119,7 +130,7 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
         rows.append(
             (
                 position,
-                len(acceptances),
+                len(entries),
                 request.position,
                 effectiveness_position,
                 offer.position,
@@ -133,16 +144,16 @@ def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
                 offer_sum[offer.position, request.slot],
                 pod_sum[pod_key],
                 pod_total[pod_key],
-                next_for_offer[position],
-                previous_for_pod[position],
-                next_for_pod[position],
+                next_for_offer[first + position],
+                previous_for_pod[first + position],
+                next_for_pod[first + position],
                 running_w,
                 running_ueur,
                 document_sum[request.document],
-                outcome_salt(offer.salt, OUTCOME_BY_REQUEST.number, position),
+                outcome_salt(offer.salt, kind.number, position),
             )
         )
-    return rows
+    return LeafList.of_rows(kind, rows)
 
 
 def _pod_key(entry: Acceptance) -> tuple[bytes, int, int]:
@@ -154,8 +165,9 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
 
     Entries refused whole are gone. An offer of which less than its minimum is left isn't taken at all, nor a block that isn't
     refused evenly, nor an offer without the one that it is linked to. What a refusal cut says so: TEC where nothing is left,
-    and `because`, position + 1 of the first refusal of the offer, or of the one that it is linked to. Everything else
-    stays as the market outcome has it: the `because` of COM_EXCLUDED is a position of the market outcome's list.
+    and `because`, position + 1 of the first refusal of the offer, or of the one that it is linked to. Of the reserve goes what is of
+    a PoD of which anything was refused in that slot. Everything else stays as the market outcome has it: the `because` of
+    COM_EXCLUDED, RESERVED and RESERVE_EXCLUDED is a position of the market outcome's lists.
     """
     status, because = list(clearing.status), list(clearing.because)
     left_w = [entry.accepted_w for entry in clearing.acceptances]
@@ -180,7 +192,14 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
     for position, number in first_refusal.items():
         status[position] = OfferStatus.PARTLY_ACCEPTED if position in taken else OfferStatus.TEC
         because[position] = number
-    return replace(clearing, acceptances=tuple(kept), status=tuple(status), because=tuple(because))
+    refused_entries = [clearing.acceptances[refused.by_request_position] for refused in refusals]
+    return replace(
+        clearing,
+        acceptances=tuple(kept),
+        status=tuple(status),
+        because=tuple(because),
+        reserve=reserve_left(clearing.reserve, refused_entries),
+    )
 
 
 def _is_enough(parts: Sequence[tuple[Offer, int]]) -> bool:

@@ -27,12 +27,14 @@ class Acceptance:
 @dataclass(frozen=True)
 class Clearing:
     """Acceptances in merit order within each request, requests in order of position; and each offer's status, with
-    `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest."""
+    `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest.
+    `reserve`: what is picked beyond the requests, in the same order."""
 
     acceptances: tuple[Acceptance, ...]
     status: tuple[OfferStatus, ...]
     because: tuple[int, ...]
     start_slots: tuple[int, ...]
+    reserve: tuple[Acceptance, ...] = ()
 
 
 def areas_of(requests: Sequence[Request]) -> list[list[Request]]:
