@@ -11,7 +11,13 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 
 POD_PLACE = ("pod", "slot", "product")
-COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
+COMMERCIAL = (
+    OfferStatus.COM_DEARER,
+    OfferStatus.COM_NOT_NEEDED,
+    OfferStatus.COM_MINIMUM,
+    OfferStatus.RESERVED,
+    OfferStatus.RESERVE_EXCLUDED,
+)
 
 
 class OutcomeAccusations:
