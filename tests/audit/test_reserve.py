@@ -1,15 +1,19 @@
 """A session with a reserve, played by daemons on a chain: replayed, told, and struck where its oracle lies about it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from offchain.audit.accusations.assessment import MarketResult
+from offchain.audit.accusations.reserve import Assessed, ReserveAccusations
+from offchain.audit.book import BookPages
 from offchain.audit.challenge import Challenger
 from offchain.audit.verify import FalseResult, SessionReplay
-from offchain.chain.client import ChainClient
+from offchain.chain.client import ChainClient, ChainRefused
 from offchain.chain.market_view import Stage
 from offchain.protocol.book_documents import Area, OfferEntry, Relief, request_document
 from offchain.protocol.cid import RAW
@@ -19,8 +23,8 @@ from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferStatus, Product
 from offchain.protocol.roles import Role
 from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
-from oracles.clearing.core.outcome import outcome_document, posted_outcome
-from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
+from oracles.clearing.core.outcome import after_refusals, outcome_document, posted_outcome, refusals_of
+from oracles.clearing.core.session import ClearedSession, clear_session
 from oracles.clearing.core.state import Clearing
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.session_facts import book_documents
@@ -82,6 +86,11 @@ def auditor(reserving: Desk) -> ChainClient:
 def struck(desk: Desk, auditor: ChainClient) -> list[str]:
     """For what the result is struck when the auditor looks at it."""
     Challenger(auditor, desk.market.documents, TERMS.session, lambda _: None).run()
+    return faults(auditor)
+
+
+def faults(auditor: ChainClient) -> list[str]:
+    """For what results were struck."""
     events = auditor.events("OutcomeBoard", "ResultStruck", session=TERMS.session)
     return [bytes(event.args["fault"]).rstrip(b"\0").decode() for event in events]
 
@@ -146,6 +155,7 @@ def post_technical(desk: Desk, entry: int, refused_w: int) -> TechnicalOutcome:
         (OUTCOME_RESERVE, 0, "priceUeurPerKw", 19_999, "MalformedReserve"),
         (OUTCOME_RESERVE, 1, "priceUeurPerKw", 30_001, "NotAsOffered"),
         (OUTCOME_RESERVE, 1, "offerPosition", 99, "NotInBook"),
+        (OUTCOME_RESERVE, 1, "requestPosition", 1, "SumBroken"),
         (OUTCOME_RESERVE, 1, "requestRunningWPermille", 22_500_001, "NotAsRequested"),
         (OUTCOME_RESERVE, 0, "effectivenessPosition", 2, "WrongEffectiveness"),
         (OUTCOME_RESERVE, 0, "podRunningW", 45_001, "MalformedReserve"),
@@ -210,27 +220,39 @@ def test_a_reserve_that_adds_up_and_is_false_costs_the_bond(
     assert struck(reserving, auditor) == [fault]
 
 
-def kept_though_refused(cleared: ClearedSession, honest: ListDocument) -> ListDocument:
+def kept_though_refused(cleared: ClearedSession, refusals: ListDocument) -> ListDocument:
     """All of the market outcome's reserve, beside what the refusal leaves of the rest."""
-    (by_offer, by_request, _), reserve = honest.lists, cleared.market.list_of(OUTCOME_RESERVE)
-    return replace(honest, lists=(by_offer, by_request, reserve))
+    kept = after_refusals(cleared.clearing, refusals_of(refusals, cleared.market))
+    kept = replace(kept, reserve=cleared.clearing.reserve)
+    return outcome_document(cleared.book, kept, TERMS.session, ORACLE.address)
 
 
-def with_another_amount(cleared: ClearedSession, honest: ListDocument) -> ListDocument:
-    return changed(honest, OUTCOME_RESERVE, "acceptedW", 7_501)
+def with_another_amount(cleared: ClearedSession, refusals: ListDocument) -> ListDocument:
+    """A W less of what stays, everywhere."""
+    kept = after_refusals(cleared.clearing, refusals_of(refusals, cleared.market))
+    (left,) = kept.reserve
+    kept = replace(kept, reserve=(replace(left, accepted_w=left.accepted_w - 1),))
+    return outcome_document(cleared.book, kept, TERMS.session, ORACLE.address)
 
 
-def with_another_request(cleared: ClearedSession, honest: ListDocument) -> ListDocument:
-    lie = changed(honest, OUTCOME_RESERVE, "requestPosition", 1)
-    return changed(lie, OUTCOME_RESERVE, "offerPosition", 3)
+def with_another_offer(cleared: ClearedSession, refusals: ListDocument) -> ListDocument:
+    """The offer beyond it, which the market outcome's reserve hasn't."""
+    kept = after_refusals(cleared.clearing, refusals_of(refusals, cleared.market))
+    (left,) = kept.reserve
+    offer = cleared.book.offers[3]
+    dearest = replace(left, offer=offer, accepted_w=5_000, price_ueur_per_kw=offer.price_ueur_per_kw)
+    kept = replace(
+        kept, reserve=(dearest,), status=(*kept.status[:3], OfferStatus.RESERVED, *kept.status[4:])
+    )
+    return outcome_document(cleared.book, kept, TERMS.session, ORACLE.address)
 
 
 @pytest.mark.parametrize(
     ("lie", "fault"),
     [
         (kept_though_refused, "ReserveOfRefused"),
-        (with_another_amount, "MalformedReserve"),
-        (with_another_request, "ReserveInvented"),
+        (with_another_amount, "ReserveChanged"),
+        (with_another_offer, "ReserveInvented"),
     ],
 )
 def test_a_validated_reserve_that_doesnt_follow_costs_the_bond(
@@ -244,12 +266,19 @@ def test_a_validated_reserve_that_doesnt_follow_costs_the_bond(
     technical = post_technical(reserving, 0, 500)
     cleared = truth(reserving)
     refusals = SessionReplay(auditor, market.documents, TERMS.session).refusals(technical)
-    document = lie(cleared, validate_session(cleared, refusals, ORACLE.address))
+    document = lie(cleared, refusals)
     cid = market.documents.put(document.to_bytes())
     made = posted_outcome(document, cid, technical.hash())
     receipts = receipts_for(market, document, cid)
     market.speaking_as(ORACLE).send("OutcomeBoard", "postValidatedOutcome", made, receipts)
-    replay = SessionReplay(auditor, market.documents, TERMS.session)
-    with pytest.raises(FalseResult, match="OutcomeReserveLeaf"):
-        replay.result(Stage.VALIDATED)
-    assert fault in struck(reserving, auditor)
+    with pytest.raises(FalseResult) as found:
+        SessionReplay(auditor, market.documents, TERMS.session).result(Stage.VALIDATED)
+    posted = market.view.market_outcome(TERMS.session)
+    assert posted is not None
+    book = BookPages(market.view, market.documents, TERMS.session)
+    assessed = Assessed(MarketResult(posted, cleared.market), technical, refusals)
+    for accusation in ReserveAccusations(found.value, made, book, assessed):
+        with suppress(ChainRefused):
+            auditor.send(accusation.contract, accusation.function, *accusation.arguments)
+            break
+    assert faults(auditor) == [fault]

@@ -64,9 +64,9 @@ class ReserveAccusations:
             yield self._accusation("reserveNotAsOffered", reserved, offer)
         if request:
             yield self._accusation("reserveNotAsRequested", reserved, request)
-            effect = self._book.request(leaf.integer("effectivenessPosition"))
+            effect = self._book.effectiveness(leaf.integer("effectivenessPosition"))
             if effect:
-                yield self._accusation("reserveWrongEffectiveness", reserved, request, effect[1:])
+                yield self._accusation("reserveWrongEffectiveness", reserved, request, effect)
         opening = self._book.opening(request_position, of_offers=False)
         if opening:
             taken = self._last_of_document(request_position)
