@@ -151,6 +151,20 @@ def test_a_minimum_acceptance_holds_with_what_requests_take() -> None:
     assert picked(cleared(offers, [area(2000, ALL, reserve_permille=1250)])) == [(10_000, 2500)]
 
 
+def test_a_minimum_acceptance_is_no_way_around_the_pods_limit() -> None:
+    """1 kW of the PoD is taken, 2 kW are left: too few for the one offer, enough for the other."""
+    for minimum_w, expected in ((2500, []), (2000, [(20_000, 2000)])):
+        offers = [offer(0, 1000, 10_000), offer(0, 3000, 20_000, minimum_w=minimum_w)]
+        assert picked(cleared(offers, [area(1000, ALL, reserve_permille=3000)])) == expected
+
+
+def test_the_part_of_a_w_that_the_cheapest_cant_serve_goes_to_no_dearer_one() -> None:
+    """Of a margin of 1.5 W one W is the second offer's; the half would be 1 W of the third, which relieves less and costs more."""
+    offers = [offer(0, 1500, 10_000), offer(1, 3000, 20_000), offer(2, 3000, 30_000)]
+    needs = area(1500, {0: 1000, 1: 1000, 2: 300}, reserve_permille=1)
+    assert picked(cleared(offers, [needs])) == [(20_000, 1)]
+
+
 @pytest.mark.parametrize(
     "order", [{"duration_slots": 2}, {"last_slot": 1}, {"exclusive_group": 1}, {"linked_to": 0}]
 )
