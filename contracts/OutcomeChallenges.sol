@@ -20,7 +20,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     uint8 private constant TEC = 6;
     uint8 private constant VOID = 7;
     uint8 private constant UNCOVERED = 8;
-    uint8 private constant LAST_STATUS = 10;
+    uint8 private constant RESERVED = 9;
+    uint8 private constant RESERVE_EXCLUDED = 10;
 
     constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
@@ -55,7 +56,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata leaf = answer.leaf;
         bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
             || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
-            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > LAST_STATUS
+            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > RESERVE_EXCLUDED
             || (leaf.status == TEC && stage == IOutcomeBoard.Stage.MARKET);
         _decide(outcome.session, stage, fault, "MalformedAnswer");
     }
@@ -306,7 +307,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _requireOfferIn(culprit);
         if (b.commitment != document.number) revert ChallengesNotTheLeaf(document.number, b.commitment);
         (bool isVoid,) = _voids(outcome.session, b, culprit);
-        _decide(outcome.session, stage, isVoid && b.acceptedW != 0, "TakenThoughVoid");
+        bool taken = b.acceptedW != 0 || b.status == RESERVED;
+        _decide(outcome.session, stage, isVoid && taken, "TakenThoughVoid");
     }
 
     /// @inheritdoc IOutcomeChallenges

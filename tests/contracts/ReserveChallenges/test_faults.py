@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, LeafKind
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, LeafKind
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import OfferStatus
 from tests.contracts.chain import refused
 from tests.contracts.orders import OFFERS, SLOTS, with_offers
 from tests.contracts.OutcomeChallenges.conftest import accuse, posted, word
-from tests.contracts.outcomes import PODS, Posted, SmallBook, with_lie
+from tests.contracts.outcomes import PODS, Posted, SmallBook, with_document, with_lie
 from tests.contracts.play import MARKET
 from tests.contracts.reserves import (
     AVAILABILITY_UEUR_PER_KW,
@@ -384,6 +384,38 @@ def test_a_block_in_the_reserve(
     shown = (reserved(0), lambda _, book: book.offer(0, 0))
     found = struck(market, book, lie, clearing_oracle, auditor, "reserveNotAsOffered", *shown)
     assert found["fault"] == word("NotAsOffered")
+
+
+def with_void_offer(book: SmallBook) -> SmallBook:
+    """The book with a reserve, the minimum of an offer above its power."""
+    changed = with_reserve(book)
+    document = with_lie(changed.documents[1][1], OFFER, DEARER - 2, minPowerW=5_001)
+    return with_document(changed, 1, document)
+
+
+def test_a_void_offer_is_left_out_and_no_fault(
+    market: Any, play_book: Callable[..., SmallBook], clearing_oracle: Any, auditor: Any
+) -> None:
+    book = play_book(with_void_offer)
+    honest = book.honest(clearing_oracle.address, bytes(market.CommitmentBook.seed(book.terms.session)))
+    assert honest.list_of(ANSWER).integers("status")[DEARER] == OfferStatus.VOID
+    made = posted(market, book, honest, clearing_oracle)
+    with refused("ChallengesNotAFault", b"TakenThoughVoid".ljust(32, b"\0")):
+        accuse(
+            market, made, "takenThoughVoid", made.answer(DEARER), book.offer(1, DEARER - 2), sender=auditor
+        )
+
+
+def test_a_void_offer_said_to_be_reserved(
+    market: Any, play_book: Callable[..., SmallBook], clearing_oracle: Any, auditor: Any
+) -> None:
+    book = play_book(with_void_offer)
+    honest = book.honest(clearing_oracle.address, bytes(market.CommitmentBook.seed(book.terms.session)))
+    lie = with_lie(honest, ANSWER, DEARER, status=int(OfferStatus.RESERVED), because=3)
+    found = struck(
+        market, book, lie, clearing_oracle, auditor, "takenThoughVoid", answer(DEARER), of_second(DEARER - 2)
+    )
+    assert found["fault"] == word("TakenThoughVoid")
 
 
 def test_an_entry_of_the_list_by_request_is_none_of_the_reserve(
