@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11 python3.12 python3.13 python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+# Where it is set, as in many containers, each of the many processes would compile all packages anew for itself.
+unexport PYTHONDONTWRITEBYTECODE
 # Small matrices lose more to threads that wait for each other than they gain.
 export OPENBLAS_NUM_THREADS := 1
 BROWNIE := scripts/setup/brownie.sh
@@ -43,7 +45,7 @@ test-unit: compile ## tests of everything but the contracts
 	@$(BIN)/pytest -n 2 --ignore=tests/contracts --ignore=tests/services tests
 
 test-contracts: compile ## contract tests on local chains
-	@$(BROWNIE) test tests/contracts -n 2 -o addopts="-q --strict-markers"
+	@$(BROWNIE) test tests/contracts -n 2 --no-loadscope-reorder -o addopts="-q --strict-markers"
 
 audit: setup ## forge's invariants and fuzz of the contracts, and slither
 	@$(BIN)/python scripts/setup/install.py audit && $(BIN)/python -m scripts.audit

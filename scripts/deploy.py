@@ -102,7 +102,7 @@ class Deployment:
         # Written aside and moved into place: a manifest is whole at every instant.
         aside = self._path.with_suffix(".part")
         with aside.open("w") as file:
-            json.dump(self._manifest, file, indent=1)
+            file.write(json.dumps(self._manifest))
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._path)

@@ -7,7 +7,7 @@ from functools import cached_property
 from offchain.chain.market_view import MarketView
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST, LeafKind
 from offchain.protocol.lists import LeafList, ListDocument, Record
-from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.merkle import ListTree
 from offchain.protocol.products import Side
 from offchain.protocol.terms import Reveal
 from offchain.protocol.typed_data import Opening
@@ -29,7 +29,7 @@ class BookPage:
     document: ListDocument
 
     @cached_property
-    def _tree(self) -> MerkleTree:
+    def _tree(self) -> ListTree:
         return self.document.joint_tree
 
     def proven(self, place: int) -> ProvenInBook:

@@ -278,13 +278,11 @@ def _same_lists(where: str, posted: ListDocument, replayed: ListDocument) -> Non
 
 
 def _same_leaves(where: str, posted: LeafList, replayed: LeafList) -> None:
-    if posted.kind.encode(posted.columns).tobytes() == replayed.kind.encode(replayed.columns).tobytes():
+    index = posted.first_difference(replayed)
+    if index is None:
         return
-    for index in range(len(posted)):
-        for field, theirs, ours in zip(
-            posted.kind.fields, posted.row(index), replayed.row(index), strict=True
-        ):
-            _same(f"{where}: {posted.kind.name}[{index}].{field.name}", theirs, ours)
+    for field, theirs, ours in zip(posted.kind.fields, posted.row(index), replayed.row(index), strict=True):
+        _same(f"{where}: {posted.kind.name}[{index}].{field.name}", theirs, ours)
 
 
 def _shown(value: object) -> str:

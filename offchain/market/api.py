@@ -134,6 +134,6 @@ def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
     @app.get(DOCUMENTS + "/{cid}")
     def document(caller: authenticated, cid: str) -> Response:
         caller.require(Role.DSO, Role.MARKET)
-        return Response(service.document(Cid.parse(cid)), media_type="application/json")
+        return Response(service.document(Cid.parse(cid)), media_type="application/octet-stream")
 
     return app

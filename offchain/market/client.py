@@ -116,7 +116,7 @@ class MarketClient:
         answer = self._post(
             reveal_path(sealed.session, sealed.sealed_hash),
             content=self._drawer.get(sealed.cid),
-            headers={"X-Salt": "0x" + sealed.salt.hex(), "Content-Type": "application/json"},
+            headers={"X-Salt": "0x" + sealed.salt.hex(), "Content-Type": "application/octet-stream"},
         )
         return Cid.parse(str(answer["cid"]))
 

@@ -6,17 +6,40 @@ offer voids that offer.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
+from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST, Columns
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts, SessionTerms
 
+Numbers = npt.NDArray[Any]
+"""A column of integers: of any width, or Python's where 64 bits don't do."""
+_INT64_RANGE = 2**63
 
-def offer_penalty_ueur(power_w: int, duration_slots: int, terms: SessionTerms) -> int:
-    """Penalty for delivering nothing of an offer in any of its slots, rounded up: what collateral must cover."""
-    return -(-power_w * duration_slots * terms.penaltyUeurPerKw // 1000)
+
+def exact(column: Numbers, most: int) -> Numbers:
+    """A column as int64, or as Python's integers where something that is reckoned with it may be as great as `most`."""
+    return column.astype(np.int64 if most < _INT64_RANGE else object)
+
+
+def greatest(column: Numbers) -> int:
+    """Greatest value of a column, 0 of an empty one."""
+    return int(column.max()) if len(column) else 0
+
+
+def offer_penalties_ueur(power_w: Numbers, duration_slots: Numbers, penalty_ueur_per_kw: int) -> Numbers:
+    """Penalty of each offer for delivering nothing of it in any of its slots, rounded up: what collateral must cover.
+
+    Exact, and so are sums of them.
+    """
+    most = (greatest(power_w) * greatest(duration_slots) * penalty_ueur_per_kw + 1) * max(1, len(power_w))
+    power, duration = exact(power_w, most), exact(duration_slots, most)
+    return -(-power * duration * penalty_ueur_per_kw // 1000)
 
 
 def request_cost_ueur(relief_w: int, price_cap_ueur_per_kw: int, reserve_permille: int) -> int:
@@ -30,9 +53,11 @@ def request_cost_ueur(relief_w: int, price_cap_ueur_per_kw: int, reserve_permill
 def most_ueur(document: ListDocument, side: Side, terms: SessionTerms) -> int:
     """Sum over a document's offers of their penalties, or over its requests of their costs, in µ€: its least cap."""
     if side is Side.OFFER:
-        offers = document.list_of(OFFER)
-        quantities = zip(offers.integers("powerW"), offers.integers("durationSlots"), strict=True)
-        return sum(offer_penalty_ueur(power_w, slots, terms) for power_w, slots in quantities)
+        offers = document.list_of(OFFER).columns
+        penalties = offer_penalties_ueur(
+            offers["powerW"][:], offers["durationSlots"][:], terms.penaltyUeurPerKw
+        )
+        return int(penalties.sum())
     return sum(
         request_cost_ueur(
             record.integer("reliefW"), record.integer("priceCapUeurPerKw"), record.integer("reservePermille")
@@ -73,13 +98,40 @@ def check_document(
 def leaf_outside_session(document: ListDocument, terms: SessionTerms) -> int | None:
     """Index of the first offer or request whose slot or product the session doesn't have, None if there is none: one such
     leaf voids its whole document."""
-    leaves = document.lists[0]
-    for index, (slot, product) in enumerate(
-        zip(leaves.integers("slot"), leaves.integers("product"), strict=True)
-    ):
-        if slot >= terms.slots or product > max(Product):
-            return index
-    return None
+    columns = document.lists[0].columns
+    slot, product = columns["slot"][:].astype(np.int64), columns["product"][:].astype(np.int64)
+    outside = np.flatnonzero((slot >= terms.slots) | (product > max(Product)))
+    return int(outside[0]) if len(outside) else None
+
+
+def are_void(
+    offers: Columns,
+    is_players: npt.NDArray[np.bool_],
+    products: Numbers,
+    limit_w: Numbers,
+    terms: SessionTerms,
+) -> npt.NDArray[np.bool_]:
+    """Which offers of a document `check_offer` refuses; slots and products are the session's.
+
+    By offer: `is_players`: its PoD is registered, and its aggregator's is the document; `products`: mask of what the PoD
+    may be offered for; `limit_w`: most that it can give of the offer's product.
+    """
+    names = ("product", "powerW", "minPowerW", "slot", "lastSlot", "durationSlots", "linkedTo", "position")
+    product, power_w, minimum_w, slot, last, duration, linked_to, position = (
+        offers[name][:].astype(np.int64) for name in names
+    )
+    broken: npt.NDArray[np.bool_] = (
+        ~is_players
+        | ((products >> product) & 1 == 0)
+        | (power_w <= 0)
+        | (power_w > limit_w)
+        | (minimum_w > power_w)
+        | (duration < 1)
+        | (slot > last)
+        | (last > terms.slots - duration)
+        | (linked_to > position)
+    )
+    return broken
 
 
 def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms) -> None:

@@ -77,8 +77,8 @@ class _Block:
     file_bytes: int
 
 
-def cid_of(data: bytes) -> Cid:
-    """The content id that IPFS gives a file with these bytes, which may be empty."""
+def cid_of(data: bytes | memoryview) -> Cid:
+    """The content id that IPFS gives a file with these bytes, which may be empty, or a mapped file of any size."""
     level = [
         _raw_block(data[start : start + CHUNK_BYTES]) for start in range(0, max(len(data), 1), CHUNK_BYTES)
     ]
@@ -87,7 +87,7 @@ def cid_of(data: bytes) -> Cid:
     return level[0].cid
 
 
-def _raw_block(chunk: bytes) -> _Block:
+def _raw_block(chunk: bytes | memoryview) -> _Block:
     return _Block(Cid(RAW, sha256(chunk).digest()), len(chunk), len(chunk))
 
 

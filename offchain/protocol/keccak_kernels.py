@@ -17,6 +17,7 @@ from numba import njit, types
 
 if TYPE_CHECKING:
     Words = npt.NDArray[np.uint64]
+    Indices = npt.NDArray[np.int64]
 
 W = 16
 """Messages hashed side by side: two AVX-512 or four AVX2 registers a word."""
@@ -38,6 +39,7 @@ ROUND_CONSTANTS = np.array(
 
 _READ_1D = types.Array(types.uint64, 1, "C", readonly=True)
 _READ_2D = types.Array(types.uint64, 2, "C", readonly=True)
+_READ_INDICES = types.Array(types.int64, 1, "C", readonly=True)
 _WRITE_1D = types.Array(types.uint64, 1, "C")
 _WRITE_2D = types.Array(types.uint64, 2, "C")
 
@@ -166,6 +168,38 @@ def hash_rows(words: "Words", tails: "Words", digests: "Words") -> None:
                     state[(RATE_WORDS - 1) * W + lane] ^= LAST_BIT
             _permute(state)
         for lane in range(lanes):
+            for place in range(4):
+                digests[start + lane, place] = state[place * W + lane]
+
+
+@njit(types.void(_READ_2D, _READ_INDICES, _READ_1D, types.boolean, _WRITE_2D), nogil=True, cache=True)
+def hash_lanes(lanes: "Words", places: "Indices", fixed: "Words", twice: bool, digests: "Words") -> None:
+    """Hash messages that differ in few words.
+
+    `fixed`: all blocks of a message, padding included; `lanes` (k, n): words to be added to it at the rising `places` (k,),
+    n being a multiple of W. Writes `digests` (m, 4), m at most n; with `twice`, of the digests.
+    """
+    state = np.empty(25 * W, dtype=np.uint64)
+    for start in range(0, len(digests), W):
+        state[:] = 0
+        varying = 0
+        for first in range(0, len(fixed), RATE_WORDS):
+            for place in range(RATE_WORDS):
+                for lane in range(W):
+                    state[place * W + lane] ^= fixed[first + place]
+            while varying < len(places) and places[varying] < first + RATE_WORDS:
+                place = places[varying] - first
+                for lane in range(W):
+                    state[place * W + lane] ^= lanes[varying, start + lane]
+                varying += 1
+            _permute(state)
+        if twice:
+            state[4 * W :] = 0
+            for lane in range(W):
+                state[4 * W + lane] = np.uint64(1)
+                state[(RATE_WORDS - 1) * W + lane] = LAST_BIT
+            _permute(state)
+        for lane in range(min(W, len(digests) - start)):
             for place in range(4):
                 digests[start + lane, place] = state[place * W + lane]
 

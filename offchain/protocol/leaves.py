@@ -4,22 +4,25 @@ A leaf is hashed as OpenZeppelin's StandardMerkleTree does: keccak256(keccak256(
 `kind` comes first, so that a leaf of one list can never stand in another. Every leaf then carries its position
 and its list's length. `contracts/libraries/Leaves.sol` holds the same field lists as structs; a test compares them.
 
-Many leaves are handled as columns: a mapping from field name to an array with one row per leaf. Integers are
-int64 or uint64 arrays of shape (n,), `bytes32` are uint8 arrays of shape (n, 32), addresses of shape (n, 20).
+Many leaves are handled as columns (see `columns`): a mapping from field name to a column with one row per leaf. However
+many there are, they are encoded and hashed a part at a time.
 
 Integers stay below 2**53, so that canonical JSON (RFC 8785) carries them exactly.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from offchain.protocol.columns import Column, Rows
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.merkle import MerkleTree, leaf_hashes
+from offchain.protocol.keccak import PART_ROWS, Messages, as_words
 
-Columns = Mapping[str, npt.NDArray[np.generic]]
+Columns = Mapping[str, Column]
 Value = int | bytes
 WORD = 32
 MAX_JSON_INTEGER = 2**53 - 1
@@ -41,6 +44,11 @@ class Field:
     def is_integer(self) -> bool:
         """An integer, signed or not."""
         return self.type not in ("bytes32", "address")
+
+    @property
+    def is_signed(self) -> bool:
+        """An integer that may be below 0."""
+        return self.type.startswith("int")
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -65,7 +73,7 @@ class LeafKind:
         """Solidity types of the hashed words, as OpenZeppelin's library wants them: kind first."""
         return ["uint8", *(field.type for field in self.fields)]
 
-    def columns(self, rows: Sequence[Sequence[Value]]) -> dict[str, npt.NDArray[np.generic]]:
+    def columns(self, rows: Sequence[Sequence[Value]]) -> dict[str, Column]:
         """Columns of rows whose values stand in the order of the fields.
 
         Raises InvalidInput naming leaf, field, value and rule where a value doesn't fit its type.
@@ -73,12 +81,12 @@ class LeafKind:
         for index, row in enumerate(rows):
             if len(row) != len(self.fields):
                 raise InvalidInput(f"{self.name}[{index}]", len(row), f"a leaf has {len(self.fields)} fields")
-        columns: dict[str, npt.NDArray[np.generic]] = {}
+        columns: dict[str, Column] = {}
         for place, field in enumerate(self.fields):
             columns[field.name] = self._column(field, [row[place] for row in rows])
         return columns
 
-    def _column(self, field: Field, values: list[Value]) -> npt.NDArray[np.generic]:
+    def _column(self, field: Field, values: list[Value]) -> Rows:
         if field.is_integer:
             low, high = field.bounds
             for index, value in enumerate(values):
@@ -101,35 +109,105 @@ class LeafKind:
         """Number of leaves in columns."""
         return len(columns[self.fields[0].name])
 
+    def check(self, columns: Columns) -> None:
+        """Raise InvalidInput naming field, value and rule unless the columns are exactly those of such leaves."""
+        names = [field.name for field in self.fields]
+        if sorted(columns) != sorted(names):
+            raise InvalidInput(self.name, sorted(columns), f"must have the columns {', '.join(names)}")
+        count = self.count(columns)
+        for field in self.fields:
+            column = columns[field.name]
+            if len(column) != count:
+                raise InvalidInput(f"{self.name}.{field.name}", len(column), f"must have {count} leaves")
+            some = column[:1]
+            self._check_type(field, some)
+            if field.is_integer and not _always_fits(field, some.dtype):
+                for first in range(0, count, PART_ROWS):
+                    self.check_range(field, column[first : min(first + PART_ROWS, count)], first)
+
+    def check_range(self, field: Field, part: Rows, first: int) -> None:
+        """Raise InvalidInput for an integer that its field can't hold; `first` is the position of the part's first leaf."""
+        low, high = field.bounds
+        if not len(part) or _always_fits(field, part.dtype):
+            return
+        for index in (int(np.argmin(part)), int(np.argmax(part))):
+            if not low <= int(part[index]) <= high:
+                where = f"{self.name}[{first + index}].{field.name}"
+                rule = f"must be an integer from {low} to {high} ({field.type})"
+                raise InvalidInput(where, int(part[index]), rule)
+
+    def _check_type(self, field: Field, some: Rows) -> None:
+        shown = f"{some.dtype} array of shape {some.shape}"
+        where = f"{self.name}.{field.name}"
+        if field.is_integer:
+            if some.dtype.kind not in "iu" or some.ndim != 1:
+                raise InvalidInput(where, shown, "must be integers of shape (n,)")
+        elif some.dtype != np.uint8 or some.shape[1:] != (field.width_bytes,):
+            rule = f"must be uint8 of shape (n, {field.width_bytes}) ({field.type})"
+            raise InvalidInput(where, shown, rule)
+
     def row(self, columns: Columns, position: int) -> tuple[Value, ...]:
         """Values of one leaf, in the order of the fields."""
-        return tuple(
-            int(columns[field.name][position])
-            if field.is_integer
-            else bytes(columns[field.name][position].tobytes())
-            for field in self.fields
+        return self.rows(columns, position, position + 1)[0]
+
+    def rows(self, columns: Columns, first: int, last: int) -> list[tuple[Value, ...]]:
+        """Values of the leaves at positions first to last."""
+        return list(
+            zip(*(_values(field, columns[field.name][first:last]) for field in self.fields), strict=True)
         )
 
-    def encode(self, columns: Columns) -> npt.NDArray[np.uint8]:
-        """abi.encode(kind, fields...) of every leaf: uint8 array of shape (n, 32 * (1 + fields))."""
-        n = self.count(columns)
-        out = np.zeros((n, WORD * (1 + len(self.fields))), dtype=np.uint8)
-        out[:, WORD - 1] = self.number
-        for place, field in enumerate(self.fields, start=1):
-            column = columns[field.name]
-            word = out[:, WORD * place : WORD * (place + 1)]
-            if field.is_integer:
-                signed = column.astype(np.int64)
-                word[:, 24:] = signed.astype(">i8").view(np.uint8).reshape(n, 8)
-                if field.type.startswith("int"):
-                    word[signed < 0, :24] = 0xFF
-            else:
-                word[:, WORD - field.width_bytes :] = column
-        return out
+    def encode(self, columns: Columns, first: int = 0, last: int | None = None) -> npt.NDArray[np.uint8]:
+        """abi.encode(kind, fields...) of the leaves at positions first to last: uint8 of shape (n, 32 * (1 + fields))."""
+        count = (self.count(columns) if last is None else last) - first
+        return self._messages.encoded(self._lanes(columns, first, first + count), count)
 
-    def tree(self, columns: Columns) -> MerkleTree:
-        """The list's Merkle tree, leaves in list order."""
-        return MerkleTree(leaf_hashes(self.encode(columns)))
+    def hashes(self, columns: Columns, first: int, last: int) -> npt.NDArray[np.uint8]:
+        """Leaf hashes of the leaves at positions first to last: uint8 (n, 32). A few thousand at a time."""
+        return self._messages.hashes(self._lanes(columns, first, last), last - first, twice=True)
+
+    @cached_property
+    def _messages(self) -> Messages:
+        places = [4 * word + place for word, field in enumerate(self.fields, 1) for place in _places(field)]
+        return Messages(self.number.to_bytes(WORD).ljust(WORD * (1 + len(self.fields)), b"\0"), places)
+
+    def _lanes(self, columns: Columns, first: int, last: int) -> npt.NDArray[np.uint64]:
+        """The 64-bit words in which leaves differ, a row for each, as they stand in memory: integers big-endian."""
+        count = last - first
+        lanes = self._messages.lanes(count)
+        at = 0
+        for field in self.fields:
+            part = columns[field.name][first:last]
+            if field.is_integer:
+                numbers = part.astype(np.int64)
+                for _ in range(len(_places(field)) - 1):
+                    lanes[at, :count] = numbers >> 63
+                    at += 1
+                lanes[at, :count] = numbers.byteswap()
+                at += 1
+                continue
+            if field.width_bytes < WORD:
+                part = np.pad(part, ((0, 0), (WORD - field.width_bytes, 0)))
+            lanes[at : at + 4, :count] = as_words(part).T
+            at += 4
+        return lanes
+
+
+def _always_fits(field: Field, dtype: np.dtype[Any]) -> bool:
+    """Whether all that an array of integers can hold fits the field."""
+    low, high = field.bounds
+    return low <= np.iinfo(dtype).min and np.iinfo(dtype).max <= high
+
+
+def _places(field: Field) -> range:
+    """Which of the four 64-bit words of a field's word may be other than zero."""
+    return range(3, 4) if field.is_integer and not field.is_signed else range(4)
+
+
+def _values(field: Field, part: Rows) -> list[Value]:
+    if field.is_integer:
+        return list(part.tolist())
+    raw, width = part.tobytes(), field.width_bytes
+    return [raw[at : at + width] for at in range(0, len(raw), width)]
 
 
 def _kind(number: int, name: str, fields: str) -> LeafKind:

@@ -6,13 +6,15 @@ the document): once the secret is erased, neither id nor values can be linked to
 """
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from eth_abi.abi import encode
 
+from offchain.protocol.columns import Column, Positions, Rows
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.keccak import keccak256, keccak256_rows
+from offchain.protocol.keccak import Messages, as_words, in_parallel, keccak256
 
 WORD_BYTES = 32
 _POD_ID = re.compile(r"IT[0-9]{3}E[0-9A-Z]{8}[0-9A-Z]?", re.ASCII)
@@ -59,8 +61,7 @@ def leaf_salt(key: bytes, position: int) -> bytes:
 
 def leaf_salts(keys: npt.NDArray[np.uint8], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """leaf_salt of every row: keys uint8 (n, 32), positions (n,); gives uint8 (n, 32)."""
-    _require_words("keys", keys, len(positions))
-    return keccak256_rows(np.concatenate([keys, _words("positions", positions)], axis=1))
+    return _salts(Messages(bytes(2 * WORD_BYTES), [0, 1, 2, 3, 7]), "keys", keys, positions)
 
 
 def outcome_salt(offer_salt: bytes, kind_number: int, position: int) -> bytes:
@@ -77,9 +78,27 @@ def outcome_salts(
 ) -> npt.NDArray[np.uint8]:
     """outcome_salt of every row: salts uint8 (n, 32), positions (n,); gives uint8 (n, 32)."""
     _require_words("offer_salts", offer_salts, len(positions))
-    kind = np.frombuffer(_word("kind_number", kind_number), dtype=np.uint8)
-    kinds = np.broadcast_to(kind, (len(positions), WORD_BYTES))
-    return keccak256_rows(np.concatenate([offer_salts, kinds, _words("positions", positions)], axis=1))
+    kind = _word("kind_number", kind_number)
+    messages = Messages(bytes(WORD_BYTES) + kind + bytes(WORD_BYTES), [0, 1, 2, 3, 11])
+    return _salts(messages, "offer_salts", offer_salts, positions)
+
+
+@dataclass(frozen=True)
+class OutcomeSalts:
+    """Column of the outcome_salt of every leaf, made where it is read: 32 bytes a leaf need not be held twice.
+
+    `offer_salts`: of the leaves' offers; `positions`: of the leaves themselves.
+    """
+
+    offer_salts: Column
+    kind_number: int
+    positions: Column
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, rows: slice | Positions, /) -> Rows:
+        return outcome_salts(self.offer_salts[rows], self.kind_number, self.positions[rows].astype(np.int64))
 
 
 def _word(field: str, value: int) -> bytes:
@@ -88,15 +107,25 @@ def _word(field: str, value: int) -> bytes:
     return value.to_bytes(WORD_BYTES, "big")
 
 
-def _words(field: str, values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    if values.dtype != np.int64 or values.ndim != 1:
-        raise InvalidInput(
-            field, f"{values.dtype} array of shape {values.shape}", "must be int64 of shape (n,)"
-        )
-    if np.any(values < 0):
-        raise InvalidInput(field, int(values.min()), "must be 0 to 2**63 - 1")
-    out = np.zeros((len(values), WORD_BYTES), dtype=np.uint8)
-    out[:, WORD_BYTES - 8 :] = values.astype(">i8").view(np.uint8).reshape(len(values), 8)
+def _salts(
+    messages: Messages, field: str, secrets: npt.NDArray[np.uint8], positions: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
+    """Hashes of messages that begin with a secret and end with a position, and differ in nothing else."""
+    if positions.dtype != np.int64 or positions.ndim != 1:
+        shown = f"{positions.dtype} array of shape {positions.shape}"
+        raise InvalidInput("positions", shown, "must be int64 of shape (n,)")
+    if np.any(positions < 0):
+        raise InvalidInput("positions", int(positions.min()), "must be 0 to 2**63 - 1")
+    _require_words(field, secrets, len(positions))
+    out = np.empty((len(positions), WORD_BYTES), dtype=np.uint8)
+
+    def work(first: int, last: int) -> None:
+        lanes = messages.lanes(last - first)
+        lanes[:4, : last - first] = as_words(secrets[first:last]).T
+        lanes[4, : last - first] = positions[first:last].byteswap()
+        out[first:last] = messages.hashes(lanes, last - first)
+
+    in_parallel(work, 0, len(positions))
     return out
 
 

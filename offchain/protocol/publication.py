@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST, WORD, LeafKind, Value
 from offchain.protocol.lists import LeafList, ListDocument
+from offchain.protocol.merkle import leaves_under
 from offchain.protocol.products import Side
 
 PART_DEPTH = 7
@@ -26,33 +25,28 @@ class Part:
 def parts_of(document: ListDocument) -> list[Part]:
     """All parts of a document of the book, in the order of their numbers."""
     encoded = [row.tobytes() for leaves in document.lists for row in leaves.kind.encode(leaves.columns)]
-    count, level = len(encoded), 0
+    level, tree = _level(len(encoded)), document.joint_tree
+    parts = []
+    for number in range(1 << level):
+        positions = _positions(len(encoded), level, number)
+        # Whatever leaf of the part is proven, from the part's node up it is the node's own proof.
+        siblings = tree.proof(positions[0])
+        proof = siblings[len(siblings) - level :]
+        parts.append(Part(number, b"".join(encoded[position] for position in positions), proof))
+    return parts
+
+
+def _level(count: int) -> int:
+    """Depth of the nodes of parts."""
+    level = 0
     while (1 << (level + PART_DEPTH)) < count:
         level += 1
-    tree = document.joint_tree
-    return [
-        Part(
-            number,
-            b"".join(encoded[position] for position in positions_of(count, level, number)),
-            tree.proof_of_node((1 << level) - 1 + number),
-        )
-        for number in range(1 << level)
-    ]
+    return level
 
 
-def positions_of(count: int, level: int, part: int) -> list[int]:
-    """Positions of the leaves under node 2**level - 1 + part: those on the tree's deepest level, then those above."""
-    indices = np.array([(1 << level) - 1 + part])
-    deep: list[int] = []
-    upper: list[int] = []
-    while len(indices):
-        leaves = indices[indices >= count - 1]
-        upper, deep = deep, sorted(2 * count - 2 - int(index) for index in leaves)
-        inner = indices[indices < count - 1]
-        if not len(inner):
-            break
-        indices = np.sort(np.concatenate([2 * inner + 1, 2 * inner + 2]))
-    return deep + upper
+def _positions(count: int, level: int, part: int) -> list[int]:
+    """Positions of the leaves of a part, in its order."""
+    return [position for positions in leaves_under(count, (1 << level) - 1 + part) for position in positions]
 
 
 def published_document(
@@ -63,15 +57,13 @@ def published_document(
     Raises InvalidInput where a part is missing, a value doesn't fit its field, or lists are mixed: no such document can be
     told in the format that all others have, and it is void like bytes that can't be read.
     """
-    level = 0
-    while (1 << (level + PART_DEPTH)) < leaf_count:
-        level += 1
+    level = _level(leaf_count)
     encoded: dict[int, bytes] = {}
     for number in range(1 << level):
         if number not in parts:
             raise InvalidInput("parts", sorted(parts), f"must have part {number}")
         at = 0
-        for position in positions_of(leaf_count, level, number):
+        for position in _positions(leaf_count, level, number):
             size = WORD * (1 + len(_kind_at(parts[number], at).fields))
             encoded[position] = parts[number][at : at + size]
             at += size

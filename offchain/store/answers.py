@@ -5,18 +5,16 @@ show what it signed for loses its stake.
 """
 
 import logging
-from collections.abc import Iterator
 
 from offchain.chain.client import ChainClient, ChainRefused, Event
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
-from offchain.protocol.claims import claim_leaf, claim_origin, claim_tree, claims_of, pair_origin
-from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import OFFER, REQUEST, SETTLEMENT
-from offchain.protocol.lists import LeafList, ListDocument
-from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.claims import claim_origin, pair_origin
+from offchain.protocol.leaves import SETTLEMENT
+from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import DemandedList
 from offchain.store.documents import FolderStore
+from offchain.store.proofs import ProvenLeaves
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +27,8 @@ class Answers:
 
     def __init__(self, chain: ChainClient, documents: FolderStore) -> None:
         self._chain, self._documents = chain, documents
-        self._by_root: dict[bytes, Cid] = {}
+        self._leaves = ProvenLeaves(documents)
+        self._by_root: dict[bytes, tuple[Cid, int]] = {}
         self._indexed: set[Cid] = set()
 
     def step(self) -> int:
@@ -60,11 +59,11 @@ class Answers:
     def _origin(self, root: bytes, origin: bytes) -> int | None:
         """Position of the settlement's leaf that accounts for a pair or an entry of a claim."""
         self._index()
-        cid = self._by_root.get(root)
-        if cid is None:
+        found = self._by_root.get(root)
+        if found is None:
             return None
         pods = MarketView(self._chain).pods()
-        document = ListDocument.from_bytes(self._documents.get(cid), joint=False)
+        document = ListDocument.from_bytes(self._documents.mapped(found[0]), joint=False)
         for position, leaf in enumerate(document.list_of(SETTLEMENT).records()):
             if origin in (pair_origin(leaf), claim_origin(leaf, pods[leaf.word("pod")].customer)):
                 return position
@@ -72,41 +71,12 @@ class Answers:
 
     def _leaf(self, root: bytes, position: int) -> tuple[bytes, list[bytes]] | None:
         self._index()
-        cid = self._by_root.get(root)
-        if cid is None:
-            return None
-        for tree, leaves in _trees(self._documents.get(cid)):
-            if tree.root == root:
-                return leaves[position], tree.proof(position)
-        return None
+        found = self._by_root.get(root)
+        return None if found is None else self._leaves.leaf(*found, root, position)
 
     def _index(self) -> None:
         for cid in self._documents.cids():
             if cid not in self._indexed:
                 self._indexed.add(cid)
-                for tree, _ in _trees(self._documents.get(cid)):
-                    self._by_root[tree.root] = cid
-
-
-def _trees(raw: bytes) -> Iterator[tuple[MerkleTree, list[bytes]]]:
-    """The trees of a document of lists with the words of their leaves; none of any other document."""
-    try:
-        document = ListDocument.from_bytes(raw, joint=False)
-    except InvalidInput:
-        try:
-            document = ListDocument.from_bytes(raw, joint=True)
-        except InvalidInput:
-            return
-    if document.lists[0].kind in (OFFER, REQUEST):
-        yield document.joint_tree, [leaf for leaves in document.lists for leaf in _words(leaves)]
-        return
-    for leaves in document.lists:
-        yield leaves.tree, _words(leaves)
-    claims = claims_of(document)
-    if claims:
-        words = [claim_leaf(claims, position) for position in range(len(claims))]
-        yield claim_tree(claims), words
-
-
-def _words(leaves: LeafList) -> list[bytes]:
-    return [row.tobytes() for row in leaves.kind.encode(leaves.columns)]
+                for number, root in enumerate(self._leaves.keep_trees(cid)):
+                    self._by_root[root] = (cid, number)

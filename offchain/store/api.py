@@ -56,6 +56,6 @@ def create_app(keeper: Keeper, settings: ApiSettings) -> FastAPI:
     @app.get("/documents/{cid}")
     def document(caller: authenticated, cid: str) -> Response:
         caller.require(Role.DSO, Role.MARKET, Role.ORACLE)
-        return Response(keeper.get(Cid.parse(cid)), media_type="application/json")
+        return Response(keeper.get(Cid.parse(cid)), media_type="application/octet-stream")
 
     return app

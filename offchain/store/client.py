@@ -22,7 +22,7 @@ class StoreClient:
     def __init__(self, url: str, token: str, address: str, timeout_s: float = TIMEOUT_S) -> None:
         self.address = address
         self._url = url
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False)
 
     def close(self) -> None:

@@ -3,13 +3,18 @@
 The content id is the same from a folder and from IPFS, so that either can serve what the other stored.
 """
 
+import mmap
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import FlexledgerError
+
+Data = TypeVar("Data", bytes, memoryview)
 
 
 class DocumentMissing(FlexledgerError):
@@ -49,7 +54,8 @@ class DocumentStore(Protocol):
 class FolderStore:
     """A file for each document, named by its content id, in subfolders that share the load.
 
-    A document is there whole or not at all: it is written beside its place, flushed to disk and then renamed.
+    A document is there whole or not at all: it is written beside its place, flushed to disk and then renamed. One that
+    memory shouldn't hold is written by `put_written` and read by `mapped`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,45 +73,89 @@ class FolderStore:
         path = self.path_of(cid)
         if path.exists() and path.read_bytes() == data:
             return cid
-        path.parent.mkdir(exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        return self.put_written(lambda file: file.write(data))
+
+    def put_written(self, write: Callable[[BinaryIO], object]) -> Cid:
+        """Store the document that `write` writes to a file, and give its content id."""
+        with _written(self._path, write) as temporary:
+            cid = cid_of(_mapped(temporary))
+            path = self.path_of(cid)
+            path.parent.mkdir(exist_ok=True)
+            temporary.replace(path)
         _flush_folder(path.parent)
         _flush_folder(self._path)
         return cid
 
+    def put_beside(self, cid: Cid, name: str, data: bytes) -> None:
+        """Keep what follows from a document beside it, under a name; what was there under it is replaced."""
+        path = self._beside(cid, name)
+        with _written(path.parent, lambda file: file.write(data)) as temporary:
+            temporary.replace(path)
+        _flush_folder(path.parent)
+
+    def beside(self, cid: Cid, name: str) -> memoryview | None:
+        """What is kept beside a document under a name, as a mapped file and not checked; None if nothing is."""
+        try:
+            return _mapped(self._beside(cid, name))
+        except FileNotFoundError:
+            return None
+
+    def _beside(self, cid: Cid, name: str) -> Path:
+        return self.path_of(cid).with_suffix(f".{name}")
+
     def get(self, cid: Cid) -> bytes:
         """The document. Raises DocumentMissing or DocumentCorrupt, naming content id and path."""
+        return bytes(self.mapped(cid))
+
+    def mapped(self, cid: Cid) -> memoryview:
+        """The document as a mapped file, its content id recomputed. Errors as `get`."""
+        return checked(cid, self.unchecked(cid), str(self.path_of(cid)))
+
+    def unchecked(self, cid: Cid) -> memoryview:
+        """As `mapped`, for who holds what is read from it to a root: gigabytes aren't read for one leaf."""
         path = self.path_of(cid)
         try:
-            data = path.read_bytes()
+            return _mapped(path)
         except FileNotFoundError:
             raise DocumentMissing(cid, str(path)) from None
-        return checked(cid, data, str(path))
 
     def cids(self) -> list[Cid]:
         """Content ids of all documents here, in no order."""
-        return [Cid.parse(path.name) for path in self._path.glob("*/*") if not path.name.startswith(".")]
+        return [Cid.parse(path.name) for path in self._path.glob("*/*") if "." not in path.name]
 
     def has(self, cid: Cid) -> bool:
         """Whether there is a file for this content id."""
         return self.path_of(cid).exists()
 
 
-def checked(cid: Cid, data: bytes, where: str) -> bytes:
+def checked(cid: Cid, data: Data, where: str) -> Data:
     """The bytes found under a content id. Raises DocumentCorrupt unless they have it."""
     found = cid_of(data)
     if found != cid:
         raise DocumentCorrupt(cid, where, found)
     return data
+
+
+@contextmanager
+def _written(folder: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
+    """A new file in a folder, written and flushed to disk; gone when the block ends, unless it was given another name."""
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _flush_folder(path: Path) -> None:

@@ -14,6 +14,7 @@ from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, validate_session
 from oracles.clearing.facts import clear_from_chain
+from oracles.clearing.on_dask import parts_on
 from oracles.session_facts import fetch_list_document
 from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
 
@@ -23,14 +24,18 @@ logger = logging.getLogger(__name__)
 class ClearingDaemon:
     """Posts outcomes with the chain's account, which must be a registered clearing oracle.
 
-    `step` may be called at any time and killed at any instant: what is on chain isn't posted again.
+    `step` may be called at any time and killed at any instant: what is on chain isn't posted again. `scheduler`: address of a
+    Dask scheduler whose workers clear the parts of a book; without one, threads of this process do.
     """
 
-    def __init__(self, chain: ChainClient, documents: DocumentStore, stores: Stores) -> None:
+    def __init__(
+        self, chain: ChainClient, documents: DocumentStore, stores: Stores, scheduler: str | None = None
+    ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
         self._documents = documents
         self._stores = stores
+        self._map_parts = parts_on(scheduler)
 
     def step(self) -> None:
         """One look at every session: post what is due. A session's fault is raised when all have been looked at."""
@@ -71,7 +76,7 @@ class ClearingDaemon:
         logger.info("session %d: validated outcome posted", terms.session)
 
     def _clear(self, terms: SessionTerms) -> ClearedSession:
-        return clear_from_chain(self._view, self._documents, terms, self._chain.address)
+        return clear_from_chain(self._view, self._documents, terms, self._chain.address, self._map_parts)
 
     def _post(self, terms: SessionTerms, function: str, document: ListDocument, basis: bytes) -> None:
         raw = document.to_bytes()

@@ -1,14 +1,16 @@
 """A market deployed by the project's own script, and its participants, one fixture a role."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from brownie import accounts
+from brownie import accounts, chain, web3
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.terms import SessionTerms
+from scripts.brownie_chain import hurry
 from scripts.deploy import LEAST_STAKE_UEUR, Deployment, deploy_market
 from tests.contracts.play import EURO, as_struct, fund, session_terms
 
@@ -38,20 +40,15 @@ def account_of(name: str) -> Any:
     return accounts.add("0x" + keccak256(name.encode()).hex())
 
 
-@pytest.fixture(autouse=True)
-def isolation(fn_isolation: None) -> None:
-    """Every test starts from the chain as its module's fixtures left it."""
+def newest_block() -> str:
+    """Hash of the newest block."""
+    return str(web3.eth.get_block("latest").hash.hex())
 
 
-@pytest.fixture(scope="module")
-def admin(module_isolation: None) -> Any:
-    return account_of("admin")
-
-
-@pytest.fixture(scope="module")
-def deployed(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The contracts by name, with every role registered and nobody's money."""
-    path = tmp_path_factory.mktemp("deployment") / "manifest.json"
+def set_up(folder: Path) -> SimpleNamespace:
+    """A new market's contracts by name, with every role registered and every participant's balance in the vault."""
+    admin = account_of("admin")
+    path = folder / "manifest.json"
     deployment = Deployment(path, admin)
     contracts = deploy_market(deployment, admin)
     market = SimpleNamespace(
@@ -62,17 +59,47 @@ def deployed(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
     for name, role in ROLES.items():
         market.ParticipantRegistry.register(account_of(name), 1 << role, name, {"from": admin})
+        fund(market, account_of(name), BALANCE_UEUR)
+    for name in STORES:
+        market.Availability.stake(LEAST_STAKE_UEUR, {"from": account_of(name)})
+    return market
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stateful tests first: at the end one process would wait for another's."""
+    items.sort(key=lambda item: item.path.stem != "test_stateful")
+
+
+@pytest.fixture(autouse=True)
+def isolation(fn_isolation: None) -> None:
+    """Every test starts from the chain as its module's fixtures left it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The market that every module starts from, set up once in each process."""
+    hurry()
+    market = set_up(tmp_path_factory.mktemp("deployment"))
+    # brownie's module isolation goes back to here from now on.
+    chain._reset_id = chain._take_snapshot()
+    market.head = newest_block()
     return market
 
 
 @pytest.fixture(scope="module")
-def market(deployed: Any) -> Any:
-    """The contracts by name, with every participant's balance in the vault."""
+def admin(deployed: SimpleNamespace, module_isolation: None) -> Any:
+    assert newest_block() == deployed.head, "the module before has left something on the chain"
+    # brownie keeps the accounts that the module before has added.
+    accounts._reset()
     for name in ROLES:
-        fund(deployed, account_of(name), BALANCE_UEUR)
-    for name in STORES:
-        deployed.Availability.stake(LEAST_STAKE_UEUR, {"from": account_of(name)})
-    return deployed
+        account_of(name)
+    return account_of("admin")
+
+
+@pytest.fixture(scope="module")
+def market(deployed: SimpleNamespace, admin: Any) -> SimpleNamespace:
+    """The contracts by name, and what `set_up` says of them."""
+    return SimpleNamespace(**vars(deployed))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The document store in a folder: what it keeps, and what it refuses to give out."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -47,6 +48,35 @@ def test_changed_document_is_refused_and_mended_by_storing_it_again(tmp_path: Pa
     assert store.get(cid) == b"offer"
 
 
+@pytest.mark.parametrize("length", [0, 1, CHUNK_BYTES + 1])
+def test_a_document_may_be_written_to_a_file_and_read_as_a_mapped_one(tmp_path: Path, length: int) -> None:
+    store, data = FolderStore(tmp_path), b"x" * length
+    cid = store.put_written(lambda file: [file.write(data[at : at + 1000]) for at in range(0, length, 1000)])
+    assert cid == cid_of(data)
+    assert bytes(store.mapped(cid)) == store.get(cid) == data
+    assert [found for found in tmp_path.rglob("*") if found.is_file()] == [store.path_of(cid)]
+    store.path_of(cid).write_bytes(data + b"!")
+    with pytest.raises(DocumentCorrupt):
+        store.mapped(cid)
+    assert bytes(store.unchecked(cid)) == data + b"!"
+    store.path_of(cid).unlink()
+    for read in (store.mapped, store.unchecked):
+        with pytest.raises(DocumentMissing, match=str(cid)):
+            read(cid)
+
+
+def test_what_is_kept_beside_a_document_is_none(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    cid = store.put(b"outcome")
+    assert store.beside(cid, "tree-0") is None
+    for data in (b"nodes", b"other nodes"):
+        store.put_beside(cid, "tree-0", data)
+        kept = store.beside(cid, "tree-0")
+        assert kept is not None
+        assert bytes(kept) == data
+    assert store.cids() == [cid]
+
+
 def test_failing_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FolderStore(tmp_path)
 
@@ -57,5 +87,12 @@ def test_failing_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyt
         patched.setattr("offchain.store.documents.os.fsync", no_space)
         with pytest.raises(OSError, match="No space left"):
             store.put(b"offer")
+
+    def breaking(file: BinaryIO) -> None:
+        file.write(b"off")
+        raise ValueError("a value doesn't fit")
+
+    with pytest.raises(ValueError, match="doesn't fit"):
+        store.put_written(breaking)
     assert not store.has(cid_of(b"offer"))
     assert not [found for found in tmp_path.rglob("*") if found.is_file()]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from offchain.protocol import lists
 from offchain.protocol.cid import Cid, cid_of
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, LeafKind
@@ -17,9 +18,11 @@ from offchain.store.api import create_app
 from offchain.store.client import StoreClient, StoreRefused
 from offchain.store.documents import DocumentMissing, FolderStore, StoreUnavailable
 from offchain.store.receipts import Keeper, Store, Stores, TooFewReceipts
+from oracles.session_facts import fetch_list_document
 from scripts.demo.cast import Person
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS
 from tests.market.desk import SALT, Desk, Sealed, good_offers
+from tests.protocol.test_columns import random_columns
 from tests.rest.callers import settings_of
 
 DEAD_URL = "http://127.0.0.1:9"
@@ -97,6 +100,32 @@ def test_a_result_of_its_oracle_is_signed_for(desk: Desk) -> None:
     raw = document.to_bytes()
     receipts = desk.market.stores.receipts(raw, cid_of(raw), TERMS, joint=False)
     assert set(signers(desk, document, receipts, joint=False)) == {store.address for store in CAST.stores[:2]}
+
+
+def test_a_result_in_columns_is_kept_and_signed_for_as_one_in_json(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author, market = CAST.oracles["clearing"].address, desk.market
+    made = tuple(
+        LeafList(kind, random_columns(kind, count))
+        for kind, count in zip(OUTCOME_LISTS, (40, 9, 0), strict=True)
+    )
+    document = ListDocument(1, author, made)
+    told = document.to_bytes()
+    monkeypatch.setattr(lists, "COLUMNAR_FROM", 10)
+    raw = document.to_bytes()
+    assert (told[:1], raw[:8]) == (b"{", b"FLEXCOL1")
+    for each in (raw, told):
+        receipts = market.stores.receipts(each, cid_of(each), TERMS, joint=False)
+        assert len(receipts.signatures) == 2 * 64
+        assert market.stores.get(cid_of(each)) == each
+        fetched = fetch_list_document(
+            market.stores, "outcome", cid_of(each), {leaves.kind: leaves.root for leaves in made}
+        )
+        assert fetched.lists[0].records() == made[0].records()
+    for broken in (raw[:-1], raw[:-9] + b"0" + raw[-8:]):
+        with pytest.raises(InvalidInput):
+            market.keeper(CAST.stores[0]).keep(TERMS.session, broken, joint=False)
 
 
 class Faulty:

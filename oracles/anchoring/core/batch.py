@@ -15,7 +15,7 @@ from offchain.protocol.documents.light_node import (
 )
 from offchain.protocol.leaves import READING, Value
 from offchain.protocol.lists import LeafList, ListDocument
-from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.merkle import ListTree
 from offchain.protocol.signatures import to_compact
 from oracles.anchoring.core.verify import AnyPacket
 
@@ -28,7 +28,7 @@ class Batch:
 
     document: ListDocument
     order: tuple[int, ...]
-    tree: MerkleTree
+    tree: ListTree
 
     @property
     def root(self) -> bytes:
@@ -55,7 +55,7 @@ def make_batch(packets: Sequence[Packet[ReadingData]], author: str) -> Batch:
 def certified_reading(packet: Packet[ReadingData], transaction: bytes, batch: Batch, position: int) -> bytes:
     """A reading's packet with its proof (D3.3 Table 23); its unique id is its Hash."""
     tree = batch.tree
-    leaf = tree.nodes[len(tree.nodes) - 1 - position].tobytes()
+    leaf = batch.document.list_of(READING).hashes(position, position + 1).tobytes()
     certified = build(
         CertifiedPacket[ReadingData],
         **_content(packet),

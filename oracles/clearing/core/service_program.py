@@ -179,7 +179,7 @@ class ServiceProgram:
                         yield run, amount_w
 
     def _offer(self, position: int) -> Offer:
-        return self._state.book.offers[position]
+        return self._state.offers[position]
 
     def _service_key(self, position: int) -> tuple[bool, int, bytes]:
         offer = self._offer(position)

@@ -76,7 +76,7 @@ def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
 def _clear(state: MarketState, reliability: Reliability, solve: Solve) -> tuple[Clearing, tuple[Front, ...]]:
     accepted: list[Acceptance] = []
     fronts = []
-    areas = areas_of(state.book.requests)
+    areas = areas_of(state.requests)
     for side in (Side.DSO_REQUEST, Side.TSO_REQUEST):
         program = ServiceProgram(state, [area for area in areas if area[0].side is side], reliability)
         if program.runs:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import LeafKind, Value
-from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.lists import LeafList
+from offchain.protocol.merkle import ListTree, MerkleTree
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Listed:
     """A list: its leaves' words and its tree."""
 
     words: list[bytes]
-    tree: MerkleTree
+    tree: ListTree | MerkleTree
 
     def shown(self, position: int) -> tuple[bytes, list[bytes]]:
         """What `answer` takes for a leaf."""
@@ -21,8 +22,8 @@ class Listed:
 
 def listed(kind: LeafKind, count: int = 5) -> Listed:
     """A list of so many leaves that differ in their position and what is random."""
-    columns = kind.columns([_row(kind, position, count) for position in range(count)])
-    return Listed([leaf.tobytes() for leaf in kind.encode(columns)], kind.tree(columns))
+    leaves = LeafList.of_rows(kind, [_row(kind, position, count) for position in range(count)])
+    return Listed([leaves.encoded(index) for index in range(count)], leaves.tree)
 
 
 def _row(kind: LeafKind, position: int, count: int) -> list[Value]:

@@ -31,7 +31,7 @@ def last_of_pair(settled: Settled, index: int) -> int:
 
 def word_of(settled: Settled, index: int) -> tuple[bytes, list[bytes]]:
     leaves = settled.result.document.list_of(SETTLEMENT)
-    return leaves.kind.encode(leaves.columns)[index].tobytes(), leaves.tree.proof(index)
+    return leaves.encoded(index), leaves.tree.proof(index)
 
 
 def demand_pair(settled: Settled, index: int, sender: Any) -> bytes:

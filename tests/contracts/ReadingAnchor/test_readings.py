@@ -8,7 +8,8 @@ import pytest
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import READING
-from offchain.protocol.merkle import MerkleTree
+from offchain.protocol.lists import LeafList
+from offchain.protocol.merkle import ListTree, MerkleTree
 from offchain.protocol.signatures import CURVE_ORDER, parse_address, sign_digest, to_compact
 from offchain.protocol.typed_data import NO_POD, NodeKey, Reading, Registration
 from tests.contracts.chain import next_block_at, now_s, refused, travel_to
@@ -36,8 +37,8 @@ def as_argument(leaf: list[Any]) -> list[Any]:
     return ["0x" + value.hex() if isinstance(value, bytes) else value for value in leaf]
 
 
-def tree_of(leaves: list[list[Any]]) -> MerkleTree:
-    return READING.tree(READING.columns(leaves))
+def tree_of(leaves: list[list[Any]]) -> ListTree:
+    return LeafList.of_rows(READING, leaves).tree
 
 
 def anchor(market: Any, root: bytes, sender: Any) -> Any:

@@ -1,7 +1,7 @@
 """A euro token that calls back in the middle of its transfers gains nobody anything (SPECIFICATION.md 8.x)."""
 
-from collections.abc import Iterator
 from dataclasses import astuple
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from brownie import Contract, project
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Pair
 from tests.contracts.chain import travel_to
-from tests.contracts.conftest import BALANCE_UEUR, ROLES, account_of
+from tests.contracts.conftest import BALANCE_UEUR, ROLES, account_of, set_up
 from tests.contracts.play import (
     DSO_REQUEST,
     EURO,
@@ -28,16 +28,15 @@ from tests.contracts.play import (
 
 
 @pytest.fixture(scope="module")
-def admin(module_isolation: None) -> Iterator[Any]:
-    """The administrator of a market whose euro calls back."""
-    account = account_of("admin")
+def market(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A market whose euro calls back."""
     container = project.get_loaded_projects()[0].ReentrantEuro
-    token = container.deploy({"from": account})
+    token = container.deploy({"from": admin})
     # brownie knows an address by one contract only: here by the test euro's.
     container.remove(token)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLEXLEDGER_EURO", token.address)
-        yield account
+        return set_up(tmp_path_factory.mktemp("reentrant"))
 
 
 @pytest.fixture

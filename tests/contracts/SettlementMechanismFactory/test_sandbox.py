@@ -42,7 +42,7 @@ def code_of(name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def harness(deployed: Any, admin: Any) -> Any:
+def harness(market: Any, admin: Any) -> Any:
     return code_of("MechanismCallsHarness").deploy({"from": admin})
 
 

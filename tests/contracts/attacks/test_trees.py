@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, READING
+from offchain.protocol.merkle import MerkleTree
 from offchain.protocol.terms import SessionTerms
 from tests.contracts.chain import refused
 from tests.contracts.results import Results, play_to_clearing, play_to_settlement
@@ -22,7 +23,7 @@ def results(market: Any, terms: SessionTerms) -> Results:
 def test_an_inner_node_is_no_leaf(results: Results, auditor: Any) -> None:
     """The two children of an inner node, 64 bytes, answer no demand, though their hash is in the tree."""
     demands, outcome = results.market.Demands, astuple(results.market_outcome)
-    tree = results.cleared.market.list_of(OUTCOME_BY_OFFER).tree
+    tree = MerkleTree(results.cleared.market.list_of(OUTCOME_BY_OFFER).leaf_hashes)
     inner = len(tree) // 2
     children = tree.nodes[2 * inner + 1].tobytes() + tree.nodes[2 * inner + 2].tobytes()
     id_ = bytes(demands.demandOutcome(outcome, 0, 0, 0, {"from": auditor}).return_value)
@@ -38,7 +39,7 @@ def test_a_leaf_of_another_kind_is_none(results: Results, auditor: Any) -> None:
     """An answer's words under the root of the answers, shown for an entry: its kind isn't the list's."""
     demands, outcome = results.market.Demands, astuple(results.market_outcome)
     leaves = results.cleared.market.list_of(OUTCOME_BY_OFFER)
-    word, proof = leaves.kind.encode(leaves.columns)[0].tobytes(), leaves.tree.proof(0)
+    word, proof = leaves.encoded(0), leaves.tree.proof(0)
     id_ = bytes(demands.demandOutcome(outcome, 0, 1, 0, {"from": auditor}).return_value)
     with refused("DemandsWrongLeaf", id_, OUTCOME_BY_OFFER.number, 0, len(leaves)):
         demands.answer(id_, word, proof, {"from": auditor})

@@ -36,7 +36,7 @@ def assert_agrees(net: Any) -> None:
     for table in ("load", "sgen", "storage"):
         for column in ("p_mw", "q_mvar"):
             net[table][column] = net[table][column].round(6)
-    pandapower.runpp(net)
+    pandapower.runpp(net, numba=False)
     model, flow = flow_of(net)
     ours = {bus: flow.vm_pu[0, node] for bus, node in model.node_of_bus.items()}
     energised = net.res_bus.vm_pu.dropna()
@@ -91,7 +91,7 @@ def test_agrees_with_open_and_closed_switches() -> None:
     pandapower.create_switch(net, 3, joined, "b", closed=True)
     pandapower.create_load(net, joined, 0.01, 0.002)
     net.res_line = net.res_line.iloc[:0]
-    pandapower.runpp(net)
+    pandapower.runpp(net, numba=False)
     model, flow = flow_of(net)
     assert "ring" not in model.line_names
     for bus, node in model.node_of_bus.items():

@@ -1,0 +1,53 @@
+"""Loops over a book's columns that numpy has no expression for: numba kernels that `book.py` calls."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+if TYPE_CHECKING:
+    Words = npt.NDArray[np.uint64]
+    Indexes = npt.NDArray[np.int32]
+
+
+@njit(inline="always")
+def _place(words: "Words", row: int, mask: np.uint64) -> int:
+    """Where the search for a row's name starts in the table."""
+    mixed = (words[row, 0] ^ (words[row, 3] >> np.uint64(7))) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((mixed >> np.uint64(20)) & mask)  # type: ignore[return-value]
+
+
+@njit(inline="always")
+def _same(a: "Words", first: int, b: "Words", second: int) -> bool:
+    return bool(
+        a[first, 0] == b[second, 0]
+        and a[first, 1] == b[second, 1]
+        and a[first, 2] == b[second, 2]
+        and a[first, 3] == b[second, 3]
+    )
+
+
+@njit(nogil=True, cache=True)
+def fill_table(names: "Words", table: "Indexes") -> None:
+    """Enter names (n, 4), all different, into an open hash table of -1, whose length is a power of two above n."""
+    mask = np.uint64(len(table) - 1)
+    for row in range(len(names)):
+        place = _place(names, row, mask)
+        while table[place] >= 0:
+            place = (place + 1) & (len(table) - 1)
+        table[place] = row
+
+
+@njit(nogil=True, cache=True)
+def look_up(words: "Words", names: "Words", table: "Indexes", out: "Indexes") -> None:
+    """Write each row's index among the table's names, -1 where it isn't one of them."""
+    mask = np.uint64(len(table) - 1)
+    for row in range(len(words)):
+        if row and _same(words, row, words, row - 1):
+            out[row] = out[row - 1]
+            continue
+        place = _place(words, row, mask)
+        while table[place] >= 0 and not _same(words, row, names, table[place]):
+            place = (place + 1) & (len(table) - 1)
+        out[row] = table[place]
