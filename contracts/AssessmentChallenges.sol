@@ -7,7 +7,6 @@ import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {OutcomeProofs} from "./OutcomeProofs.sol";
 import {Leaves} from "./libraries/Leaves.sol";
-import {Proofs} from "./libraries/Proofs.sol";
 
 /// @title Challenges of what the grid refused, and of what was made of it
 contract AssessmentChallenges is OutcomeProofs, IAssessmentChallenges {
@@ -289,20 +288,6 @@ contract AssessmentChallenges is OutcomeProofs, IAssessmentChallenges {
         _beginValidated(outcome, market_);
         _requireIn(outcome, validated);
         _requireIn(market_, before);
-    }
-
-    /// @dev The market outcome on which a validated one rests is the one that stands: if it goes, both go.
-    function _beginValidated(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Outcome calldata market_)
-        private
-        view
-    {
-        uint64 session = outcome.session;
-        _requireOpen(session, IOutcomeBoard.Stage.VALIDATED, keccak256(abi.encode(outcome)));
-        _requireBasis(board.outcomeHash(session, IOutcomeBoard.Stage.MARKET), keccak256(abi.encode(market_)));
-    }
-
-    function _requireIn(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) private pure {
-        Proofs.requireLeaf(technical.refusalRoot, Leaves.hash(refusal.leaf), refusal.proof);
     }
 
     function _requireSameEntry(

@@ -50,6 +50,10 @@ abstract contract Challenges is IChallenges {
         Proofs.requireLeaf(outcome.byOfferRoot, Leaves.hash(answer.leaf), answer.proof);
     }
 
+    function _requireIn(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) internal pure {
+        Proofs.requireLeaf(technical.refusalRoot, Leaves.hash(refusal.leaf), refusal.proof);
+    }
+
     function _requirePosition(uint256 expected, uint256 given) internal pure {
         if (expected != given) revert ChallengesNotTheLeaf(expected, given);
     }

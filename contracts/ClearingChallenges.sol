@@ -14,6 +14,7 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
     uint8 private constant COM_DEARER = 2;
     uint8 private constant COM_MINIMUM = 4;
     uint8 private constant COM_EXCLUDED = 5;
+    uint8 private constant RESERVED = 9;
 
     constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
@@ -146,7 +147,8 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
         _requireOffer(outcome.session, offer, refused.leaf.position);
         _requireRequest(outcome.session, request, taken.leaf.requestPosition);
         _requireEffectiveness(request.opening, effectiveness);
-        bool fault = _isRefusedCheaper(taken.leaf, refused.leaf, offer.leaf, request.leaf, effectiveness.leaf);
+        bool fault = _isRefusedByRequests(refused.leaf)
+            && _isCheaper(taken.leaf, offer.leaf, request.leaf, effectiveness.leaf);
         uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
         uint256 price = offer.leaf.priceUeurPerKw;
         if (method == PAY_AS_CLEAR) {
@@ -217,34 +219,8 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
         document = _requireOffer(outcome.session, given.offer, given.answer.leaf.position).number;
     }
 
-    function _isBlock(Leaves.OfferLeaf calldata x) private pure returns (bool) {
-        return x.durationSlots > 1 || x.lastSlot > x.slot;
-    }
-
-    /// @dev Neither a block nor bound to other offers.
-    function _isSingle(Leaves.OfferLeaf calldata x) private pure returns (bool) {
-        return !_isBlock(x) && x.exclusiveGroup == 0 && x.linkedTo == 0;
-    }
-
-    /// @dev Whether an entry took the offer's PoD the opposite way, or to its limit, in the offer's slot.
-    function _excludes(Leaves.OutcomeByRequestLeaf calldata e, Leaves.OfferLeaf calldata x) private view returns (bool) {
-        if (e.pod != x.pod || e.slot != x.slot) return false;
-        if (e.product == x.product) return e.podTotalW == _limitW(pods.pods(x.pod), x.product);
-        return e.product >> 1 == x.product >> 1;
-    }
-
-    function _isRefusedCheaper(
-        Leaves.OutcomeByRequestLeaf calldata e,
-        Leaves.OutcomeByOfferLeaf calldata b,
-        Leaves.OfferLeaf calldata x,
-        Leaves.RequestLeaf calldata r,
-        Leaves.EffectivenessLeaf calldata f
-    ) private pure returns (bool) {
-        bool commercial = b.status >= COM_DEARER && b.status <= COM_MINIMUM && b.acceptedW == 0;
-        bool divisible = x.minPowerW == 0 && _isSingle(x);
-        bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area;
-        bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille
-            < uint256(e.priceUeurPerKw) * f.effectivenessPermille;
-        return commercial && divisible && compatible && cheaper;
+    /// @dev Whether an offer isn't taken for its price: also if the reserve has it, or has used its PoD.
+    function _isRefusedByRequests(Leaves.OutcomeByOfferLeaf calldata b) private pure returns (bool) {
+        return b.acceptedW == 0 && ((b.status >= COM_DEARER && b.status <= COM_MINIMUM) || b.status >= RESERVED);
     }
 }

@@ -8,11 +8,11 @@ import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IOutcomeChallenges} from "../interfaces/IOutcomeChallenges.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {OutcomeProofs} from "./OutcomeProofs.sol";
+import {EntryRules} from "./libraries/EntryRules.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 
 /// @title Challenges of market and validated outcomes
 contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
-    uint8 private constant LAST_PRODUCT = 3;
     uint8 private constant PAY_AS_BID = 0;
     uint8 private constant PAY_AS_CLEAR = 1;
     uint8 private constant ACCEPTED = 0;
@@ -20,6 +20,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     uint8 private constant TEC = 6;
     uint8 private constant VOID = 7;
     uint8 private constant UNCOVERED = 8;
+    uint8 private constant RESERVED = 9;
+    uint8 private constant RESERVE_EXCLUDED = 10;
 
     constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
@@ -38,24 +40,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     ) external {
         _begin(outcome, stage);
         _requireIn(outcome, entry);
-        Leaves.OutcomeByRequestLeaf calldata leaf = entry.leaf;
-        bool fault = leaf.length != outcome.byRequestLength || leaf.position >= leaf.length
-            || leaf.product > LAST_PRODUCT || leaf.slot >= market.terms(outcome.session).slots || leaf.acceptedW == 0
-            || leaf.effectivenessPermille == 0 || leaf.effectivenessPermille > 1000;
-        fault = fault || (leaf.nextForOffer != 0 && leaf.nextForOffer <= leaf.position + 1)
-            || (leaf.nextForPod != 0 && leaf.nextForPod <= leaf.position + 1)
-            || (leaf.previousForPod != 0 && leaf.previousForPod > leaf.position)
-            || (leaf.previousForPod == 0 && leaf.podRunningW != leaf.acceptedW)
-            || (leaf.nextForPod == 0 && leaf.podRunningW != leaf.podTotalW);
-        fault = fault
-            || (
-                leaf.position == 0
-                    && (
-                        leaf.runningW != leaf.acceptedW || leaf.runningUeur != _money(leaf)
-                            || leaf.documentUeur != leaf.runningUeur
-                            || leaf.requestRunningWPermille != uint256(leaf.acceptedW) * leaf.effectivenessPermille
-                    )
-            );
+        uint256 slots = market.terms(outcome.session).slots;
+        bool fault = EntryRules.isMalformed(entry.leaf, outcome.byRequestLength, slots, 0);
         _decide(outcome.session, stage, fault, "MalformedEntry");
     }
 
@@ -70,7 +56,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata leaf = answer.leaf;
         bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
             || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
-            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > UNCOVERED
+            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > RESERVE_EXCLUDED
             || (leaf.status == TEC && stage == IOutcomeBoard.Stage.MARKET);
         _decide(outcome.session, stage, fault, "MalformedAnswer");
     }
@@ -113,19 +99,10 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _begin(outcome, stage);
         _requireIn(outcome, earlier);
         _requireIn(outcome, later);
-        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
-        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
-        _requirePosition(uint256(a.position) + 1, b.position);
-        bool same = a.requestPosition == b.requestPosition;
-        uint256 relief = uint256(b.acceptedW) * b.effectivenessPermille;
-        bool fault = b.runningW != uint256(a.runningW) + b.acceptedW
-            || b.runningUeur != uint256(a.runningUeur) + _money(b)
-            || b.requestRunningWPermille != (same ? a.requestRunningWPermille : 0) + relief
-            || b.requestPosition < a.requestPosition
-            || (b.documentUeur != uint256(a.documentUeur) + _money(b) && (same || b.documentUeur != _money(b)));
-        if (same && market.terms(outcome.session).method == PAY_AS_BID) {
-            fault = fault
-                || uint256(b.priceUeurPerKw) * a.effectivenessPermille < uint256(a.priceUeurPerKw) * b.effectivenessPermille;
+        _requirePosition(uint256(earlier.leaf.position) + 1, later.leaf.position);
+        bool fault = EntryRules.isSumBroken(earlier.leaf, later.leaf);
+        if (!fault && earlier.leaf.requestPosition == later.leaf.requestPosition) {
+            fault = EntryRules.isDearer(earlier.leaf, later.leaf) && market.terms(outcome.session).method == PAY_AS_BID;
         }
         _decide(outcome.session, stage, fault, "SumBroken");
     }
@@ -178,22 +155,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _begin(outcome, stage);
         _requireIn(outcome, earlier);
         _requireIn(outcome, later);
-        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
-        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
-        bool linked = a.nextForOffer != 0 && a.nextForOffer == uint256(b.position) + 1;
-        bool fault;
-        if (a.offerPosition != b.offerPosition) {
-            fault = linked;
-        } else {
-            fault = (a.position != b.position && a.nextForOffer == b.nextForOffer)
-                || (
-                    linked
-                        && (
-                            b.offerRunningW != (a.slot == b.slot ? uint256(a.offerRunningW) : 0) + b.acceptedW
-                                || b.requestPosition <= a.requestPosition
-                        )
-                );
-        }
+        bool fault = EntryRules.isOfferChainBroken(earlier.leaf, later.leaf, 0);
         _decide(outcome.session, stage, fault, "OfferChainBroken");
     }
 
@@ -207,18 +169,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _begin(outcome, stage);
         _requireIn(outcome, earlier);
         _requireIn(outcome, later);
-        Leaves.OutcomeByRequestLeaf calldata a = earlier.leaf;
-        Leaves.OutcomeByRequestLeaf calldata b = later.leaf;
-        bool linked = a.nextForPod != 0 && a.nextForPod == uint256(b.position) + 1;
-        bool linkedBack = b.previousForPod != 0 && b.previousForPod == uint256(a.position) + 1;
-        bool fault = linked != linkedBack;
-        if (a.pod != b.pod || a.slot != b.slot || a.product != b.product) {
-            fault = fault || linked;
-        } else if (a.position != b.position) {
-            fault = fault || a.podTotalW != b.podTotalW || a.nextForPod == b.nextForPod
-                || a.previousForPod == b.previousForPod
-                || (linked && b.podRunningW != uint256(a.podRunningW) + b.acceptedW);
-        }
+        bool fault = EntryRules.isPodChainBroken(earlier.leaf, later.leaf, 0);
         _decide(outcome.session, stage, fault, "PodChainBroken");
     }
 
@@ -230,10 +181,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     ) external {
         _begin(outcome, stage);
         _requireIn(outcome, entry);
-        ICommitmentBook.Tally memory tally = market.tally(outcome.session);
-        bool fault = entry.leaf.offerPosition >= tally.offerLeaves
-            || entry.leaf.requestPosition >= tally.requestLeaves
-            || entry.leaf.effectivenessPosition >= tally.requestLeaves;
+        bool fault = EntryRules.isOutsideBook(entry.leaf, market.tally(outcome.session));
         _decide(outcome.session, stage, fault, "NotInBook");
     }
 
@@ -279,9 +227,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _requireOffer(outcome.session, offer, entry.leaf.offerPosition);
         Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
         Leaves.OfferLeaf calldata x = offer.leaf;
-        bool fault = e.pod != x.pod || e.product != x.product || e.slot < x.slot
-            || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW
-            || pods.aggregatorOf(x.pod) != offer.opening.player;
+        bool fault = EntryRules.isNotOffered(e, x) || pods.aggregatorOf(x.pod) != offer.opening.player;
         bool asCleared = market.terms(outcome.session).method == PAY_AS_CLEAR;
         fault = fault || (asCleared ? e.priceUeurPerKw < x.priceUeurPerKw : e.priceUeurPerKw != x.priceUeurPerKw);
         _decide(outcome.session, stage, fault, "NotAsOffered");
@@ -297,10 +243,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _begin(outcome, stage);
         _requireIn(outcome, entry);
         _requireRequest(outcome.session, request, entry.leaf.requestPosition);
-        Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
-        Leaves.RequestLeaf calldata r = request.leaf;
-        bool fault = e.slot != r.slot || e.product != r.product || e.requestRunningWPermille > uint256(r.reliefW) * 1000
-            || uint256(e.priceUeurPerKw) * 1000 > uint256(r.priceCapUeurPerKw) * e.effectivenessPermille;
+        bool fault = EntryRules.isNotRequested(entry.leaf, request.leaf, uint256(request.leaf.reliefW) * 1000);
         _decide(outcome.session, stage, fault, "NotAsRequested");
     }
 
@@ -313,11 +256,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     ) external {
         _begin(outcome, stage);
         _requireIn(outcome, entry);
-        ICommitmentBook.Entry memory known = _requireDocument(outcome.session, document, false);
-        uint256 position = entry.leaf.requestPosition;
-        if (position < known.firstPosition || position >= uint256(known.firstPosition) + document.leafCount) {
-            revert ChallengesNotTheLeaf(known.firstPosition, position);
-        }
+        ICommitmentBook.Entry memory known =
+            _requireDocumentOf(outcome.session, document, entry.leaf.requestPosition);
         _decide(outcome.session, stage, entry.leaf.documentUeur > known.moneyUeur, "EscrowExceeded");
     }
 
@@ -331,13 +271,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     ) external {
         _begin(outcome, stage);
         _requireIn(outcome, entry);
-        ICommitmentBook.Entry memory document =
-            _requireRequest(outcome.session, request, entry.leaf.requestPosition);
-        _requireEffectiveness(request.opening, effectiveness);
-        Leaves.EffectivenessLeaf calldata f = effectiveness.leaf;
-        _requirePosition(entry.leaf.effectivenessPosition, uint256(document.firstPosition) + f.position);
-        bool fault = f.area != request.leaf.area || f.pod != entry.leaf.pod
-            || f.effectivenessPermille != entry.leaf.effectivenessPermille;
+        bool fault = _isWrongEffectiveness(outcome.session, entry.leaf, request, effectiveness);
         _decide(outcome.session, stage, fault, "WrongEffectiveness");
     }
 
@@ -373,7 +307,8 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         _requireOfferIn(culprit);
         if (b.commitment != document.number) revert ChallengesNotTheLeaf(document.number, b.commitment);
         (bool isVoid,) = _voids(outcome.session, b, culprit);
-        _decide(outcome.session, stage, isVoid && b.acceptedW != 0, "TakenThoughVoid");
+        bool taken = b.acceptedW != 0 || b.status == RESERVED;
+        _decide(outcome.session, stage, isVoid && taken, "TakenThoughVoid");
     }
 
     /// @inheritdoc IOutcomeChallenges
@@ -406,7 +341,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     {
         IMarketSessions.SessionTerms memory terms = market.terms(session);
         Leaves.OfferLeaf calldata x = culprit.leaf;
-        certainly = x.product > LAST_PRODUCT || x.slot >= terms.slots;
+        certainly = x.product > EntryRules.LAST_PRODUCT || x.slot >= terms.slots;
         if (certainly || x.position != answer.offerPosition) return (certainly, certainly);
         IPodRegistry.Pod memory pod = pods.pods(x.pod);
         if (_breaksARule(terms, pod, x, culprit.opening.player)) return (true, true);
@@ -452,9 +387,4 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         return b.coverUeur != beforeUeur + penaltyUeur || b.countedW != (covered ? countedW : 0)
             || (b.status == UNCOVERED) == covered;
     }
-
-    function _money(Leaves.OutcomeByRequestLeaf calldata leaf) private pure returns (uint256) {
-        return uint256(leaf.acceptedW) * leaf.priceUeurPerKw / 1000;
-    }
-
 }

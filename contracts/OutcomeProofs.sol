@@ -25,6 +25,16 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         _requireOpen(outcome.session, stage, keccak256(abi.encode(outcome)));
     }
 
+    /// @dev The market outcome on which a validated one rests is the one that stands: if it goes, both go.
+    function _beginValidated(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Outcome calldata market_)
+        internal
+        view
+    {
+        uint64 session = outcome.session;
+        _requireOpen(session, IOutcomeBoard.Stage.VALIDATED, keccak256(abi.encode(outcome)));
+        _requireBasis(board.outcomeHash(session, IOutcomeBoard.Stage.MARKET), keccak256(abi.encode(market_)));
+    }
+
     function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)
         internal
         view
@@ -63,6 +73,32 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         }
     }
 
+    /// @dev The document of requests that holds a position.
+    function _requireDocumentOf(uint64 session, ICommitmentBook.Opening calldata opening, uint256 position)
+        internal
+        view
+        returns (ICommitmentBook.Entry memory document)
+    {
+        document = _requireDocument(session, opening, false);
+        if (position < document.firstPosition || position >= uint256(document.firstPosition) + opening.leafCount) {
+            revert ChallengesNotTheLeaf(document.firstPosition, position);
+        }
+    }
+
+    /// @dev Whether what the document of an entry's request says of its PoD, at the place that the entry names, is something else.
+    function _isWrongEffectiveness(
+        uint64 session,
+        Leaves.OutcomeByRequestLeaf calldata e,
+        BookRequest calldata request,
+        Effectiveness calldata effectiveness
+    ) internal view returns (bool) {
+        ICommitmentBook.Entry memory document = _requireRequest(session, request, e.requestPosition);
+        _requireEffectiveness(request.opening, effectiveness);
+        Leaves.EffectivenessLeaf calldata f = effectiveness.leaf;
+        _requirePosition(e.effectivenessPosition, uint256(document.firstPosition) + f.position);
+        return f.area != request.leaf.area || f.pod != e.pod || f.effectivenessPermille != e.effectivenessPermille;
+    }
+
     function _requireEffectiveness(ICommitmentBook.Opening calldata opening, Effectiveness calldata effectiveness)
         internal
         pure
@@ -79,5 +115,38 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         if (product == 0) return pod.maxUpW;
         if (product == 1) return pod.maxDownW;
         return product == 2 ? pod.maxUpVar : pod.maxDownVar;
+    }
+
+    /// @dev Of several slots, or of one to be chosen.
+    function _isBlock(Leaves.OfferLeaf calldata x) internal pure returns (bool) {
+        return x.durationSlots > 1 || x.lastSlot > x.slot;
+    }
+
+    /// @dev Neither a block nor bound to other offers.
+    function _isSingle(Leaves.OfferLeaf calldata x) internal pure returns (bool) {
+        return !_isBlock(x) && x.exclusiveGroup == 0 && x.linkedTo == 0;
+    }
+
+    /// @dev Whether an entry took the offer's PoD the opposite way, or to its limit, in the offer's slot.
+    function _excludes(Leaves.OutcomeByRequestLeaf calldata e, Leaves.OfferLeaf calldata x) internal view returns (bool) {
+        if (e.pod != x.pod || e.slot != x.slot) return false;
+        if (e.product == x.product) return e.podTotalW == _limitW(pods.pods(x.pod), x.product);
+        return e.product >> 1 == x.product >> 1;
+    }
+
+    /// @dev Whether a divisible single offer could have served an entry's request, and is cheaper: by price over effectiveness.
+    function _isCheaper(
+        Leaves.OutcomeByRequestLeaf calldata e,
+        Leaves.OfferLeaf calldata x,
+        Leaves.RequestLeaf calldata r,
+        Leaves.EffectivenessLeaf calldata f
+    ) internal pure returns (bool) {
+        bool divisible = x.minPowerW == 0 && _isSingle(x);
+        // INVARIANT: an effectiveness above 1000 per mille says nothing, neither to who clears nor here.
+        bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area
+            && f.effectivenessPermille <= 1000;
+        bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille
+            < uint256(e.priceUeurPerKw) * f.effectivenessPermille;
+        return divisible && compatible && cheaper;
     }
 }

@@ -10,12 +10,6 @@ import {IBookLeaves} from "./IOutcomeChallenges.sol";
 /// @notice They hold a technical outcome to the market outcome that it assesses, and a validated outcome to both. What the
 /// power flow gives is the arbiter's.
 interface IAssessmentChallenges is IChallenges, IBookLeaves {
-    /// @notice A leaf of a technical outcome.
-    struct Refusal {
-        Leaves.RefusalLeaf leaf;
-        bytes32[] proof;
-    }
-
     /// @notice A refusal by another grid model than the one that was anchored before the gate opened ("ModelNotAnchored").
     function modelNotAnchored(IOutcomeBoard.TechnicalOutcome calldata technical, Refusal calldata refusal) external;
 

@@ -22,6 +22,12 @@ interface IChallenges {
         bytes32[] proof;
     }
 
+    /// @notice A leaf of a technical outcome.
+    struct Refusal {
+        Leaves.RefusalLeaf leaf;
+        bytes32[] proof;
+    }
+
     error ChallengesNotAFault(bytes32 fault);
     error ChallengesNotTheLeaf(uint256 expected, uint256 given);
     error ChallengesNotTheBasis(bytes32 expected, bytes32 given);

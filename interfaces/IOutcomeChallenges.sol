@@ -36,8 +36,9 @@ interface IOutcomeChallenges is IChallenges, IBookLeaves {
     function offerLeftOut(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) external;
 
     /// @notice An entry that can't be one by itself ("MalformedEntry"): another length, no such position, slot or product,
-    /// nothing accepted, no effectiveness or above 1000 per mille, links that don't point forward and back, a first of a PoD
-    /// whose sum isn't its own, a last whose sum isn't the total, a first of the list whose sums aren't its own.
+    /// nothing accepted, no effectiveness or above 1000 per mille, links that don't point forward and back within the list, a sum of
+    /// its offer below its own quantity or above the PoD's sum, a first of a PoD whose sum isn't its own, a last whose sum isn't the
+    /// total, a first of the list whose sums aren't its own.
     function malformedEntry(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -177,9 +178,9 @@ interface IOutcomeChallenges is IChallenges, IBookLeaves {
         BookOffer calldata culprit
     ) external;
 
-    /// @notice An offer that was accepted though it breaks a rule ("TakenThoughVoid"): of its PoD (as above), of power and
-    /// minimum, or of blocks and links (of no slot, beyond the session's end, to a later offer); or though a leaf of its document lies
-    /// outside the session, which voids it all.
+    /// @notice An offer that was accepted, or is answered as reserved, though it breaks a rule ("TakenThoughVoid"): of its PoD (as
+    /// above), of power and minimum, or of blocks and links (of no slot, beyond the session's end, to a later offer); or though a leaf of
+    /// its document lies outside the session, which voids it all.
     /// @param culprit the offer that breaks the rule
     function takenThoughVoid(
         IOutcomeBoard.Outcome calldata outcome,

@@ -140,6 +140,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
         deploy("OutcomeChallenges", market, board, pods),
         deploy("ClearingChallenges", market, board, pods),
         deploy("AssessmentChallenges", market, board, pods),
+        deploy("ReserveChallenges", market, board, pods),
         deploy("SettlementChallenges", market, board, pods, mechanisms),
         deploy("DeliveryChallenges", market, board, pods, notary, anchor),
     ]

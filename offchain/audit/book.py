@@ -80,8 +80,13 @@ class BookPages:
         return self._leaf(position, of_offers=True)
 
     def request(self, position: int) -> ProvenInBook | None:
-        """The request or effectiveness leaf at a position of the book."""
-        return self._leaf(position, of_offers=False)
+        """The request at a position of the book; None if what stands there is an effectiveness."""
+        return self._leaf_of(REQUEST, position)
+
+    def effectiveness(self, position: int) -> Proven | None:
+        """The effectiveness at a position of the book; None if what stands there is a request."""
+        found = self._leaf_of(EFFECTIVENESS, position)
+        return found[1:] if found else None
 
     def offer_record(self, position: int) -> Record | None:
         """Values of an offer, by name."""
@@ -103,6 +108,13 @@ class BookPages:
             if leaf.word("pod") == pod and leaf.integer("area") == area:
                 _, row, proof = page.proven(len(requests) + index)
                 yield row, proof
+
+    def _leaf_of(self, kind: LeafKind, position: int) -> ProvenInBook | None:
+        page = self.page(position, of_offers=False)
+        if page is None:
+            return None
+        is_request = position - page.reveal.first_position < len(page.records(REQUEST))
+        return self._leaf(position, of_offers=False) if is_request == (kind is REQUEST) else None
 
     def _leaf(self, position: int, *, of_offers: bool) -> ProvenInBook | None:
         page = self.page(position, of_offers=of_offers)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from offchain.audit.accusations.accusation import Accusation
 from offchain.audit.accusations.assessment import MarketResult, RefusalAccusations, ValidationAccusations
 from offchain.audit.accusations.outcome import OutcomeAccusations
+from offchain.audit.accusations.reserve import Assessed, ReserveAccusations
 from offchain.audit.accusations.settlement import SettledFacts, SettlementAccusations
 from offchain.audit.book import BookPages
 from offchain.audit.verify import FalseResult, HiddenResult, SessionReplay
@@ -91,13 +92,15 @@ class Challenger:
         book = BookPages(view, self._documents, session)
         if found.stage is Stage.MARKET and market is not None:
             yield from OutcomeAccusations(found, market, book)
+            yield from ReserveAccusations(found, market, book)
         if found.stage is Stage.TECHNICAL and technical is not None and market is not None:
             yield from RefusalAccusations(found, technical, self._market_result(market))
         if found.stage is Stage.VALIDATED and validated and technical and market:
             refusals = self._replay.refusals(technical)
-            shown = (self._market_result(market), technical, refusals, book)
-            yield from ValidationAccusations(found, validated, *shown)
+            assessed = Assessed(self._market_result(market), technical, refusals)
+            yield from ValidationAccusations(found, validated, assessed.market, technical, refusals, book)
             yield from OutcomeAccusations(found, validated, book)
+            yield from ReserveAccusations(found, validated, book, assessed)
         if found.stage is Stage.SETTLEMENT and settled is not None and validated is not None:
             terms = self._replay.terms
             facts = SettledFacts(
@@ -169,6 +172,7 @@ class Challenger:
             for listed, length in (
                 (DemandedList.BY_REQUEST, outcome.byRequestLength),
                 (DemandedList.BY_OFFER, outcome.byOfferLength),
+                (DemandedList.RESERVE, outcome.reserveLength),
             ):
                 yield "demandOutcome", (outcome, int(stage), int(listed)), length
         technical = self._view.technical_outcome(self._session)

@@ -7,7 +7,13 @@ from offchain.audit.verify import SessionReplay
 from offchain.chain.market_view import MarketView, Stage
 from offchain.protocol.book_rules import check_offer
 from offchain.protocol.errors import FlexledgerError, InvalidInput
-from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL
+from offchain.protocol.leaves import (
+    OFFER,
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
+    REFUSAL,
+)
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import MarginUnit, OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
@@ -71,6 +77,8 @@ class Teller:
         self._documents = {reveal.commitment: document for reveal, document in documents}
         self._answers = outcome.list_of(OUTCOME_BY_OFFER).records()
         self._entries = outcome.list_of(OUTCOME_BY_REQUEST).records()
+        self._reserve = outcome.list_of(OUTCOME_RESERVE).records()
+        self._market_reserve = market.list_of(OUTCOME_RESERVE).records()
         self._market_entries = market.list_of(OUTCOME_BY_REQUEST).records()
         self._refusals = refusals
         self._requests = {request.position: request for request in self._book.requests}
@@ -97,6 +105,9 @@ class Teller:
         for entry in self._entries:
             if entry.integer("offerPosition") == position:
                 yield self._taken(entry)
+        for entry in self._reserve:
+            if entry.integer("offerPosition") == position:
+                yield self._reserved(entry)
         yield from self._reason(offer, status, answer.integer("because"))
 
     def _taken(self, entry: Record) -> str:
@@ -109,14 +120,22 @@ class Teller:
             f"{request.position}, {place} of {len(same)} in its list, at {_euro(entry.integer('priceUeurPerKw'))}"
         )
 
+    def _reserved(self, entry: Record) -> str:
+        request, product = self._requests[entry.integer("requestPosition")], Product(entry.integer("product"))
+        return (
+            f"{_kw(entry.integer('acceptedW'), product)} in slot {entry.integer('slot')} in reserve beyond the {_whose(request)}'s "
+            f"request {request.position}: moves only on an order, then at {_euro(entry.integer('priceUeurPerKw'))}"
+        )
+
     def _reason(self, offer: Offer, status: OfferStatus, because: int) -> Iterator[str]:
-        if status is OfferStatus.COM_DEARER:
+        if status in (OfferStatus.COM_DEARER, OfferStatus.RESERVED, OfferStatus.RESERVE_EXCLUDED):
             dearest = [entry for entry in self._market_entries if self._could_serve(offer, entry)]
             if dearest:
                 last = max(
                     dearest, key=lambda e: e.integer("priceUeurPerKw") / e.integer("effectivenessPermille")
                 )
                 yield f"the dearest that was taken instead costs {_euro(last.integer('priceUeurPerKw'))}"
+            yield from self._beyond(offer, status, because)
         elif status is OfferStatus.COM_NOT_NEEDED:
             yield "no request names its PoD, slot and product at a price cap that takes it"
         elif status is OfferStatus.COM_MINIMUM:
@@ -134,6 +153,15 @@ class Teller:
             and status in (OfferStatus.TEC, OfferStatus.PARTLY_ACCEPTED)
         ):
             yield self._refused(self._refusals, because - 1, offer)
+
+    def _beyond(self, offer: Offer, status: OfferStatus, because: int) -> Iterator[str]:
+        """Why the reserve hasn't, or hasn't any more, an offer that the requests refused."""
+        if status is OfferStatus.RESERVE_EXCLUDED:
+            other = self._market_reserve[because - 1].integer("offerPosition")
+            yield f"the reserve has offer {other} of its PoD instead: to the PoD's limit, or the opposite way"
+        gone = all(entry.integer("offerPosition") != offer.position for entry in self._reserve)
+        if status is OfferStatus.RESERVED and gone:
+            yield "it was in reserve until the DSO refused something of its PoD in that slot"
 
     def _refused(self, refusals: ListDocument, index: int, offer: Offer) -> str:
         leaf = refusals.list_of(REFUSAL).records()[index]

@@ -143,8 +143,11 @@ class SessionReplay:
         with _false(Stage.MARKET, document, cleared.market):
             _same_lists("market outcome", document, cleared.market)
             _same_fields("market outcome", posted, posted_outcome(cleared.market, cid, seed))
-        accepted = len(cleared.market.list_of(OUTCOME_BY_REQUEST))
-        return Check("clearing", f"{len(cleared.book.offers)} offers, {accepted} accepted quantities")
+        accepted, reserved = (
+            len(cleared.market.list_of(kind)) for kind in (OUTCOME_BY_REQUEST, OUTCOME_RESERVE)
+        )
+        offers = len(cleared.book.offers)
+        return Check("clearing", f"{offers} offers, {accepted} accepted quantities, {reserved} in reserve")
 
     def _technical_outcome(self, terms: SessionTerms) -> Check | None:
         market, posted = (

@@ -1,7 +1,9 @@
 """Publication of validated outcomes: each participant's own part, on its own topic (D2.3, Tables 15 to 17 and 28)."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +16,7 @@ from offchain.protocol.documents.base import dump
 from offchain.protocol.documents.outcome import Rejection, ValidatedRow, rejection_of, validated_outcome
 from offchain.protocol.documents.time_frame import MarketType, ServiceType
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.market_time import Window
 from offchain.protocol.products import OfferStatus, Product, Side
@@ -27,6 +29,14 @@ class Publisher(Protocol):
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Returns once the broker has them all. Raises MessagingUnavailable or MessagingRefused."""
+
+
+@dataclass
+class Part:
+    """A participant's part of an outcome: `rows` hold or are rejected, `reserve` may be ordered."""
+
+    rows: list[ValidatedRow] = field(default_factory=list)
+    reserve: list[ValidatedRow] = field(default_factory=list)
 
 
 class OutcomePublication:
@@ -76,32 +86,22 @@ class OutcomePublication:
             self._offers(terms),
         )
         outcome_id = "0x" + posted.hash().hex()
-        messages = [
-            self._message(
-                DSO_OUTCOME, terms, outcome_id, parts.get(Side.DSO_REQUEST, []), ServiceType.DSO_REQUEST
-            ),
-            self._message(
-                TSO_OUTCOME, terms, outcome_id, parts.get(Side.TSO_REQUEST, []), ServiceType.TSO_REQUEST
-            ),
+        told = [
+            (DSO_OUTCOME, parts[Side.DSO_REQUEST], ServiceType.DSO_REQUEST),
+            (TSO_OUTCOME, parts[Side.TSO_REQUEST], ServiceType.TSO_REQUEST),
         ]
         for address, user in self._aggregators.items():
-            rows = parts.get(address, [])
-            messages.append(
-                self._message(aggregator_outcome(user), terms, outcome_id, rows, ServiceType.OFFER)
-            )
-        return messages
+            told.append((aggregator_outcome(user), parts[address], ServiceType.OFFER))
+        return [self._message(topic, terms, outcome_id, part, service) for topic, part, service in told]
 
     def _message(
-        self,
-        topic: str,
-        terms: SessionTerms,
-        outcome_id: str,
-        rows: Sequence[ValidatedRow],
-        service: ServiceType,
+        self, topic: str, terms: SessionTerms, outcome_id: str, part: Part, service: ServiceType
     ) -> Message:
         kind = MarketType.REAL_TIME if terms.marketType else MarketType.DAY_AHEAD
         window = Window(terms.deliveryStart, terms.slots)
-        return Message(topic, dump(validated_outcome(outcome_id, kind, window, rows, service)))
+        return Message(
+            topic, dump(validated_outcome(outcome_id, kind, window, part.rows, service, part.reserve))
+        )
 
     def _offers(self, terms: SessionTerms) -> dict[int, tuple[str, list[Record]]]:
         """By commitment: the aggregator and its offers; those of a document that can't be read are told to nobody."""
@@ -123,24 +123,25 @@ def parts_of(
     outcome: ListDocument,
     reveals: Sequence[Reveal],
     offers: Mapping[int, tuple[str, Sequence[Record]]],
-) -> dict[Side | str, list[ValidatedRow]]:
-    """Each participant's rows: an operator's by its side, an aggregator's (refused offers, too) by its address."""
-    parts: dict[Side | str, list[ValidatedRow]] = {}
+) -> defaultdict[Side | str, Part]:
+    """Each participant's part: an operator's by its side, an aggregator's (refused offers, too) by its address."""
+    parts: defaultdict[Side | str, Part] = defaultdict(Part)
     by_offer = outcome.list_of(OUTCOME_BY_OFFER).records()
-    for entry in outcome.list_of(OUTCOME_BY_REQUEST).records():
-        accepted_w, price = entry.integer("acceptedW"), entry.integer("priceUeurPerKw")
-        side = request_owner(reveals, entry.integer("requestPosition")).side
-        commitment = by_offer[entry.integer("offerPosition")].integer("commitment")
-        row = _row(entry, accepted_w, price, None, commitment)
-        parts.setdefault(side, []).append(row)
-        parts.setdefault(offers[commitment][0], []).append(row)
+    for kind in (OUTCOME_BY_REQUEST, OUTCOME_RESERVE):
+        for entry in outcome.list_of(kind).records():
+            accepted_w, price = entry.integer("acceptedW"), entry.integer("priceUeurPerKw")
+            side = request_owner(reveals, entry.integer("requestPosition")).side
+            commitment = by_offer[entry.integer("offerPosition")].integer("commitment")
+            row = _row(entry, accepted_w, price, None, commitment)
+            for part in (parts[side], parts[offers[commitment][0]]):
+                (part.rows if kind is OUTCOME_BY_REQUEST else part.reserve).append(row)
     for result in by_offer:
         if result.integer("acceptedW") == 0 and result.integer("commitment") in offers:
             commitment = result.integer("commitment")
             player, own = offers[commitment]
             offer = own[result.integer("offerPosition")]
             rejection = rejection_of(OfferStatus(result.integer("status")))
-            parts.setdefault(player, []).append(_row(offer, 0, 0, rejection, commitment))
+            parts[player].rows.append(_row(offer, 0, 0, rejection, commitment))
     return parts
 
 

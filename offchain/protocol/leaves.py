@@ -261,8 +261,9 @@ OUTCOME_BY_OFFER = _kind(
 """What became of an offer of the book; `position` is the book's. `commitment`: its document's number. `countedW`: as far
 as collateral covers it; `coverUeur`: collateral that its document needed up to and with this offer. `firstByRequest`:
 position + 1 of its first entry in the list by request (0: none). `because` proves the status: position + 1 of a leaf of
-its document that breaks a rule (VOID), of an entry by request that used its PoD (COM_EXCLUDED), of a refusal (TEC, or
-partly accepted in a validated outcome); else 0."""
+its document that breaks a rule (VOID), of an entry by request that used its PoD (COM_EXCLUDED), of its first entry in the
+reserve (RESERVED), of one there that used its PoD (RESERVE_EXCLUDED), of a refusal (TEC, or partly accepted in a validated
+outcome); else 0."""
 
 OUTCOME_BY_REQUEST = _kind(
     6,
@@ -278,7 +279,9 @@ last), of W and money over the whole list, and of money over the request's docum
 position + 1 of the chain's next leaf (0: last), or of the one before (0: first)."""
 
 OUTCOME_RESERVE = LeafKind(7, "OutcomeReserveLeaf", OUTCOME_BY_REQUEST.fields)
-"""As OUTCOME_BY_REQUEST, for the reserve beyond the request."""
+"""A quantity picked beyond a request, up to its reserve margin, at its offer's price. As OUTCOME_BY_REQUEST, but what is said of
+PoDs runs on from that list: `podRunningW` and `podTotalW` count both, and in `next...` and `previous...` the reserve's positions
+follow the last of the list by request. All other sums are the reserve's own."""
 
 REFUSAL = _kind(
     8,

@@ -76,6 +76,10 @@ class OfferStatus(IntEnum):
     """The PoD is unknown, another aggregator's, or the leaf breaks the PoD's limits or the session's slots."""
     UNCOVERED = 8
     """The aggregator's free collateral doesn't cover the penalty for delivering none of it."""
+    RESERVED = 9
+    """Refused commercially by the requests, but picked for the reserve."""
+    RESERVE_EXCLUDED = 10
+    """Refused commercially by the requests; the reserve has taken its PoD to its limit, or the opposite way."""
 
 
 class DeliveryStatus(IntEnum):

@@ -155,3 +155,40 @@ def test_from_chain_and_store(revealed: Desk, original: Path) -> None:
     answered = CliRunner().invoke(app, ["why", "1", "0", "--rpc", market.chain.url, *places])
     assert answered.output.splitlines() == list(found.lines)
     assert "3.75 kW taken" in answered.output
+
+
+def reserve_of(*prices: int) -> Documents:
+    """Offers of 3 kW at PoDs 0, 2, ..., of which 1 kW is needed and 3 kW more in reserve."""
+    needs_margin = area(1000, EVERYONE, reserve_permille=3000)
+    return book_of([offer(2 * place, 3000, price) for place, price in enumerate(prices)], dso=[needs_margin])
+
+
+def test_what_is_in_reserve_and_at_which_price() -> None:
+    status, said = told(reserve_of(10_000, 20_000), 1)
+    assert status is OfferStatus.RESERVED
+    assert (
+        "1 kW in slot 0 in reserve beyond the DSO's request 0: moves only on an order, then at 0.02 €" in said
+    )
+    assert "instead costs 0.01 €" in said
+    status, said = told(reserve_of(10_000, 20_000), 0)
+    assert status is OfferStatus.PARTLY_ACCEPTED
+    assert "2 kW in slot 0 in reserve beyond" in said
+
+
+def test_what_the_reserve_kept_out() -> None:
+    steps = [offer(0, 3000, 10_000), offer(2, 2000, 20_000), offer(2, 1500, 30_000), offer(2, 1, 40_000)]
+    documents = book_of(steps, dso=[area(3000, EVERYONE, reserve_permille=2000)])
+    status, said = told(documents, 3)
+    assert status is OfferStatus.RESERVE_EXCLUDED
+    assert "the reserve has offer 1 of its PoD instead" in said
+
+
+def test_what_went_with_a_refusal_of_its_pod() -> None:
+    documents = book_of(
+        [offer(0, 1000, 10_000), offer(0, 1000, 20_000)],
+        dso=[area(1000, EVERYONE, reserve_permille=1000)],
+    )
+    assert "in reserve until" not in told(documents, 1)[1]
+    status, said = told(documents, 1, 1)
+    assert status is OfferStatus.RESERVED
+    assert "it was in reserve until the DSO refused something of its PoD in that slot" in said

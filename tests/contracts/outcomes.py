@@ -12,6 +12,7 @@ from offchain.protocol.leaves import (
     OFFER,
     OUTCOME_BY_OFFER,
     OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
     REQUEST,
     LeafKind,
 )
@@ -170,16 +171,22 @@ def small_book(
     return SmallBook(terms, made, facts)
 
 
-def with_first_document(book: SmallBook, document: ListDocument) -> SmallBook:
-    """The book with another document of its first aggregator's."""
-    (made, _), *others = book.documents
+def with_document(book: SmallBook, place: int, document: ListDocument) -> SmallBook:
+    """The book with another document of the player at a place."""
+    documents = list(book.documents)
     sealed_ = replace(
-        made,
+        documents[place][0],
         root=document.joint_tree.root,
         leaf_count=document.leaf_count,
         cid=cid_of(document.to_bytes()),
     )
-    return replace(book, documents=((sealed_, document), *others))
+    documents[place] = (sealed_, document)
+    return replace(book, documents=tuple(documents))
+
+
+def with_first_document(book: SmallBook, document: ListDocument) -> SmallBook:
+    """The book with another document of its first aggregator's."""
+    return with_document(book, 0, document)
 
 
 def with_lie(document: ListDocument, kind: LeafKind, index: int, **values: int | bytes) -> ListDocument:
@@ -209,6 +216,10 @@ class Posted:
     def answer(self, index: int) -> tuple[Any, ...]:
         """IOutcomeChallenges.Answer."""
         return self._proven(OUTCOME_BY_OFFER, index)
+
+    def reserved(self, index: int) -> tuple[Any, ...]:
+        """IChallenges.Entry of the reserve."""
+        return self._proven(OUTCOME_RESERVE, index)
 
     def _proven(self, kind: LeafKind, index: int) -> tuple[Any, ...]:
         leaves = self.document.list_of(kind)

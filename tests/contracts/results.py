@@ -14,6 +14,7 @@ from offchain.protocol.leaves import (
     BASELINE,
     OUTCOME_BY_OFFER,
     OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
     READING,
     REFUSAL,
     SETTLEMENT,
@@ -119,6 +120,9 @@ class Results:
     def market_answer(self, index: int) -> tuple[Any, ...]:
         return Proven(self.cleared.market).leaf(OUTCOME_BY_OFFER, index)
 
+    def market_reserved(self, index: int) -> tuple[Any, ...]:
+        return Proven(self.cleared.market).leaf(OUTCOME_RESERVE, index)
+
     # The technical outcome
 
     def refusals_of(self, refused: Sequence[tuple[int, int]]) -> ListDocument:
@@ -189,6 +193,10 @@ class Results:
     def answer(self, index: int) -> tuple[Any, ...]:
         """IChallenges.Answer of the validated outcome."""
         return Proven(self.validated_document).leaf(OUTCOME_BY_OFFER, index)
+
+    def reserved(self, index: int) -> tuple[Any, ...]:
+        """IChallenges.Entry of the validated outcome's reserve."""
+        return Proven(self.validated_document).leaf(OUTCOME_RESERVE, index)
 
     # Readings and settlement
 

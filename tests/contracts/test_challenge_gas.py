@@ -20,6 +20,7 @@ from offchain.protocol.leaves import (
     BASELINE,
     OUTCOME_BY_OFFER,
     OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
     READING,
     REFUSAL,
     LeafKind,
@@ -28,12 +29,14 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.merkle import MerkleTree, hash_pair
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
+from oracles.clearing.core.outcome import outcome_document
 from tests.contracts.chain import travel_to, undone
 from tests.contracts.conftest import account_of
 from tests.contracts.orders import BLOCK, FIRST, LINKED, OFFERS, SECOND, entries_of, with_offers
 from tests.contracts.OutcomeChallenges.conftest import OF_MARKET_OUTCOMES
 from tests.contracts.outcomes import PODS, Posted, SmallBook, posted_of, with_lie
 from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
+from tests.contracts.reserves import with_reserve
 from tests.contracts.results import (
     REFUSED_ENTRY,
     REFUSED_W,
@@ -51,18 +54,21 @@ LIMIT = 200_000
 DEARER = {"wrongReward": "a mechanism's answer, and a first payment to the customer"}
 """What costs more than the limit though its calldata alone doesn't: each with why."""
 AT_FLOOR = {
+    "cheaperLeftOut",
     "cheaperRefused",
     "entryInvented",
     "groupBroken",
     "higherReadingTaken",
     "refusalIgnored",
     "refusalMisplaced",
+    "reserveInvented",
+    "reserveOfRefused",
     "takenWithoutRefusal",
     "wrongDelivery",
 }
 """What costs no more than its calldata has to (EIP-7623)."""
 DEARER_LIMIT = 260_000
-ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
+ENTRY, ANSWER, RESERVE = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER, OUTCOME_RESERVE
 SIBLINGS = [keccak256(b"sibling %d" % height) for height in range(DEPTH)]
 Play = Callable[[Results, Any], Any]
 
@@ -104,8 +110,7 @@ def of_market(name: str, kind: LeafKind, index: int, values: dict[str, Any], *mo
         if name in ("cheaperRefused", "miscounted"):
             # The false leaf isn't the first that they take.
             shown = shown[1:]
-        contracts = ("OutcomeChallenges", "ClearingChallenges")
-        contract = next(each for each in contracts if name in getattr(results.market, each).signatures)
+        contract = contract_of(results, name)
         return call(results, contract, name, astuple(made.outcome), *stage, *shown, sender=sender)
 
     return play
@@ -216,7 +221,7 @@ def of_orders(
     values: dict[str, Any],
     *shown: Callable[[Posted, SmallBook], Any],
 ) -> Play:
-    """A lie in a leaf about blocks, groups and links; `index`: of the leaf, in the honest outcome."""
+    """A lie in a leaf about blocks, groups, links and the reserve; `index`: of the leaf, in the honest outcome."""
 
     def play(results: Results, sender: Any) -> Any:
         book, oracle = results.book, results.roles.clearing_oracle
@@ -225,11 +230,17 @@ def of_orders(
         made = posted_of(with_lie(honest, kind, index(honest), **values), seed)
         post_market(results.market, results.terms, made.outcome, oracle)
         proofs = [each(made, book) for each in shown]
-        return call(
-            results, "ClearingChallenges", name, astuple(made.outcome), MARKET, *proofs, sender=sender
-        )
+        stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
+        contract = contract_of(results, name)
+        return call(results, contract, name, astuple(made.outcome), *stage, *proofs, sender=sender)
 
     return play
+
+
+def contract_of(results: Results, name: str) -> str:
+    """The contract that has a challenge of this name."""
+    contracts = ("OutcomeChallenges", "ClearingChallenges", "ReserveChallenges", "AssessmentChallenges")
+    return next(each for each in contracts if name in getattr(results.market, each).signatures)
 
 
 def answer(index: int) -> Callable[[Posted, SmallBook], Any]:
@@ -269,6 +280,98 @@ ORDER_LIES: dict[str, Play] = {
     ),
     "linkBroken": of_orders(
         "linkBroken", ANSWER, lambda _: FIRST, {"acceptedW": 0}, *(answered(LINKED), answer(FIRST))
+    ),
+}
+
+
+def of_reserve(
+    name: str, kind: LeafKind, index: int, values: dict[str, Any], *shown: Callable[[Posted, SmallBook], Any]
+) -> Play:
+    return of_orders(name, kind, lambda _: index, values, *shown)
+
+
+def reserved(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda made, _: made.reserved(index)
+
+
+def taken(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda made, _: made.entry(index)
+
+
+def of_second(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda _, book: book.offer(1, index)
+
+
+def requested(_: Posted, book: SmallBook) -> Any:
+    return book.request(0)
+
+
+def effect(index: int) -> Callable[[Posted, SmallBook], Any]:
+    return lambda _, book: book.effectiveness(index)
+
+
+# Of the first of two slots: offers 0 and 2 are taken, 4 in part; 4, 6 and 10 are in the reserve, 8 is kept out, 12 is dearer.
+FIRST_TWO = (reserved(0), reserved(1))
+RESERVE_LIES: dict[str, Play] = {
+    "malformedReserve": of_reserve("malformedReserve", RESERVE, 0, {"product": 4}, reserved(0)),
+    "reserveDoubled": of_reserve("reserveDoubled", RESERVE, 1, {"position": 0}, *FIRST_TWO),
+    "reserveSumBroken": of_reserve("reserveSumBroken", RESERVE, 1, {"runningW": 1}, *FIRST_TWO),
+    "reserveOfferSumBroken": of_reserve(
+        "reserveOfferSumBroken", RESERVE, 1, {"offerPosition": 4}, *FIRST_TWO
+    ),
+    "reservePodSumBroken": of_reserve("reservePodSumBroken", RESERVE, 1, {"podTotalW": 1}, *FIRST_TWO),
+    "reserveNotContinued": of_reserve(
+        "reserveNotContinued", RESERVE, 0, {"podRunningW": 5_001}, taken(2), reserved(0)
+    ),
+    "reservedBothWays": of_reserve(
+        "reservedBothWays", ENTRY, 2, {"product": 1}, reserved(0), taken(2), lambda _, __: False
+    ),
+    "reserveNotInBook": of_reserve("reserveNotInBook", RESERVE, 1, {"offerPosition": 99}, reserved(1)),
+    "reservePodExceeded": of_reserve("reservePodExceeded", RESERVE, 1, {"podRunningW": 10_001}, reserved(1)),
+    "reserveNotAsOffered": of_reserve(
+        "reserveNotAsOffered", RESERVE, 1, {"priceUeurPerKw": 1}, reserved(1), of_second(2)
+    ),
+    "reserveNotAsRequested": of_reserve(
+        "reserveNotAsRequested", RESERVE, 1, {"slot": 9}, reserved(1), requested
+    ),
+    "reserveWrongEffectiveness": of_reserve(
+        "reserveWrongEffectiveness",
+        RESERVE,
+        1,
+        {"effectivenessPermille": 999},
+        reserved(1),
+        requested,
+        effect(2),
+    ),
+    "reserveBeyondOffer": of_reserve(
+        "reserveBeyondOffer", RESERVE, 1, {"offerRunningW": 5_001}, answer(6), reserved(1)
+    ),
+    "reserveBelowMinimum": of_reserve(
+        "reserveBelowMinimum", RESERVE, 2, {"offerRunningW": 999}, answer(10), of_second(6), reserved(2)
+    ),
+    "reserveEscrowExceeded": of_reserve(
+        "reserveEscrowExceeded",
+        RESERVE,
+        1,
+        {"documentUeur": 2**40},
+        reserved(1),
+        taken(1),
+        lambda _, book: book.opening(2),
+    ),
+    "cheaperLeftOut": of_reserve(
+        "cheaperLeftOut",
+        RESERVE,
+        2,
+        {"priceUeurPerKw": 61_000},
+        reserved(2),
+        answer(12),
+        of_second(8),
+        requested,
+        effect(3),
+    ),
+    "falselyReserved": of_reserve("falselyReserved", ANSWER, 10, {"because": 2}, answer(10), reserved(1)),
+    "falselyKeptOut": of_reserve(
+        "falselyKeptOut", ANSWER, 8, {"because": 3}, answer(8), of_second(4), reserved(2)
     ),
 }
 
@@ -314,7 +417,7 @@ def of_validated(
         results.post_validated(with_lie(results.honest_validated(), kind, index, **values))
         outcomes = (astuple(results.validated), astuple(results.market_outcome))
         proofs = [each(results) for each in shown]
-        return call(results, "AssessmentChallenges", name, *outcomes, *proofs, sender=sender)
+        return call(results, contract_of(results, name), name, *outcomes, *proofs, sender=sender)
 
     return play
 
@@ -367,6 +470,38 @@ VALIDATED_LIES: dict[str, Play] = {
     "entryInvented": of_validated(
         "entryInvented", ENTRY, 0, {"requestPosition": 1}, *entries(0), entries(0)[1]
     ),
+}
+
+
+def of_reserve_of_refused(results: Results, sender: Any) -> Any:
+    oracle = results.roles.clearing_oracle.address
+    results.post_validated(
+        outcome_document(results.cleared.book, results.cleared.clearing, results.session, oracle)
+    )
+    outcomes = (astuple(results.validated), astuple(results.market_outcome), astuple(results.technical))
+    shown = (results.refusal(0), results.market_entry(2), results.reserved(0))
+    return call(results, "ReserveChallenges", "reserveOfRefused", *outcomes, *shown, sender=sender)
+
+
+VALIDATED_RESERVE_LIES: dict[str, Play] = {
+    "reserveChanged": of_validated(
+        "reserveChanged",
+        RESERVE,
+        0,
+        {"slot": 9},
+        lambda results: results.reserved(0),
+        lambda results: results.market_reserved(2),
+    ),
+    "reserveInvented": of_validated(
+        "reserveInvented",
+        RESERVE,
+        0,
+        {"priceUeurPerKw": 45_000},
+        lambda results: results.reserved(0),
+        lambda results: results.market_reserved(1),
+        lambda results: results.market_reserved(2),
+    ),
+    "reserveOfRefused": of_reserve_of_refused,
 }
 
 
@@ -495,6 +630,12 @@ def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any,
     with undone():
         terms = a_session(market, operator)
         measure(ORDER_LIES, play_to_clearing(market, terms, change=with_offers(OFFERS)))
+    with undone():
+        results = play_to_clearing(market, a_session(market, operator), change=with_reserve)
+        measure(RESERVE_LIES, results)
+        results.post_market()
+        results.post_technical(results.refusals_of([(2, 500)]))
+        measure(VALIDATED_RESERVE_LIES, results)
     terms = a_session(market, operator)
     results = play_to_clearing(market, terms, before_gate=lambda: before_gate(market, terms))
     measure(MARKET_LIES, results)

@@ -34,6 +34,7 @@ CONTRACTS = {
     "PodRegistry",
     "ReadingAnchor",
     "RelayStakes",
+    "ReserveChallenges",
     "SessionRules",
     "SettlementChallenges",
     "SettlementLedger",

@@ -11,7 +11,13 @@ from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 
 POD_PLACE = ("pod", "slot", "product")
-COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
+COMMERCIAL = (
+    OfferStatus.COM_DEARER,
+    OfferStatus.COM_NOT_NEEDED,
+    OfferStatus.COM_MINIMUM,
+    OfferStatus.RESERVED,
+    OfferStatus.RESERVE_EXCLUDED,
+)
 
 
 class OutcomeAccusations:
@@ -53,9 +59,9 @@ class OutcomeAccusations:
             yield self._accusation("notAsOffered", entry, offer)
         if request:
             yield self._accusation("notAsRequested", entry, request)
-            effect = self._book.request(leaf.integer("effectivenessPosition"))
+            effect = self._book.effectiveness(leaf.integer("effectivenessPosition"))
             if effect:
-                yield self._accusation("wrongEffectiveness", entry, request, effect[1:])
+                yield self._accusation("wrongEffectiveness", entry, request, effect)
         opening = self._book.opening(leaf.integer("requestPosition"), of_offers=False)
         if opening:
             yield self._accusation("escrowExceeded", entry, opening)

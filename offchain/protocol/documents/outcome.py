@@ -152,11 +152,12 @@ class ValidatedFlexibility(PodPowers):
 
 
 class ValidatedOutcome(TimeFramed):
-    """Table 15."""
+    """Table 15, and beside it what stands in reserve: it moves only on an order, at its price."""
 
     service_type: ServiceType | None = None
     market_outcome: Identifier
     flexibility: tuple[ValidatedFlexibility, ...]
+    reserve: tuple[ValidatedFlexibility, ...] = ()
 
 
 def rejection_of(status: OfferStatus) -> Rejection | None:
@@ -213,23 +214,29 @@ def validated_outcome(
     window: Window,
     rows: Sequence[ValidatedRow],
     service_type: ServiceType | None = None,
+    reserve: Sequence[ValidatedRow] = (),
 ) -> ValidatedOutcome:
     """Table 15 from integers; `service_type` says whose part of the outcome it is. Raises InvalidInput."""
-    flexibility = tuple(
+    part: dict[str, object] = {} if service_type is None else {"service_type": service_type}
+    if reserve:
+        part["reserve"] = _validated_flexibility(reserve)
+    return build(
+        ValidatedOutcome,
+        market_outcome=market_outcome_id,
+        flexibility=_validated_flexibility(rows),
+        **part,
+        **frame_values(market_type, window),
+    )
+
+
+def _validated_flexibility(rows: Sequence[ValidatedRow]) -> tuple[ValidatedFlexibility, ...]:
+    return tuple(
         build(
             ValidatedFlexibility,
             pod=members[0].pod,
             power=tuple(_validated(slot, list(cell.values())) for slot, cell in cells.items()),
         )
         for members, cells in into_objects(rows, lambda row: row.player_service_id)
-    )
-    part: dict[str, object] = {} if service_type is None else {"service_type": service_type}
-    return build(
-        ValidatedOutcome,
-        market_outcome=market_outcome_id,
-        flexibility=flexibility,
-        **part,
-        **frame_values(market_type, window),
     )
 
 

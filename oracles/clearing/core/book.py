@@ -175,7 +175,7 @@ class Effectiveness(Mapping[bytes, tuple[int, int]]):
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request of the book. `document`: its document's number. `counted_w`: relief in W at effectiveness 1000, as far as
-    escrow covers it."""
+    escrow covers it; `reserve_permille` of it is wanted as a reserve beyond it."""
 
     position: int
     document: int
@@ -189,6 +189,7 @@ class Request:
     element: bytes
     grid_model: bytes
     counted_w: int
+    reserve_permille: int
     effectiveness: Effectiveness = field(repr=False)
 
 
@@ -639,6 +640,7 @@ def _requests(reveal: Reveal, document: ListDocument, by_area: Mapping[int, Effe
                 element=element,
                 grid_model=model,
                 counted_w=counted_w,
+                reserve_permille=reserve,
                 effectiveness=by_area.get(area, nobody),
             )
         )

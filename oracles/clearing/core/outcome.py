@@ -12,12 +12,20 @@ from offchain.protocol.book_rules import exact, greatest
 from offchain.protocol.cid import Cid
 from offchain.protocol.columns import Coded, Constant, Counting, Runs
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, Columns
+from offchain.protocol.leaves import (
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
+    REFUSAL,
+    Columns,
+    LeafKind,
+)
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.pods import OutcomeSalts
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 from oracles.clearing.core.book import Book, Offer, OfferSalts
+from oracles.clearing.core.reserve import reserve_left
 from oracles.clearing.core.state import Clearing, Entries
 
 Array = npt.NDArray[Any]
@@ -36,10 +44,13 @@ def outcome_document(
 ) -> ListDocument:
     """The outcome as a document: a leaf for every offer of the book, and the accepted ones by request."""
     entries = Entries.of(book, clearing.acceptances)
+    reserve = Entries.of(book, clearing.reserve)
     lists = (
         LeafList.of_columns(OUTCOME_BY_OFFER, _by_offer(book, clearing, entries)),
-        LeafList.of_columns(OUTCOME_BY_REQUEST, _by_request(book, entries)),
-        LeafList.of_rows(OUTCOME_RESERVE, []),
+        LeafList.of_columns(OUTCOME_BY_REQUEST, _of_entries(OUTCOME_BY_REQUEST, book, entries, entries)),
+        LeafList.of_columns(
+            OUTCOME_RESERVE, _of_entries(OUTCOME_RESERVE, book, reserve, reserve.after(entries))
+        ),
     )
     return ListDocument(session, author, lists, notes or {})
 
@@ -145,18 +156,24 @@ class _Groups:
         return out
 
 
-def _by_request(book: Book, entries: Entries) -> Columns:
+def _of_entries(kind: LeafKind, book: Book, entries: Entries, joint: Entries) -> Columns:
+    """The list by request, or the reserve, whose chains and sums of PoDs run on from that list. `joint`: the entries, after all
+    that their chains run on from."""
     requests, count, position = book.requests, len(entries), Counting(0, len(entries))
+    own = slice(len(joint) - count, None)
     facts = [(each.position, each.slot, int(each.product), each.document) for each in requests]
-    of_requests = np.array(facts, dtype=np.int64).reshape(-1, 4)[entries.request]
-    request_position, slot, product, document = of_requests.T
-    pod = book.columns.pod[entries.offer]
+    of_requests = np.array(facts, dtype=np.int64).reshape(-1, 4)[joint.request]
+    _, joint_slot, joint_product, _ = of_requests.T
+    request_position, slot, product, document = of_requests[own].T
+    joint_pod = book.columns.pod[joint.offer]
+    pod = joint_pod[own]
     permille, effectiveness_position = entries.effectiveness
     accepted_w = entries.accepted_w.astype(np.int64)
-    in_slot = (slot.max(initial=0) + 1).astype(np.int64)
+    joint_w = joint.accepted_w.astype(np.int64)
+    in_slot = (joint_slot.max(initial=0) + 1).astype(np.int64)
     of_request, of_document = _Groups(entries.request), _Groups(document)
-    of_offer, of_slot = _Groups(entries.offer), _Groups(entries.offer * in_slot + slot)
-    of_pod = _Groups((pod.astype(np.int64) * in_slot + slot) * 4 + product)
+    of_offer, of_slot = _Groups(joint.offer), _Groups(entries.offer * in_slot + slot)
+    of_pod = _Groups((joint_pod.astype(np.int64) * in_slot + joint_slot) * 4 + joint_product)
     price = entries.price_ueur_per_kw
     most_ueur = greatest(accepted_w) * greatest(price) * max(1, count)
     paid_ueur = exact(accepted_w, most_ueur) * exact(price, most_ueur) // 1000
@@ -174,15 +191,15 @@ def _by_request(book: Book, entries: Entries) -> Columns:
         "effectivenessPermille": permille,
         "requestRunningWPermille": of_request.running(accepted_w * permille),
         "offerRunningW": of_slot.running(accepted_w),
-        "podRunningW": of_pod.running(accepted_w),
-        "podTotalW": of_pod.total(accepted_w),
-        "nextForOffer": of_offer.following,
-        "previousForPod": of_pod.previous,
-        "nextForPod": of_pod.following,
+        "podRunningW": of_pod.running(joint_w)[own],
+        "podTotalW": of_pod.total(joint_w)[own],
+        "nextForOffer": of_offer.following[own],
+        "previousForPod": of_pod.previous[own],
+        "nextForPod": of_pod.following[own],
         "runningW": np.cumsum(accepted_w),
         "runningUeur": np.cumsum(paid_ueur).astype(np.int64),
         "documentUeur": of_document.running(paid_ueur).astype(np.int64),
-        "salt": OutcomeSalts(Coded(OfferSalts(book), entries.offer), OUTCOME_BY_REQUEST.number, position),
+        "salt": OutcomeSalts(Coded(OfferSalts(book), entries.offer), kind.number, position),
     }
 
 
@@ -191,8 +208,9 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
 
     Entries refused whole are gone. An offer of which less than its minimum is left isn't taken at all, nor a block that isn't
     refused evenly, nor an offer without the one that it is linked to. What a refusal cut says so: TEC where nothing is left,
-    and `because`, position + 1 of the first refusal of the offer, or of the one that it is linked to. Everything else
-    stays as the market outcome has it: the `because` of COM_EXCLUDED is a position of the market outcome's list.
+    and `because`, position + 1 of the first refusal of the offer, or of the one that it is linked to. Of the reserve goes what is of
+    a PoD of which anything was refused in that slot. Everything else stays as the market outcome has it: the `because` of
+    COM_EXCLUDED, RESERVED and RESERVE_EXCLUDED is a position of the market outcome's lists.
     """
     status, because = list(clearing.status), list(clearing.because)
     left_w = [entry.accepted_w for entry in clearing.acceptances]
@@ -217,7 +235,14 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
     for position, number in first_refusal.items():
         status[position] = OfferStatus.PARTLY_ACCEPTED if position in taken else OfferStatus.TEC
         because[position] = number
-    return replace(clearing, acceptances=tuple(kept), status=tuple(status), because=tuple(because))
+    refused_entries = [clearing.acceptances[refused.by_request_position] for refused in refusals]
+    return replace(
+        clearing,
+        acceptances=tuple(kept),
+        status=tuple(status),
+        because=tuple(because),
+        reserve=reserve_left(clearing.reserve, refused_entries),
+    )
 
 
 def _is_enough(parts: Sequence[tuple[Offer, int]]) -> bool:

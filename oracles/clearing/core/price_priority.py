@@ -23,6 +23,7 @@ from oracles.clearing.core.book import Book, Offer, Request
 from oracles.clearing.core.parts import BookIndex, Extract, MapParts, in_threads, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.results import clearing_of
+from oracles.clearing.core.sharing import pro_rata
 from oracles.clearing.core.state import Acceptance, Clearing, MarketState
 
 
@@ -87,8 +88,8 @@ class _Area:
         for slot, offers in _by_slot(tied).items():
             rooms = self._rooms_w(offers)
             permille = [self._effectiveness[offer.pod][0] for offer in offers]
-            ranks = _ranks([self._market.tie[offer.position] for offer in offers])
-            amounts = _pro_rata(rooms, permille, self._needed[slot], ranks)
+            ties = [self._market.tie[offer.position] for offer in offers]
+            amounts = pro_rata(rooms, permille, self._needed[slot], ties)
             if amounts != rooms:
                 self._needed[slot] = 0
             else:
@@ -145,28 +146,3 @@ def _by_slot(offers: Sequence[Offer]) -> dict[int, list[Offer]]:
     for offer in offers:
         out.setdefault(offer.slot, []).append(offer)
     return out
-
-
-def _ranks(ties: Sequence[bytes]) -> list[int]:
-    order = sorted(range(len(ties)), key=lambda index: ties[index])
-    ranks = [0] * len(ties)
-    for rank, index in enumerate(order):
-        ranks[index] = rank
-    return ranks
-
-
-def _pro_rata(room_w: list[int], permille: list[int], needed: int, ranks: list[int]) -> list[int]:
-    """Shares of `needed` (W times per mille) in proportion to `room_w`, whole W, the rest by rank.
-
-    The sum of share times per mille never passes `needed`, and no share passes its room.
-    """
-    offered = sum(room * effect for room, effect in zip(room_w, permille, strict=True))
-    if offered <= needed:
-        return list(room_w)
-    shares = [room * needed // offered for room in room_w]
-    left = needed - sum(share * effect for share, effect in zip(shares, permille, strict=True))
-    for index in sorted(range(len(shares)), key=lambda i: ranks[i]):
-        extra = min(room_w[index] - shares[index], left // permille[index], 1 if len(shares) > 1 else left)
-        shares[index] += extra
-        left -= extra * permille[index]
-    return shares

@@ -13,6 +13,7 @@ from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
+from oracles.clearing.core.reserve import with_reserve
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly, front_notes
 from oracles.clearing.core.state import Clearing
 
@@ -53,11 +54,13 @@ def clear_session(
         clearing, fronts = SEVERAL_OBJECTIVES[method](
             book, pods, seed, parameters or ClearingParameters(), reliability
         )
+        clearing = with_reserve(clearing, book, pods, seed)
         document = outcome_document(book, clearing, terms.session, author, {"fronts": front_notes(fronts)})
         return ClearedSession(book, clearing, document, fronts)
     clearing = clear(book, pods, seed, map_parts)
     if method is ClearingMethod.PAY_AS_CLEAR:
         clearing = replace(clearing, acceptances=pay_as_clear(book, clearing.acceptances))
+    clearing = with_reserve(clearing, book, pods, seed)
     return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, author))
 
 

@@ -91,6 +91,13 @@ class Entries(Sequence[Acceptance]):
         ]
         return cls(book, *np.array(rows, dtype=np.int64).reshape(-1, 4).T)
 
+    def after(self, before: "Entries") -> "Entries":
+        """Other entries, and these after them."""
+        columns = ("request", "offer", "accepted_w", "price_ueur_per_kw")
+        return Entries(
+            self._book, *(np.concatenate([getattr(before, name), getattr(self, name)]) for name in columns)
+        )
+
     def at_prices(self, price_ueur_per_kw: Array) -> "Entries":
         """The same quantities at other prices."""
         return Entries(self._book, self.request, self.offer, self.accepted_w, price_ueur_per_kw)
@@ -140,12 +147,14 @@ class Entries(Sequence[Acceptance]):
 @dataclass(frozen=True)
 class Clearing:
     """Acceptances in merit order within each request, requests in order of position; and each offer's status, with
-    `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest."""
+    `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest.
+    `reserve`: what is picked beyond the requests, in the same order."""
 
     acceptances: Sequence[Acceptance]
     status: Sequence[OfferStatus]
     because: Sequence[int]
     start_slots: Sequence[int]
+    reserve: Sequence[Acceptance] = ()
 
 
 class OffersAndRequests(Protocol):

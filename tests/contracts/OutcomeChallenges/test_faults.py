@@ -1,17 +1,28 @@
 """Every fault of an outcome is struck by its proof, and no honest outcome is (SPECIFICATION.md 21.x)."""
 
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from offchain.protocol.book_documents import Area, Relief, request_document
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.products import OfferStatus
+from offchain.protocol.products import OfferStatus, Product
 from tests.contracts.chain import refused
 from tests.contracts.conftest import BALANCE_UEUR
 from tests.contracts.OutcomeChallenges.conftest import ANSWER, ENTRY, accuse, posted, word
-from tests.contracts.outcomes import PRICES, SmallBook, with_lie
+from tests.contracts.outcomes import (
+    PODS,
+    PRICES,
+    RELIEF_W,
+    SLOT,
+    SmallBook,
+    leaf_salt,
+    with_document,
+    with_lie,
+)
 from tests.contracts.play import MARKET, TECHNICAL
 
 # The lie (list, leaf, changed values), the challenge, and which leaves it takes.
@@ -233,6 +244,30 @@ def test_a_cheaper_offer_refused_is_made_good_for(
     assert tx.events["ResultStruck"]["wronged"] == aggregator
     assert market.Vault.free(aggregator) == before + 2_000 * PRICES[0] // 1000
     assert market.Vault.free(auditor) > BALANCE_UEUR
+
+
+def test_an_effectiveness_above_the_whole_makes_no_offer_cheaper(
+    market: Any, play_book: Any, clearing_oracle: Any, auditor: Any
+) -> None:
+    """Who requests may state it as a trap: it says nothing, to who clears and to who challenges."""
+    book = play_book(with_effectiveness(5_000))
+    honest = book.honest(clearing_oracle.address, bytes(market.CommitmentBook.seed(book.terms.session)))
+    made = posted(market, book, honest, clearing_oracle)
+    proofs = (made.entry(2), made.answer(3), book.offer(1, 1), book.request(), book.effectiveness(4))
+    with refused("ChallengesNotAFault", b"CheaperRefused".ljust(32, b"\0")):
+        accuse(market, made, "cheaperRefused", *proofs, sender=auditor)
+
+
+def with_effectiveness(permille: int) -> Callable[[SmallBook], SmallBook]:
+    """The book whose request says one thing more of the dearest offer's PoD."""
+
+    def change(book: SmallBook) -> SmallBook:
+        document = book.documents[2][1]
+        effects = [(pod, 1000) for pod in PODS] + [(PODS[3], permille)]
+        area = Area(bytes(32), Product.ACTIVE_UP, bytes(32), [Relief(SLOT, RELIEF_W, 90_000)], effects)
+        return with_document(book, 2, request_document(document.session, document.author, [area], leaf_salt))
+
+    return change
 
 
 def test_a_proof_of_something_else_shows_nothing(

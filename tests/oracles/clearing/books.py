@@ -94,6 +94,7 @@ def area(
     cap: int = 10**9,
     slot: int = 0,
     product: Product = Product.ACTIVE_UP,
+    reserve_permille: int = 0,
 ) -> Area:
     """A request of one slot for numbered PoDs with their per mille."""
     return Area(
@@ -102,6 +103,7 @@ def area(
         grid_model=keccak256(b"model"),
         reliefs=[Relief(slot, relief_w, cap)],
         effectiveness=[(pod(number), permille) for number, permille in effectiveness.items()],
+        reserve_permille=reserve_permille,
     )
 
 

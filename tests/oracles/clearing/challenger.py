@@ -7,13 +7,21 @@ from itertools import groupby, pairwise
 
 from offchain.protocol.book_rules import check_offer
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import EFFECTIVENESS, OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REQUEST
+from offchain.protocol.leaves import (
+    EFFECTIVENESS,
+    OFFER,
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
+    REQUEST,
+)
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 
 Documents = Sequence[tuple[Reveal, ListDocument | None]]
 COMMERCIAL = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
+BEYOND_REQUESTS = (OfferStatus.RESERVED, OfferStatus.RESERVE_EXCLUDED)
 
 
 class Challenger:
@@ -24,23 +32,26 @@ class Challenger:
     ) -> None:
         self.by_offer = outcome.list_of(OUTCOME_BY_OFFER).records()
         self.entries = outcome.list_of(OUTCOME_BY_REQUEST).records()
+        self.reserve = outcome.list_of(OUTCOME_RESERVE).records()
         self.documents = documents
         self.pods, self.terms = pods, terms
 
     def faults(self, *, market: bool = True) -> list[str]:
         """What the contracts would strike the outcome for; `market`: also what only a market outcome answers for."""
-        found = [*self._own_lists(), *self._offers(), *self._chains(), *self._requests(), *self._orders()]
+        found = [*self._own_lists(self.entries), *self._offers(), *self._chains()]
+        found += [*self._requests(), *self._orders(), *self._own_lists(self.reserve), *self._of_reserve()]
         if market:
             of_method = {
                 ClearingMethod.PAY_AS_BID: (self._merit_order, self._cheaper_refused),
                 ClearingMethod.PAY_AS_CLEAR: (self._clearing_price, self._cheaper_refused),
             }
-            for kind in (*of_method.get(ClearingMethod(self.terms.method), ()), self._falsely_excluded):
+            always = (self._falsely_excluded, self._reserve_reasons, self._cheaper_left_out)
+            for kind in (*of_method.get(ClearingMethod(self.terms.method), ()), *always):
                 found += kind()
         return found
 
-    def _own_lists(self) -> Iterator[str]:
-        for before, entry in pairwise([None, *self.entries]):
+    def _own_lists(self, entries: Sequence[Record]) -> Iterator[str]:
+        for before, entry in pairwise([None, *entries]):
             if not isinstance(entry, Record):
                 continue
             paid = entry.integer("acceptedW") * entry.integer("priceUeurPerKw") // 1000
@@ -137,64 +148,128 @@ class Challenger:
         for place in places:
             chain = [entry for entry in self.entries if _place(entry) == place]
             yield from self._chain(chain, "nextForPod", "previousForPod", "podRunningW", "PodChainBroken")
-            total_w = sum(entry.integer("acceptedW") for entry in chain)
-            if any(entry.integer("podTotalW") != total_w for entry in chain):
-                yield "PodChainBroken: podTotalW"
-            if total_w > self.pods[place[0]].limit_w(Product(place[2])):
-                yield "PodExceeded"
+            yield from self._total(place, chain, chain)
+
+    def _total(
+        self, place: tuple[bytes, int, int], chain: Sequence[Record], said_in: Sequence[Record]
+    ) -> Iterator[str]:
+        total_w = sum(entry.integer("acceptedW") for entry in chain)
+        if any(entry.integer("podTotalW") != total_w for entry in said_in):
+            yield "PodChainBroken: podTotalW"
+        if total_w > self.pods[place[0]].limit_w(Product(place[2])):
+            yield "PodExceeded"
 
     @staticmethod
     def _chain(
-        chain: Sequence[Record], following: str, preceding: str | None, running: str, fault: str
+        chain: Sequence[Record],
+        following: str,
+        preceding: str | None,
+        running: str,
+        fault: str,
+        *,
+        first: int = 0,
+        before: Sequence[Record] = (),
     ) -> Iterator[str]:
+        """A chain of one list, whose positions begin at `first` and which runs on from entries `before` it."""
         sums_w: Counter[int] = Counter()
+        for entry in before:
+            sums_w[entry.integer("slot")] += entry.integer("acceptedW")
+        start = before[-1].integer("position") + 1 if before else 0
         for index, entry in enumerate(chain):
             sums_w[entry.integer("slot")] += entry.integer("acceptedW")
             sum_w = sums_w[entry.integer("slot")]
-            after = chain[index + 1].integer("position") + 1 if index + 1 < len(chain) else 0
-            before = chain[index - 1].integer("position") + 1 if index else 0
+            after = first + chain[index + 1].integer("position") + 1 if index + 1 < len(chain) else 0
+            before_it = first + chain[index - 1].integer("position") + 1 if index else start
             if entry.integer(running) != sum_w or entry.integer(following) != after:
                 yield fault
-            if preceding is not None and entry.integer(preceding) != before:
+            if preceding is not None and entry.integer(preceding) != before_it:
                 yield f"{fault}: {preceding}"
 
     def _requests(self) -> Iterator[str]:
         for entry in self.entries:
+            yield from self._of_book(entry)
             offer, request = self._offer(entry.integer("offerPosition")), self._request(entry)
-            effect = self._request_leaf(entry.integer("effectivenessPosition"))
-            for name in ("pod", "product"):
-                if entry.values[name] != offer.values[name]:
-                    yield f"NotAsOffered: {name}"
-            last_slot = offer.integer("lastSlot") + offer.integer("durationSlots") - 1
-            if not offer.integer("slot") <= entry.integer("slot") <= last_slot:
-                yield "NotAsOffered: slot"
             paid, bid = entry.integer("priceUeurPerKw"), offer.integer("priceUeurPerKw")
             if paid < bid or (self.terms.method != ClearingMethod.PAY_AS_CLEAR and paid != bid):
                 yield "NotAsOffered: price"
-            if entry.integer("offerRunningW") > offer.integer("powerW"):
-                yield "OfferExceeded"
             taken_w = self.by_offer[entry.integer("offerPosition")].integer("acceptedW")
             if taken_w < offer.integer("minPowerW"):
                 yield "NotAsOffered: minimum"
-            if (entry.integer("slot"), entry.integer("product")) != (
-                request.integer("slot"),
-                request.integer("product"),
-            ):
-                yield "NotAsRequested"
             if entry.integer("requestRunningWPermille") > request.integer("reliefW") * 1000:
                 yield "NotAsRequested: relief"
-            price, permille = entry.integer("priceUeurPerKw"), entry.integer("effectivenessPermille")
-            if price * 1000 > request.integer("priceCapUeurPerKw") * permille:
-                yield "NotAsRequested: cap"
-            if (effect.word("pod"), effect.integer("area"), effect.integer("effectivenessPermille")) != (
-                entry.word("pod"),
-                request.integer("area"),
-                permille,
-            ):
-                yield "WrongEffectiveness"
             reveal, _ = self._request_document(entry)
             if entry.integer("documentUeur") > reveal.coverage_ueur:
                 yield "EscrowExceeded"
+
+    def _of_book(self, entry: Record) -> Iterator[str]:
+        """An entry of either list, held to its offer and request."""
+        offer, request = self._offer(entry.integer("offerPosition")), self._request(entry)
+        effect = self._request_leaf(entry.integer("effectivenessPosition"))
+        for name in ("pod", "product"):
+            if entry.values[name] != offer.values[name]:
+                yield f"NotAsOffered: {name}"
+        last_slot = offer.integer("lastSlot") + offer.integer("durationSlots") - 1
+        if not offer.integer("slot") <= entry.integer("slot") <= last_slot:
+            yield "NotAsOffered: slot"
+        if entry.integer("offerRunningW") > offer.integer("powerW"):
+            yield "OfferExceeded"
+        asked = (request.integer("slot"), request.integer("product"))
+        if (entry.integer("slot"), entry.integer("product")) != asked:
+            yield "NotAsRequested"
+        price, permille = entry.integer("priceUeurPerKw"), entry.integer("effectivenessPermille")
+        if price * 1000 > request.integer("priceCapUeurPerKw") * permille:
+            yield "NotAsRequested: cap"
+        if (effect.word("pod"), effect.integer("area"), effect.integer("effectivenessPermille")) != (
+            entry.word("pod"),
+            request.integer("area"),
+            permille,
+        ):
+            yield "WrongEffectiveness"
+
+    def _of_reserve(self) -> Iterator[str]:
+        """What holds of the reserve, beside what holds of any list of entries."""
+        length = len(self.entries)
+        for position in {entry.integer("offerPosition") for entry in self.reserve}:
+            chain = [entry for entry in self.reserve if entry.integer("offerPosition") == position]
+            answer, offer = self.by_offer[position], self._offer(position)
+            yield from self._chain(
+                chain, "nextForOffer", None, "offerRunningW", "OfferChainBroken", first=length
+            )
+            picked_w, taken_w = chain[-1].integer("offerRunningW"), answer.integer("acceptedW")
+            if picked_w + taken_w > answer.integer("countedW"):
+                yield "ReserveBeyondOffer"
+            if answer.integer("status") not in (OfferStatus.RESERVED, OfferStatus.PARTLY_ACCEPTED):
+                yield "ReserveBeyondOffer: status"
+            if not taken_w and picked_w < offer.integer("minPowerW"):
+                yield "BelowMinimum: reserve"
+            if not _is_single(offer) or chain[0].integer("priceUeurPerKw") != offer.integer("priceUeurPerKw"):
+                yield "NotAsOffered: reserve"
+        for place in {_place(entry) for entry in self.reserve}:
+            before = [entry for entry in self.entries if _place(entry) == place]
+            chain = [entry for entry in self.reserve if _place(entry) == place]
+            names = ("nextForPod", "previousForPod", "podRunningW", "PodChainBroken: reserve")
+            yield from self._chain(chain, *names, first=length, before=before)
+            yield from self._total(place, [*before, *chain], chain)
+            opposite = (*place[:2], place[2] ^ 1)
+            if any(_place(entry) == opposite for entry in (*self.entries, *self.reserve)):
+                yield "TakenBothWays"
+        for before_it, entry in pairwise(self.reserve):
+            same = before_it.integer("requestPosition") == entry.integer("requestPosition")
+            if same and _merit(before_it) > _merit(entry):
+                yield "NotInMeritOrder: reserve"
+        for entry in self.reserve:
+            yield from self._of_book(entry)
+            request, (reveal, _) = self._request(entry), self._request_document(entry)
+            most = request.integer("reliefW") * request.integer("reservePermille")
+            if entry.integer("requestRunningWPermille") > most:
+                yield "NotAsRequested: margin"
+            taken_ueur = [
+                other.integer("documentUeur")
+                for other in self.entries
+                if self._request_document(other)[0].commitment == reveal.commitment
+            ]
+            if entry.integer("documentUeur") + max(taken_ueur, default=0) > reveal.coverage_ueur:
+                yield "EscrowExceeded: reserve"
 
     def _orders(self) -> Iterator[str]:
         """Blocks, exclusive groups and links."""
@@ -241,20 +316,43 @@ class Challenger:
 
     def _cheaper_refused(self) -> Iterator[str]:
         for leaf in self.by_offer:
-            if leaf.integer("acceptedW") or leaf.integer("status") not in COMMERCIAL:
+            if leaf.integer("status") in (*COMMERCIAL, *BEYOND_REQUESTS) and self._is_cheaper(
+                leaf, self.entries
+            ):
+                yield "CheaperRefused"
+
+    def _cheaper_left_out(self) -> Iterator[str]:
+        for leaf in self.by_offer:
+            if leaf.integer("status") in COMMERCIAL and self._is_cheaper(leaf, self.reserve):
+                yield "CheaperLeftOut"
+
+    def _is_cheaper(self, leaf: Record, entries: Sequence[Record]) -> bool:
+        """Whether an offer that isn't taken is cheaper than one of the entries, and could have stood there."""
+        offer = self._offer(leaf.integer("position"))
+        if leaf.integer("acceptedW") or offer.integer("minPowerW") or not _is_single(offer):
+            return False
+        place = (offer.integer("slot"), offer.integer("product"))
+        return any(
+            Fraction(offer.integer("priceUeurPerKw"), effect) < _merit(entry)
+            for entry in entries
+            if place == (entry.integer("slot"), entry.integer("product"))
+            for effect in self._effects(entry, offer.word("pod"))
+        )
+
+    def _reserve_reasons(self) -> Iterator[str]:
+        for leaf in self.by_offer:
+            because = leaf.integer("because") - 1
+            if leaf.integer("status") not in BEYOND_REQUESTS:
                 continue
-            offer = self._offer(leaf.integer("position"))
-            if offer.integer("minPowerW") or not _is_single(offer):
+            if not 0 <= because < len(self.reserve):
+                yield "FalselyReserved or FalselyKeptOut: no reason"
                 continue
-            for entry in self.entries:
-                if (offer.integer("slot"), offer.integer("product")) != (
-                    entry.integer("slot"),
-                    entry.integer("product"),
-                ):
-                    continue
-                for effect in self._effects(entry, offer.word("pod")):
-                    if Fraction(offer.integer("priceUeurPerKw"), effect) < _merit(entry):
-                        yield "CheaperRefused"
+            entry, offer = self.reserve[because], self._offer(leaf.integer("position"))
+            if leaf.integer("status") == OfferStatus.RESERVE_EXCLUDED:
+                yield from self._excluding(entry, offer, "FalselyKeptOut")
+            of_offer = [e for e in self.reserve if e.integer("offerPosition") == leaf.integer("position")]
+            if leaf.integer("status") == OfferStatus.RESERVED and of_offer[:1] != [entry]:
+                yield "FalselyReserved"
 
     def _falsely_excluded(self) -> Iterator[str]:
         for leaf in self.by_offer:
@@ -267,14 +365,18 @@ class Challenger:
                 yield "FalselyExcluded: no reason"
                 continue
             entry = self.entries[leaf.integer("because") - 1]
-            if (entry.word("pod"), entry.integer("slot")) != (offer.word("pod"), offer.integer("slot")):
-                yield "FalselyExcluded: of another PoD or slot"
-            product = Product(offer.integer("product"))
-            if entry.integer("product") == product:
-                if entry.integer("podTotalW") < self.pods[offer.word("pod")].limit_w(product):
-                    yield "FalselyExcluded: room left"
-            elif Product(entry.integer("product")).is_active != product.is_active:
-                yield "FalselyExcluded: of another kind"
+            yield from self._excluding(entry, offer, "FalselyExcluded")
+
+    def _excluding(self, entry: Record, offer: Record, fault: str) -> Iterator[str]:
+        """Whether an entry uses an offer's PoD to its limit, or the opposite way."""
+        if (entry.word("pod"), entry.integer("slot")) != (offer.word("pod"), offer.integer("slot")):
+            yield f"{fault}: of another PoD or slot"
+        product = Product(offer.integer("product"))
+        if entry.integer("product") == product:
+            if entry.integer("podTotalW") < self.pods[offer.word("pod")].limit_w(product):
+                yield f"{fault}: room left"
+        elif Product(entry.integer("product")).is_active != product.is_active:
+            yield f"{fault}: of another kind"
 
     def _effects(self, entry: Record, pod: bytes) -> list[int]:
         _, document = self._request_document(entry)

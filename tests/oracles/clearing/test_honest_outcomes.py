@@ -71,6 +71,7 @@ AREA = st.builds(
     st.sampled_from([0, 15_000, 40_000, 10**6]),
     st.sampled_from([1, 0, 0, 0]),
     PRODUCTS,
+    st.sampled_from([1500, 300, 300, 0, 0]),
 )
 RELIEFS = st.lists(st.sampled_from([0, 700, 2500, 2500, 6001, 9001]), min_size=1, max_size=4)
 AREAS = st.lists(

@@ -1,0 +1,56 @@
+"""Each participant's part of an outcome: what it serves or is rejected, and what stands in reserve."""
+
+import json
+
+from offchain.market.publication import parts_of
+from offchain.protocol.documents.base import dump, parse
+from offchain.protocol.documents.outcome import Rejection, ValidatedOutcome, validated_outcome
+from offchain.protocol.documents.time_frame import MarketType
+from offchain.protocol.leaves import OFFER
+from offchain.protocol.lists import Record
+from offchain.protocol.market_time import Window
+from offchain.protocol.products import Side
+from oracles.clearing.core.session import clear_session
+from tests.chain.small_market import START_S
+from tests.oracles.clearing.books import AGGREGATORS, ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
+
+FIRST, SECOND = AGGREGATORS
+DOCUMENTS = book_of(
+    [offer(0, 3000, 10_000), offer(1, 3000, 20_000), offer(2, 3000, 30_000)],
+    dso=[area(4000, {0: 1000, 1: 1000, 2: 1000}, reserve_permille=750)],
+)
+
+
+def offers_by_commitment() -> dict[int, tuple[str, list[Record]]]:
+    return {
+        reveal.commitment: (reveal.player, document.list_of(OFFER).records())
+        for reveal, document in DOCUMENTS
+        if reveal.side is Side.OFFER and document is not None
+    }
+
+
+def test_reserve_goes_to_who_asked_for_it_and_who_offered_it() -> None:
+    market = clear_session(DOCUMENTS, registry(64), SEED, TERMS, ORACLE).market
+    parts = parts_of(market, [reveal for reveal, _ in DOCUMENTS], offers_by_commitment())
+    of_part = {
+        who: [(row.pod, row.accepted_w, row.price_ueur_per_kw) for row in part.reserve]
+        for who, part in parts.items()
+    }
+    picked = [("0x" + pod(1).hex(), 2000, 20_000), ("0x" + pod(2).hex(), 1000, 30_000)]
+    assert of_part == {Side.DSO_REQUEST: picked, SECOND: picked[:1], FIRST: picked[1:]}
+    assert [row.accepted_w for row in parts[Side.DSO_REQUEST].rows] == [3000, 1000]
+    rejected = [row.pod for row in parts[FIRST].rows if row.rejection is Rejection.MARKET]
+    assert rejected == ["0x" + pod(2).hex()], "no request takes it"
+
+
+def test_it_is_told_beside_the_rest_and_only_where_there_is_some() -> None:
+    market = clear_session(DOCUMENTS, registry(64), SEED, TERMS, ORACLE).market
+    parts = parts_of(market, [reveal for reveal, _ in DOCUMENTS], offers_by_commitment())
+    part, window = parts[FIRST], Window(START_S, 96)
+    told = validated_outcome("0x" + "11" * 32, MarketType.DAY_AHEAD, window, part.rows, reserve=part.reserve)
+    content = json.loads(dump(told))
+    assert parse(ValidatedOutcome, dump(told)).reserve == told.reserve
+    (reserved,) = content["reserve"]
+    assert reserved["power"][0]["acceptedPValue"] == 1
+    without = json.loads(dump(validated_outcome("0x" + "11" * 32, MarketType.DAY_AHEAD, window, part.rows)))
+    assert "reserve" not in without
