@@ -10,10 +10,11 @@ from offchain.chain.client import ChainClient, ChainRefused, Event
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.claims import claim_origin, pair_origin
+from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import DemandedList
-from offchain.store.documents import FolderStore
+from offchain.store.documents import DocumentCorrupt, DocumentMissing, FolderStore
 from offchain.store.proofs import ProvenLeaves
 
 logger = logging.getLogger(__name__)
@@ -38,13 +39,14 @@ class Answers:
             id_ = bytes(event.args["id"])
             if self._chain.call("Demands", "demand", id_)[8] != OPEN:
                 continue
-            found = self._found(id_, event)
-            if found is None:
-                continue
             try:
+                found = self._found(id_, event)
+                if found is None:
+                    continue
                 self._chain.send("Demands", "answer", id_, *found)
-            except ChainRefused as refusal:
-                logger.warning("demand 0x%s: %s", id_.hex(), refusal)
+            except (ChainRefused, DocumentCorrupt, DocumentMissing, InvalidInput) as problem:
+                # One leaf that can't be shown keeps none of the others back.
+                logger.warning("demand 0x%s: %s", id_.hex(), problem)
                 continue
             answered += 1
         return answered
