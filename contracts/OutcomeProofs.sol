@@ -9,6 +9,7 @@ import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {Challenges} from "./Challenges.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 import {Proofs} from "./libraries/Proofs.sol";
+import {Stages} from "./libraries/Stages.sol";
 
 /// @title What challenges of outcomes by the book have in common
 abstract contract OutcomeProofs is Challenges, IBookLeaves {
@@ -19,10 +20,13 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
     }
 
     function _begin(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) internal view {
-        if (stage != IOutcomeBoard.Stage.MARKET && stage != IOutcomeBoard.Stage.VALIDATED) {
-            revert ChallengesWrongStage(stage);
-        }
+        if (!Stages.isMarket(stage) && stage != IOutcomeBoard.Stage.VALIDATED) revert ChallengesWrongStage(stage);
         _requireOpen(outcome.session, stage, keccak256(abi.encode(outcome)));
+    }
+
+    function _beginMarket(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) internal view {
+        if (stage == IOutcomeBoard.Stage.VALIDATED) revert ChallengesWrongStage(stage);
+        _begin(outcome, stage);
     }
 
     function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)
@@ -73,6 +77,15 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
 
     function _requireWithin(uint256 position, uint256 length, uint256 leafCount) internal pure {
         if (length != leafCount || position >= length) revert ChallengesNotTheLeaf(leafCount, position);
+    }
+
+    function _isBlock(Leaves.OfferLeaf calldata x) internal pure returns (bool) {
+        return x.durationSlots > 1 || x.lastSlot > x.slot;
+    }
+
+    /// @dev Neither a block nor bound to other offers.
+    function _isSingle(Leaves.OfferLeaf calldata x) internal pure returns (bool) {
+        return !_isBlock(x) && x.exclusiveGroup == 0 && x.linkedTo == 0;
     }
 
     function _limitW(IPodRegistry.Pod memory pod, uint8 product) internal pure returns (uint256) {
