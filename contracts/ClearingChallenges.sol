@@ -113,11 +113,12 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
     /// @inheritdoc IClearingChallenges
     function falselyExcluded(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata answer,
         BookOffer calldata offer,
         Entry calldata entry
     ) external {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _beginMarket(outcome, stage);
         _requireIn(outcome, answer);
         _requireOffer(outcome.session, offer, answer.leaf.position);
         uint256 because = answer.leaf.because;
@@ -127,19 +128,20 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
             _requirePosition(because - 1, entry.leaf.position);
             fault = !_excludes(entry.leaf, offer.leaf);
         }
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "FalselyExcluded");
+        _decide(outcome.session, stage, fault, "FalselyExcluded");
     }
 
     /// @inheritdoc IClearingChallenges
     function cheaperRefused(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata taken,
         Answer calldata refused,
         BookOffer calldata offer,
         BookRequest calldata request,
         Effectiveness calldata effectiveness
     ) external {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _beginMarket(outcome, stage);
         uint8 method = market.terms(outcome.session).method;
         if (method > PAY_AS_CLEAR) revert ClearingChallengesNotForMethod(method);
         _requireIn(outcome, taken);
@@ -156,48 +158,49 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
             price = uint256(taken.leaf.priceUeurPerKw) * permille / taken.leaf.effectivenessPermille;
         }
         uint256 lossUeur = lostW * price / 1000;
-        _decide(
-            outcome.session, IOutcomeBoard.Stage.MARKET, fault, "CheaperRefused", offer.opening.player, lossUeur
-        );
+        _decide(outcome.session, stage, fault, "CheaperRefused", offer.opening.player, lossUeur);
     }
 
     /// @inheritdoc IClearingChallenges
     function wrongClearingPrice(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata entry,
         Entry calldata marginal,
         Entry calldata following
     ) external {
-        _beginMarginal(outcome, marginal, following);
+        _beginMarginal(outcome, stage, marginal, following);
         _requireIn(outcome, entry);
         Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
         Leaves.OutcomeByRequestLeaf calldata m = marginal.leaf;
         uint256 price = uint256(m.priceUeurPerKw) * e.effectivenessPermille / m.effectivenessPermille;
         bool fault = e.requestPosition == m.requestPosition && e.priceUeurPerKw != price;
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongClearingPrice");
+        _decide(outcome.session, stage, fault, "WrongClearingPrice");
     }
 
     /// @inheritdoc IClearingChallenges
     function wrongMarginalPrice(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata marginal,
         Entry calldata following,
         BookOffer calldata offer
     ) external {
-        _beginMarginal(outcome, marginal, following);
+        _beginMarginal(outcome, stage, marginal, following);
         _requireOffer(outcome.session, offer, marginal.leaf.offerPosition);
         bool fault = marginal.leaf.priceUeurPerKw != offer.leaf.priceUeurPerKw;
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "WrongMarginalPrice");
+        _decide(outcome.session, stage, fault, "WrongMarginalPrice");
     }
 
     /// @dev The marginal entry is its request's last: the one after it is another request's, or it is the list's last, which is
     /// then shown for both.
     function _beginMarginal(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata marginal,
         Entry calldata following
     ) private view {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _beginMarket(outcome, stage);
         uint8 method = market.terms(outcome.session).method;
         if (method != PAY_AS_CLEAR) revert ClearingChallengesNotForMethod(method);
         _requireIn(outcome, marginal);

@@ -11,6 +11,7 @@ import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {ISettlementChallenges} from "../interfaces/ISettlementChallenges.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 import {Proofs} from "./libraries/Proofs.sol";
+import {Stages} from "./libraries/Stages.sol";
 
 /// @title Demands for leaves that were never published
 contract Demands is IDemands {
@@ -60,10 +61,8 @@ contract Demands is IDemands {
         List list,
         uint32 position
     ) external onlyParticipant returns (bytes32) {
-        if (
-            (stage != IOutcomeBoard.Stage.MARKET && stage != IOutcomeBoard.Stage.VALIDATED)
-                || uint8(list) > uint8(List.RESERVE)
-        ) revert DemandsNoSuchList(stage, list);
+        bool isOutcome = Stages.isMarket(stage) || stage == IOutcomeBoard.Stage.VALIDATED;
+        if (!isOutcome || uint8(list) > uint8(List.RESERVE)) revert DemandsNoSuchList(stage, list);
         bytes32 root = outcome.byOfferRoot;
         uint32 length = outcome.byOfferLength;
         if (list == List.BY_REQUEST) (root, length) = (outcome.byRequestRoot, outcome.byRequestLength);
@@ -72,14 +71,15 @@ contract Demands is IDemands {
     }
 
     /// @inheritdoc IDemands
-    function demandRefusal(IOutcomeBoard.TechnicalOutcome calldata outcome, uint32 position)
-        external
-        onlyParticipant
-        returns (bytes32)
-    {
+    function demandRefusal(
+        IOutcomeBoard.TechnicalOutcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        uint32 position
+    ) external onlyParticipant returns (bytes32) {
+        if (!Stages.isTechnical(stage)) revert DemandsNoSuchList(stage, List.REFUSALS);
         return _askLeaf(
             outcome.session,
-            IOutcomeBoard.Stage.TECHNICAL,
+            stage,
             keccak256(abi.encode(outcome)),
             List.REFUSALS,
             outcome.refusalRoot,

@@ -12,6 +12,7 @@ import {IParticipantRegistry} from "../interfaces/IParticipantRegistry.sol";
 import {IVault} from "../interfaces/IVault.sol";
 import {Cids} from "./libraries/Cids.sol";
 import {NoticeKinds} from "./libraries/NoticeKinds.sol";
+import {Stages} from "./libraries/Stages.sol";
 
 /// @title The results of each session
 contract OutcomeBoard is IOutcomeBoard, AccessManaged {
@@ -77,15 +78,12 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         if (terms.time < terms.documentsDeadline) {
             revert OutcomeBoardTooEarly(session, terms.documentsDeadline, terms.time);
         }
-        bool again = _postings[session][Stage.MARKET].poster != address(0);
-        _requireTurn(
-            session, terms, terms.named, again ? terms.validatedOutcomeDeadline : terms.marketOutcomeDeadline
-        );
-        // INVARIANT: ties were broken by the seed of all reveals.
-        _requireBasis(session, market.seed(session), outcome.basis);
+        // INVARIANT: ties were broken by the seed of all reveals; another round rests on what was refused in the last.
+        Stage stage = _roundOn(session, Stage.MARKET, market.seed(session), outcome.basis);
+        _requireTurn(session, terms, terms.named, _marketDeadline(session, stage, terms));
         _requireHeld(outcome, terms, receipts);
         bytes32 hash = keccak256(abi.encode(outcome));
-        _post(session, Stage.MARKET, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
+        _post(session, stage, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
         emit MarketOutcomePosted(session, msg.sender, hash, outcome);
     }
 
@@ -96,7 +94,9 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         uint64 session = outcome.session;
         ICommitmentBook.ResultTerms memory terms = _termsFor(session, IParticipantRegistry.Role.GRID_ORACLE);
         _requireTurn(session, terms, terms.named, terms.validatedOutcomeDeadline);
-        _requireBasis(session, _standing(session, Stage.MARKET).hash, outcome.marketOutcomeHash);
+        bytes32 first = _standing(session, Stage.MARKET).hash;
+        Stage stage = _roundOn(session, Stage.TECHNICAL, first, outcome.marketOutcomeHash);
+        if (stage != Stage.TECHNICAL) _requireNotValidated(session);
         // INVARIANT: refusals rest on a grid model that its author fixed before anyone committed an offer.
         uint48 at = notary.notarisedAt(NoticeKinds.GRID_MODEL, session, msg.sender, outcome.gridModel);
         if (at == 0 || at >= terms.gateOpening) {
@@ -112,7 +112,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
             receipts
         );
         bytes32 hash = keccak256(abi.encode(outcome));
-        _post(session, Stage.TECHNICAL, hash, terms, IParticipantRegistry.Role.GRID_ORACLE);
+        _post(session, stage, hash, terms, IParticipantRegistry.Role.GRID_ORACLE);
         emit TechnicalOutcomePosted(session, msg.sender, hash, outcome);
     }
 
@@ -125,7 +125,7 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         if (block.timestamp + 900 > terms.deliveryStart) {
             revert OutcomeBoardTooLate(session, terms.deliveryStart - 900, block.timestamp);
         }
-        _requireBasis(session, _standing(session, Stage.TECHNICAL).hash, outcome.basis);
+        _requireBasis(session, _lastAssessment(session, terms), outcome.basis);
         _requireHeld(outcome, terms, receipts);
         bytes32 hash = keccak256(abi.encode(outcome));
         _post(session, Stage.VALIDATED, hash, terms, IParticipantRegistry.Role.CLEARING_ORACLE);
@@ -323,6 +323,8 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
             bondUeur: 0
         });
         if (operative || stage == Stage.SETTLEMENT) return;
+        // Nothing rests on a market outcome that nobody has assessed.
+        if (Stages.isMarket(stage) && _postings[session][Stages.plus(stage, 1)].hash == 0) return;
         for (uint8 later = uint8(stage) + 1; later <= uint8(Stage.VALIDATED); ++later) {
             if (_postings[session][Stage(later)].hash == 0) continue;
             Posting memory resting = _postings[session][Stage(later)];
@@ -354,6 +356,57 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
     function _standing(uint64 session, Stage stage) private view returns (Posting storage posted) {
         posted = _postings[session][stage];
         if (posted.hash == 0) revert OutcomeBoardNotPosted(session, stage);
+    }
+
+    /// @dev The stage, of the given one or its like in a later round, that rests on a hash. `basis`: the first round's.
+    function _roundOn(uint64 session, Stage stage, bytes32 basis, bytes32 given) private view returns (Stage) {
+        while (given != basis) {
+            bytes32 next =
+                stage < Stage.MARKET_3 ? _postings[session][Stages.plus(stage, 1)].hash : bytes32(0);
+            if (next == 0) revert OutcomeBoardWrongBasis(session, basis, given);
+            (stage, basis) = (Stages.plus(stage, 2), next);
+        }
+        return stage;
+    }
+
+    /// @dev Where a first one was struck another may come as long as there is time. A later round leaves the last part of the
+    /// window to its assessment and to the validated outcome.
+    function _marketDeadline(uint64 session, Stage stage, ICommitmentBook.ResultTerms memory terms)
+        private
+        view
+        returns (uint256)
+    {
+        if (stage != Stage.MARKET) {
+            _requireNotValidated(session);
+            return terms.validatedOutcomeDeadline - terms.takeoverS;
+        }
+        bool again = _postings[session][Stage.MARKET].poster != address(0);
+        return again ? terms.validatedOutcomeDeadline : terms.marketOutcomeDeadline;
+    }
+
+    /// @dev Hash of the last technical outcome.
+    function _lastAssessment(uint64 session, ICommitmentBook.ResultTerms memory terms)
+        private
+        view
+        returns (bytes32 hash)
+    {
+        hash = _standing(session, Stage.TECHNICAL).hash;
+        for (Stage later = Stage.MARKET_2; later < Stage.VALIDATED; later = Stages.plus(later, 2)) {
+            if (_postings[session][later].hash == 0) return hash;
+            bytes32 assessed = _postings[session][Stages.plus(later, 1)].hash;
+            // INVARIANT: no other round and no silent grid oracle makes a session end empty.
+            if (assessed != 0) hash = assessed;
+            else if (terms.time + terms.takeoverS < terms.validatedOutcomeDeadline) {
+                revert OutcomeBoardNotPosted(session, Stages.plus(later, 1));
+            }
+        }
+    }
+
+    function _requireNotValidated(uint64 session) private view {
+        // INVARIANT: nothing is cleared or assessed after the validated outcome: it rests on the last that stands.
+        if (_postings[session][Stage.VALIDATED].hash != 0) {
+            revert OutcomeBoardAlreadyPosted(session, Stage.VALIDATED);
+        }
     }
 
     /// @dev Where a settlement was struck another one has a challenge window from then on at least.

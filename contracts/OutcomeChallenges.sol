@@ -314,11 +314,12 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     /// @inheritdoc IOutcomeChallenges
     function miscounted(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata earlier,
         Answer calldata answer,
         BookOffer calldata offer
     ) external {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+        _begin(outcome, stage);
         _requireIn(outcome, answer);
         ICommitmentBook.Entry memory document = _requireOffer(outcome.session, offer, answer.leaf.position);
         uint256 beforeUeur = 0;
@@ -329,7 +330,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         }
         uint256 rate = market.terms(outcome.session).penaltyUeurPerKw;
         bool fault = _isMiscounted(answer.leaf, offer.leaf, beforeUeur, document.moneyUeur, rate);
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "Miscounted");
+        _decide(outcome.session, stage, fault, "Miscounted");
     }
 
     /// @dev Whether a leaf of an answer's own document certainly voids its offer, and whether it may. Another leaf than its

@@ -9,6 +9,7 @@ import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {Challenges} from "./Challenges.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 import {Proofs} from "./libraries/Proofs.sol";
+import {Stages} from "./libraries/Stages.sol";
 
 /// @title What challenges of outcomes by the book have in common
 abstract contract OutcomeProofs is Challenges, IBookLeaves {
@@ -19,20 +20,24 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
     }
 
     function _begin(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) internal view {
-        if (stage != IOutcomeBoard.Stage.MARKET && stage != IOutcomeBoard.Stage.VALIDATED) {
-            revert ChallengesWrongStage(stage);
-        }
+        if (!Stages.isMarket(stage) && stage != IOutcomeBoard.Stage.VALIDATED) revert ChallengesWrongStage(stage);
         _requireOpen(outcome.session, stage, keccak256(abi.encode(outcome)));
     }
 
-    /// @dev The market outcome on which a validated one rests is the one that stands: if it goes, both go.
-    function _beginValidated(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Outcome calldata market_)
-        internal
-        view
-    {
-        uint64 session = outcome.session;
-        _requireOpen(session, IOutcomeBoard.Stage.VALIDATED, keccak256(abi.encode(outcome)));
-        _requireBasis(board.outcomeHash(session, IOutcomeBoard.Stage.MARKET), keccak256(abi.encode(market_)));
+    function _beginMarket(IOutcomeBoard.Outcome calldata outcome, IOutcomeBoard.Stage stage) internal view {
+        if (stage == IOutcomeBoard.Stage.VALIDATED) revert ChallengesWrongStage(stage);
+        _begin(outcome, stage);
+    }
+
+    /// @dev A validated outcome names the technical one that it rests on, and that one its market outcome.
+    function _beginValidated(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical
+    ) internal view {
+        _requireOpen(outcome.session, IOutcomeBoard.Stage.VALIDATED, keccak256(abi.encode(outcome)));
+        _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
+        _requireBasis(technical.marketOutcomeHash, keccak256(abi.encode(market_)));
     }
 
     function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)

@@ -205,7 +205,7 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
         Leaves.OutcomeByRequestLeaf calldata e = reserved.leaf;
         _requirePosition(b.position, e.offerPosition);
         // A validated outcome's answer names an entry of the market outcome's reserve.
-        bool later = stage == IOutcomeBoard.Stage.MARKET && b.because > uint256(e.position) + 1;
+        bool later = stage != IOutcomeBoard.Stage.VALIDATED && b.because > uint256(e.position) + 1;
         bool fault = uint256(b.acceptedW) + e.offerRunningW > b.countedW
             || (b.status == RESERVED ? later : b.status != PARTLY_ACCEPTED);
         _decide(outcome.session, stage, fault, "ReserveBeyondOffer");
@@ -251,13 +251,15 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
     /// @inheritdoc IReserveChallenges
     function cheaperLeftOut(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata reserved,
         Answer calldata answer,
         BookOffer calldata offer,
         BookRequest calldata request,
         Effectiveness calldata effectiveness
     ) external {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET, reserved);
+        _beginMarket(outcome, stage);
+        _requireReserved(outcome, reserved);
         _requireIn(outcome, answer);
         _requireOffer(outcome.session, offer, answer.leaf.position);
         _requireRequest(outcome.session, request, reserved.leaf.requestPosition);
@@ -268,7 +270,7 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
         uint256 lostW = b.countedW < reserved.leaf.acceptedW ? b.countedW : reserved.leaf.acceptedW;
         _decide(
             outcome.session,
-            IOutcomeBoard.Stage.MARKET,
+            stage,
             fault,
             "CheaperLeftOut",
             offer.opening.player,
@@ -279,37 +281,40 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
     /// @inheritdoc IReserveChallenges
     function falselyReserved(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata answer,
         Entry calldata reserved
     ) external {
         bool fault = answer.leaf.status == RESERVED;
-        if (_beginNamed(outcome, answer, reserved)) {
+        if (_beginNamed(outcome, stage, answer, reserved)) {
             fault = fault && reserved.leaf.offerPosition != answer.leaf.position;
         }
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "FalselyReserved");
+        _decide(outcome.session, stage, fault, "FalselyReserved");
     }
 
     /// @inheritdoc IReserveChallenges
     function falselyKeptOut(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata answer,
         BookOffer calldata offer,
         Entry calldata reserved
     ) external {
         bool fault = answer.leaf.status == RESERVE_EXCLUDED;
-        if (_beginNamed(outcome, answer, reserved)) fault = fault && !_excludes(reserved.leaf, offer.leaf);
+        if (_beginNamed(outcome, stage, answer, reserved)) fault = fault && !_excludes(reserved.leaf, offer.leaf);
         _requireOffer(outcome.session, offer, answer.leaf.position);
-        _decide(outcome.session, IOutcomeBoard.Stage.MARKET, fault, "FalselyKeptOut");
+        _decide(outcome.session, stage, fault, "FalselyKeptOut");
     }
 
     /// @inheritdoc IReserveChallenges
     function reserveChanged(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
         Entry calldata validated,
         Entry calldata before
     ) external {
-        _beginReserves(outcome, market_, validated, before);
+        _beginReserves(outcome, market_, technical, validated, before);
         Leaves.OutcomeByRequestLeaf calldata v = validated.leaf;
         Leaves.OutcomeByRequestLeaf calldata m = before.leaf;
         _requirePosition(v.offerPosition, m.offerPosition);
@@ -324,16 +329,17 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
     function reserveInvented(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
         Entry calldata validated,
         Entry calldata earlier,
         Entry calldata later
     ) external {
         bool fault = market_.reserveLength == 0;
         if (fault) {
-            _beginValidated(outcome, market_);
+            _beginValidated(outcome, market_, technical);
             _requireReserved(outcome, validated);
         } else {
-            _beginReserves(outcome, market_, validated, earlier);
+            _beginReserves(outcome, market_, technical, validated, earlier);
             _requireReserved(market_, later);
             fault = _isBetween(market_, validated.leaf, earlier.leaf, later.leaf)
                 || _isBetweenItsOffers(market_, validated.leaf, earlier.leaf, later.leaf);
@@ -350,9 +356,8 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
         Entry calldata taken,
         Entry calldata reserved
     ) external {
-        _beginValidated(outcome, market_);
+        _beginValidated(outcome, market_, technical);
         _requireReserved(outcome, reserved);
-        _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
         _requireIn(technical, refusal);
         _requireIn(market_, taken);
         _requirePosition(refusal.leaf.byRequestPosition, taken.leaf.position);
@@ -371,21 +376,23 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
     function _beginReserves(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
         Entry calldata validated,
         Entry calldata before
     ) private view {
-        _beginValidated(outcome, market_);
+        _beginValidated(outcome, market_, technical);
         _requireReserved(outcome, validated);
         _requireReserved(market_, before);
     }
 
     /// @dev Whether an answer of a market outcome names an entry of its reserve: then it is this one.
-    function _beginNamed(IOutcomeBoard.Outcome calldata outcome, Answer calldata answer, Entry calldata reserved)
-        private
-        view
-        returns (bool names)
-    {
-        _begin(outcome, IOutcomeBoard.Stage.MARKET);
+    function _beginNamed(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Answer calldata answer,
+        Entry calldata reserved
+    ) private view returns (bool names) {
+        _beginMarket(outcome, stage);
         _requireIn(outcome, answer);
         uint256 because = answer.leaf.because;
         names = because != 0 && because <= outcome.reserveLength;

@@ -67,6 +67,7 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
     /// @param entry the one that the answer names; where it names none of the list, anything
     function falselyExcluded(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata answer,
         BookOffer calldata offer,
         Entry calldata entry
@@ -79,6 +80,7 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
     /// @param effectiveness of the cheaper offer's PoD for the request
     function cheaperRefused(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata taken,
         Answer calldata refused,
         BookOffer calldata offer,
@@ -92,6 +94,7 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
     /// @param following the one after it; the same where that is the list's last
     function wrongClearingPrice(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata entry,
         Entry calldata marginal,
         Entry calldata following
@@ -102,6 +105,7 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
     /// @param following the one after it; the same where that is the list's last
     function wrongMarginalPrice(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata marginal,
         Entry calldata following,
         BookOffer calldata offer

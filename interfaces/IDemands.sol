@@ -100,9 +100,11 @@ interface IDemands {
     ) external returns (bytes32 id);
 
     /// @notice Demands a refusal of a technical outcome. By any participant, with the outcome as posted.
-    function demandRefusal(IOutcomeBoard.TechnicalOutcome calldata outcome, uint32 position)
-        external
-        returns (bytes32 id);
+    function demandRefusal(
+        IOutcomeBoard.TechnicalOutcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        uint32 position
+    ) external returns (bytes32 id);
 
     /// @notice Demands a leaf of a settlement. By any participant, with settlement and pairs as posted.
     function demandSettlement(

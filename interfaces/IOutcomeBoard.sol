@@ -8,11 +8,17 @@ import {IAvailability} from "./IAvailability.sol";
 /// receipts of stores that hold its document, and final when its challenge window is over. The board keeps the hash; the
 /// event has all of it. A result that a challenge proves false is struck: its bond makes good the wronged and pays who
 /// proved it, and while there is time another oracle may post.
+/// What a refusal leaves short is cleared and assessed again, in at most three rounds: a market outcome of a later round rests
+/// on the technical outcome before it, the validated outcome on the last.
 /// Times are market times (see IMarketSessions.marketTime), but for the 900 s before delivery and the end of delivery.
 interface IOutcomeBoard {
     enum Stage {
         MARKET,
         TECHNICAL,
+        MARKET_2,
+        TECHNICAL_2,
+        MARKET_3,
+        TECHNICAL_3,
         VALIDATED,
         SETTLEMENT
     }
@@ -20,7 +26,7 @@ interface IOutcomeBoard {
     /// @notice A market or validated outcome: the roots and lengths of its lists, its document's CID and its totals.
     /// @param acceptedWSlots sum of accepted W over the entries of the list by request
     /// @param totalUeur sum of money over them, 10^-6 euro
-    /// @param basis the session's seed for a market outcome, the technical outcome's hash for a validated one
+    /// @param basis the session's seed for a first market outcome, else the hash of the last technical outcome
     struct Outcome {
         uint64 session;
         bytes32 byOfferRoot;
@@ -140,14 +146,16 @@ interface IOutcomeBoard {
     function prepare(uint64 session) external;
 
     /// @notice Posts what clearing gave, from the documents deadline until the market outcome deadline, or, where one was
-    /// struck, the validated outcome's. By a CLEARING_ORACLE whose turn it is.
+    /// struck, the validated outcome's. By a CLEARING_ORACLE whose turn it is. Its basis says of which round it is: one of a later
+    /// round comes before the last part of the validated outcome's window, in which others take over.
     function postMarketOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external;
 
-    /// @notice Posts what the grid refuses of it, before the validated outcome deadline. By a GRID_ORACLE whose turn it is.
+    /// @notice Posts what the grid refuses of a round's, before the validated outcome deadline. By a GRID_ORACLE whose turn it is.
     function postTechnicalOutcome(TechnicalOutcome calldata outcome, IAvailability.StoreReceipts calldata receipts)
         external;
 
-    /// @notice Posts what remains, before the validated outcome deadline. By a CLEARING_ORACLE whose turn it is.
+    /// @notice Posts what remains, before the validated outcome deadline. By a CLEARING_ORACLE whose turn it is. A later round's
+    /// market outcome that nobody has assessed is waited for until the last part of the window, and then passed over.
     function postValidatedOutcome(Outcome calldata outcome, IAvailability.StoreReceipts calldata receipts) external;
 
     /// @notice Posts the settlement of the validated outcome, from the end of delivery until the settlement deadline, or,

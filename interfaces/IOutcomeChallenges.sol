@@ -194,6 +194,7 @@ interface IOutcomeChallenges is IChallenges, IBookLeaves {
     /// @param earlier the answer before, if the offer isn't its document's first; else anything
     function miscounted(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata earlier,
         Answer calldata answer,
         BookOffer calldata offer

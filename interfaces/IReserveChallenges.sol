@@ -145,6 +145,7 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
     /// @param effectiveness of the cheaper offer's PoD for the request
     function cheaperLeftOut(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Entry calldata reserved,
         Answer calldata answer,
         BookOffer calldata offer,
@@ -156,6 +157,7 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
     /// @param reserved the one that the answer names; where it names none of the list, anything
     function falselyReserved(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata answer,
         Entry calldata reserved
     ) external;
@@ -164,6 +166,7 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
     /// @param reserved the one that the answer names; where it names none of the list, anything
     function falselyKeptOut(
         IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
         Answer calldata answer,
         BookOffer calldata offer,
         Entry calldata reserved
@@ -174,6 +177,7 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
     function reserveChanged(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
         Entry calldata validated,
         Entry calldata before
     ) external;
@@ -185,6 +189,7 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
     function reserveInvented(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Outcome calldata market_,
+        IOutcomeBoard.TechnicalOutcome calldata technical,
         Entry calldata validated,
         Entry calldata earlier,
         Entry calldata later

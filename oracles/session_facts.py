@@ -6,11 +6,11 @@ from offchain.chain.market_view import BookDocument, MarketView, Notice
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.leaves import BASELINE, READING, LeafKind
+from offchain.protocol.leaves import BASELINE, READING, REFUSAL, LeafKind
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.publication import published_document
 from offchain.protocol.terms import Reveal, SessionTerms
-from offchain.protocol.typed_data import NoticeKind
+from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
 from offchain.store.documents import DocumentMissing, DocumentStore
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,16 @@ def fetch_list_document(
         found = document.list_of(kind).root
         if found != expected:
             raise RootMismatch(what, cid, expected, found)
+    return document
+
+
+def fetch_refusals(store: DocumentStore, technical: TechnicalOutcome) -> ListDocument:
+    """Document of a technical outcome, held to its root and length: who names a refusal beyond that length names none."""
+    cid = Cid(technical.cidCodec, technical.cidDigest)
+    document = fetch_list_document(store, "technical outcome", cid, {REFUSAL: technical.refusalRoot})
+    length = len(document.list_of(REFUSAL))
+    if technical.refusalLength != length:
+        raise InvalidInput("refusalLength", technical.refusalLength, f"its document has {length} refusals")
     return document
 
 

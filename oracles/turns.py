@@ -52,13 +52,17 @@ def is_my_turn(terms: SessionTerms, stage: Stage, posting: Posting, clock: Clock
         return False
     if stage is Stage.VALIDATED and clock.real_s + SET_POINTS_S > terms.deliveryStart:
         return False
-    named = {
-        Stage.MARKET: terms.clearingOracle,
-        Stage.TECHNICAL: terms.gridOracle,
-        Stage.VALIDATED: terms.clearingOracle,
-        Stage.SETTLEMENT: terms.settlementOracle,
-    }[stage]
+    named = terms.clearingOracle
+    if stage is Stage.SETTLEMENT:
+        named = terms.settlementOracle
+    elif stage.is_technical:
+        named = terms.gridOracle
     return named in (ANYBODY, me) or clock.market_s + terms.takeoverS >= deadline_s
+
+
+def last_part_s(terms: SessionTerms) -> int:
+    """Market time from which no other round is cleared, and one that nobody has assessed is passed over."""
+    return terms.validatedOutcomeDeadline - terms.takeoverS
 
 
 def deadline_of(terms: SessionTerms, stage: Stage, posting: Posting) -> int:
@@ -69,4 +73,6 @@ def deadline_of(terms: SessionTerms, stage: Stage, posting: Posting) -> int:
         return max(terms.settlementDeadline, reopened_s)
     if stage is Stage.MARKET and not struck:
         return terms.marketOutcomeDeadline
+    if stage.is_market and stage is not Stage.MARKET:
+        return last_part_s(terms)
     return terms.validatedOutcomeDeadline

@@ -7,12 +7,17 @@ import secrets
 from collections.abc import Callable, Iterator
 
 from offchain.audit.accusations.accusation import Accusation
-from offchain.audit.accusations.assessment import MarketResult, RefusalAccusations, ValidationAccusations
+from offchain.audit.accusations.assessment import (
+    NamedRefusalAccusations,
+    RefusalAccusations,
+    RoundResults,
+    ValidationAccusations,
+)
 from offchain.audit.accusations.outcome import OutcomeAccusations
-from offchain.audit.accusations.reserve import Assessed, ReserveAccusations
+from offchain.audit.accusations.reserve import ReserveAccusations
 from offchain.audit.accusations.settlement import SettledFacts, SettlementAccusations
 from offchain.audit.book import BookPages
-from offchain.audit.verify import FalseResult, HiddenResult, SessionReplay
+from offchain.audit.verify import AssessedRound, FalseResult, HiddenResult, SessionReplay
 from offchain.chain.client import ChainClient, ChainRefused
 from offchain.chain.market_view import MarketView, Stage
 from offchain.protocol import canonical_json
@@ -87,20 +92,22 @@ class Challenger:
 
     def _accusations(self, found: FalseResult) -> Iterator[Accusation]:
         view, session = self._view, self._session
-        market, technical = view.market_outcome(session), view.technical_outcome(session)
         validated, settled = view.validated_outcome(session), view.settlement(session)
         book = BookPages(view, self._documents, session)
-        if found.stage is Stage.MARKET and market is not None:
-            yield from OutcomeAccusations(found, market, book)
-            yield from ReserveAccusations(found, market, book)
-        if found.stage is Stage.TECHNICAL and technical is not None and market is not None:
-            yield from RefusalAccusations(found, technical, self._market_result(market))
-        if found.stage is Stage.VALIDATED and validated and technical and market:
-            refusals = self._replay.refusals(technical)
-            assessed = Assessed(self._market_result(market), technical, refusals)
-            yield from ValidationAccusations(found, validated, assessed.market, technical, refusals, book)
-            yield from OutcomeAccusations(found, validated, book)
-            yield from ReserveAccusations(found, validated, book, assessed)
+        posted = self._posted_outcome(found.stage)
+        rounds = [self._with_documents(each) for each in self._replay.assessed_rounds()]
+        if found.stage.is_technical:
+            for each in rounds:
+                if each.stage is found.stage:
+                    yield from RefusalAccusations(found, each)
+        elif posted is not None:
+            before = [each for each in rounds if each.stage < found.stage]
+            is_validated = found.stage is Stage.VALIDATED
+            if is_validated:
+                yield from ValidationAccusations(found, posted, before[-1])
+            yield from NamedRefusalAccusations(found, posted, before, book)
+            yield from OutcomeAccusations(found, posted, book)
+            yield from ReserveAccusations(found, posted, book, before[-1] if is_validated else None)
         if found.stage is Stage.SETTLEMENT and settled is not None and validated is not None:
             terms = self._replay.terms
             facts = SettledFacts(
@@ -113,12 +120,18 @@ class Challenger:
             )
             yield from SettlementAccusations(found, *settled, facts)
 
-    def _market_result(self, market: Outcome) -> MarketResult:
-        return MarketResult(market, self._replay.outcome_document(Stage.MARKET, market))
+    def _with_documents(self, found: AssessedRound) -> RoundResults:
+        return RoundResults(
+            found.stage,
+            found.market,
+            self._replay.outcome_document(Stage.market_of(found.stage.round), found.market),
+            found.technical,
+            self._replay.refusals(found.stage, found.technical),
+        )
 
     def _posted_outcome(self, stage: Stage) -> Outcome | None:
-        if stage is Stage.MARKET:
-            return self._view.market_outcome(self._session)
+        if stage.is_market:
+            return self._view.market_outcome(self._session, stage.round)
         return self._view.validated_outcome(self._session) if stage is Stage.VALIDATED else None
 
     def _open_case(self, found: FalseResult, hash_: bytes) -> None:
@@ -175,9 +188,9 @@ class Challenger:
                 (DemandedList.RESERVE, outcome.reserveLength),
             ):
                 yield "demandOutcome", (outcome, int(stage), int(listed)), length
-        technical = self._view.technical_outcome(self._session)
-        if stage is Stage.TECHNICAL and technical is not None:
-            yield "demandRefusal", (technical,), technical.refusalLength
+        technical = self._view.technical_outcome(self._session, stage.round) if stage.is_technical else None
+        if technical is not None:
+            yield "demandRefusal", (technical, int(stage)), technical.refusalLength
         settled = self._view.settlement(self._session)
         if stage is Stage.SETTLEMENT and settled is not None:
             settlement, pairs = settled

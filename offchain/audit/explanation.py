@@ -16,6 +16,7 @@ from offchain.protocol.leaves import (
 )
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import MarginUnit, OfferStatus, Product, Side
+from offchain.protocol.rounds import refusal_named
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Offer, Request, assemble, within_cap
 from oracles.session_facts import book_documents
@@ -43,17 +44,17 @@ def explain(replay: SessionReplay, view: MarketView, position: int) -> Explanati
     """Why an offer, by its position in the session's book, was taken or not. Raises NothingToExplain."""
     replay.require_session()
     terms = replay.terms
-    market_posted, validated_posted = replay.posted_outcomes()
+    market_stage, market_posted, validated_posted = replay.last_outcomes()
     if market_posted is None:
         raise NothingToExplain(f"session {terms.session}: no market outcome is posted")
-    market = replay.outcome_document(Stage.MARKET, market_posted)
+    market = replay.outcome_document(market_stage, market_posted)
     validated = replay.outcome_document(Stage.VALIDATED, validated_posted) if validated_posted else None
-    outcome, stage = (validated, Stage.VALIDATED) if validated else (market, Stage.MARKET)
+    outcome, stage = (validated, Stage.VALIDATED) if validated else (market, market_stage)
     teller = Teller(
         book_documents(view, replay.documents, terms.session),
         outcome,
         market,
-        replay.posted_refusals(),
+        [replay.refusals(each.stage, each.technical) for each in replay.assessed_rounds()],
         view.pods_at_gate(terms),
         terms,
     )
@@ -61,15 +62,15 @@ def explain(replay: SessionReplay, view: MarketView, position: int) -> Explanati
 
 
 class Teller:
-    """An outcome and what it rests on, told offer by offer. `outcome`: the market outcome, or the validated one;
-    `refusals`: the technical outcome's document."""
+    """An outcome and what it rests on, told offer by offer. `outcome`: the last market outcome, or the validated one;
+    `refusals`: the technical outcomes' documents, round by round."""
 
     def __init__(
         self,
         documents: Sequence[tuple[Reveal, ListDocument | None]],
         outcome: ListDocument,
         market: ListDocument,
-        refusals: ListDocument | None,
+        refusals: Sequence[ListDocument],
         pods: Mapping[bytes, PodFacts],
         terms: SessionTerms,
     ) -> None:
@@ -147,12 +148,9 @@ class Teller:
             yield f"offer {offer.parent}, to which it is linked, wasn't taken"
         elif status is OfferStatus.UNCOVERED:
             yield "nothing of the aggregator's collateral was left for its penalty"
-        elif (
-            because
-            and self._refusals is not None
-            and status in (OfferStatus.TEC, OfferStatus.PARTLY_ACCEPTED)
-        ):
-            yield self._refused(self._refusals, because - 1, offer)
+        elif because and status in (OfferStatus.TEC, OfferStatus.PARTLY_ACCEPTED):
+            round_, index = refusal_named(because)
+            yield self._refused(self._refusals[round_ - 1], index, offer)
 
     def _beyond(self, offer: Offer, status: OfferStatus, because: int) -> Iterator[str]:
         """Why the reserve hasn't, or hasn't any more, an offer that the requests refused."""

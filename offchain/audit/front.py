@@ -7,7 +7,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from offchain.audit.verify import SessionReplay
-from offchain.chain.market_view import Stage
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
@@ -21,12 +20,12 @@ class NoFront(FlexledgerError):
 
 
 def draw_front(replay: SessionReplay, path: Path) -> int:
-    """Draw the fronts of a session's posted market outcome as SVG; gives the number of points. Raises NoFront."""
+    """Draw the fronts of a session's last market outcome as SVG; gives the number of points. Raises NoFront."""
     replay.require_session()
-    posted, _ = replay.posted_outcomes()
+    stage, posted, _ = replay.last_outcomes()
     if posted is None:
         raise NoFront(f"session {replay.terms.session}: no market outcome is posted")
-    return draw_fronts(replay.outcome_document(Stage.MARKET, posted), path)
+    return draw_fronts(replay.outcome_document(stage, posted), path)
 
 
 def draw_fronts(market: ListDocument, path: Path) -> int:

@@ -3,7 +3,7 @@
 The first thing that differs ends the replay: what the chain has, what the replay gives, and where.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -21,19 +21,23 @@ from offchain.protocol.leaves import (
     LeafKind,
 )
 from offchain.protocol.lists import LeafList, ListDocument
+from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome, TechnicalOutcome, seed_share
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.outcome import posted_outcome
-from oracles.clearing.core.session import ClearedSession, validate_session
+from oracles.clearing.core.session import ClearedSession, clear_again, is_worthwhile, validate_session
 from oracles.clearing.facts import clear_from_chain
 from oracles.grid.facts import assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.facts import genuine_of, settle_from_chain
+from oracles.turns import last_part_s
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+LATER_ROUNDS = (Stage.MARKET_2, Stage.TECHNICAL_2, Stage.MARKET_3, Stage.TECHNICAL_3)
 
 
 class ReplayDiffers(FlexledgerError):
@@ -61,6 +65,15 @@ class HiddenResult(FlexledgerError):
     def __init__(self, cause: FlexledgerError, stage: Stage) -> None:
         super().__init__(str(cause))
         self.stage = stage
+
+
+@dataclass(frozen=True)
+class AssessedRound:
+    """A round that stands with its assessment. `stage`: of the technical outcome."""
+
+    stage: Stage
+    market: Outcome
+    technical: TechnicalOutcome
 
 
 @dataclass(frozen=True)
@@ -104,19 +117,26 @@ class SessionReplay:
         for stage in Stage:
             if stage is Stage.SETTLEMENT:
                 yield self._readings(self.terms)
-            yield self.result(stage)
-            if not any(self._view.posting(self._session, stage).hash):
+            is_posted = any(self._view.posting(self._session, stage).hash)
+            is_needed = stage not in LATER_ROUNDS
+            if is_posted or is_needed:
+                yield self.result(stage)
+            if is_needed and not is_posted:
                 return
 
     def result(self, stage: Stage) -> Check:
         """The check of one result, held to the posted results that it rests on."""
-        check = {
-            Stage.MARKET: self._market_outcome,
-            Stage.TECHNICAL: self._technical_outcome,
-            Stage.VALIDATED: self._validated_outcome,
-            Stage.SETTLEMENT: self._settlement,
-        }[stage]
-        return check(self.terms) or Check(f"{stage.name.lower()} result", "none posted")
+        if stage.is_market:
+            check = self._market_outcome(self.terms, stage)
+        elif stage.is_technical:
+            check = self._technical_outcome(self.terms, stage)
+        else:
+            check = (
+                self._validated_outcome(self.terms)
+                if stage is Stage.VALIDATED
+                else self._settlement(self.terms)
+            )
+        return check or Check(stage.title, "none posted")
 
     def _baselines(self, terms: SessionTerms) -> Check:
         documents = baseline_documents(self._view, self._documents, terms)
@@ -133,58 +153,79 @@ class SessionReplay:
         _same("session seed", posted, seed.to_bytes(32, "big"))
         return Check("book", f"{len(book)} documents, each with the revealed root; seed of all salts")
 
-    def _market_outcome(self, terms: SessionTerms) -> Check | None:
-        posted = self._view.market_outcome(self._session)
+    def _market_outcome(self, terms: SessionTerms, stage: Stage) -> Check | None:
+        posted = self._view.market_outcome(self._session, stage.round)
         if posted is None:
             return None
-        document = self.outcome_document(Stage.MARKET, posted)
-        cleared = self._cleared(terms, document.author)
-        cid, seed = Cid(posted.cidCodec, posted.cidDigest), self._view.seed(self._session)
-        with _false(Stage.MARKET, document, cleared.market):
-            _same_lists("market outcome", document, cleared.market)
-            _same_fields("market outcome", posted, posted_outcome(cleared.market, cid, seed))
+        document = self.outcome_document(stage, posted)
+        assessed = [each.technical for each in self.assessed_rounds()[: stage.round - 1]]
+        cleared = self._cleared(terms, document.author, assessed)
+        basis = assessed[-1].hash() if assessed else self._view.seed(self._session)
+        cid = Cid(posted.cidCodec, posted.cidDigest)
+        with _false(stage, document, cleared.market):
+            _same_lists(stage.title, document, cleared.market)
+            _same_fields(stage.title, posted, posted_outcome(cleared.market, cid, basis))
         accepted, reserved = (
             len(cleared.market.list_of(kind)) for kind in (OUTCOME_BY_REQUEST, OUTCOME_RESERVE)
         )
         offers = len(cleared.book.offers)
-        return Check("clearing", f"{offers} offers, {accepted} accepted quantities, {reserved} in reserve")
+        detail = f"{offers} offers, {accepted} accepted quantities, {reserved} in reserve"
+        return Check(_of_round("clearing", stage), detail)
 
-    def _technical_outcome(self, terms: SessionTerms) -> Check | None:
+    def _technical_outcome(self, terms: SessionTerms, stage: Stage) -> Check | None:
         market, posted = (
-            self._view.market_outcome(self._session),
-            self._view.technical_outcome(self._session),
+            self._view.market_outcome(self._session, stage.round),
+            self._view.technical_outcome(self._session, stage.round),
         )
         if market is None or posted is None:
             return None
-        document = self.refusals(posted)
-        market_document = self.outcome_document(Stage.MARKET, market)
-        poster = self._view.posting(self._session, Stage.TECHNICAL).poster
+        document = self.refusals(stage, posted)
+        market_document = self.outcome_document(Stage.market_of(stage.round), market)
+        poster = self._view.posting(self._session, stage).poster
         replayed = assess_from_chain(self._view, self._documents, terms, market_document, poster)
         refused_w = sum(document.list_of(REFUSAL).integers("refusedW"))
-        with _false(Stage.TECHNICAL, document, replayed):
-            _same("technical outcome: marketOutcomeHash", posted.marketOutcomeHash, market.hash())
-            _same_lists("technical outcome", document, replayed)
-            _same("technical outcome: refusedWSlots", posted.refusedWSlots, refused_w)
+        with _false(stage, document, replayed):
+            _same(f"{stage.title}: marketOutcomeHash", posted.marketOutcomeHash, market.hash())
+            _same_lists(stage.title, document, replayed)
+            _same(f"{stage.title}: refusalLength", posted.refusalLength, len(document.list_of(REFUSAL)))
+            _same(f"{stage.title}: refusedWSlots", posted.refusedWSlots, refused_w)
         refused = len(document.list_of(REFUSAL))
-        return Check("assessment", f"{refused} refusals, power flow on the anchored model")
+        return Check(_of_round("assessment", stage), f"{refused} refusals, power flow on the anchored model")
 
     def _validated_outcome(self, terms: SessionTerms) -> Check | None:
-        technical = self._view.technical_outcome(self._session)
-        posted = self._view.validated_outcome(self._session)
-        if technical is None or posted is None:
+        rounds, posted = self.assessed_rounds(), self._view.validated_outcome(self._session)
+        if not rounds or posted is None:
             return None
         document = self.outcome_document(Stage.VALIDATED, posted)
-        cleared = self._cleared(terms, document.author)
-        replayed = validate_session(cleared, self.refusals(technical), document.author)
+        earlier, technical = [each.technical for each in rounds[:-1]], rounds[-1].technical
+        cleared = self._cleared(terms, document.author, earlier)
+        refusals = self.refusals(rounds[-1].stage, technical)
+        replayed = validate_session(cleared, refusals, document.author)
         cid = Cid(posted.cidCodec, posted.cidDigest)
         with _false(Stage.VALIDATED, document, replayed):
             _same_lists("validated outcome", document, replayed)
             _same_fields("validated outcome", posted, posted_outcome(replayed, cid, technical.hash()))
+            self._require_last_round(terms, cleared, refusals)
         paid = f"{posted.totalUeur} µ€ for {posted.byRequestLength} accepted quantities"
         return Check("validated outcome", paid)
 
-    def _cleared(self, terms: SessionTerms, author: str) -> ClearedSession:
-        return clear_from_chain(self._view, self._documents, terms, author)
+    def _require_last_round(
+        self, terms: SessionTerms, cleared: ClearedSession, refusals: ListDocument
+    ) -> None:
+        """ReplayDiffers if the validated outcome came while another round was in time and would have served more."""
+        standing = len(self._view.rounds(self._session))
+        posted_s = self._view.posting(self._session, Stage.VALIDATED).posted_at_s
+        if cleared.round < standing or standing == MOST_ROUNDS or posted_s >= last_part_s(terms):
+            return
+        if len(refusals.list_of(REFUSAL)) and is_worthwhile(
+            clear_again(cleared, refusals), cleared, refusals
+        ):
+            _same("validated outcome: rounds", standing, standing + 1)
+
+    def _cleared(
+        self, terms: SessionTerms, author: str, assessed: Sequence[TechnicalOutcome]
+    ) -> ClearedSession:
+        return clear_from_chain(self._view, self._documents, terms, author, assessed)
 
     def _readings(self, terms: SessionTerms) -> Check:
         genuine, batches = genuine_of(self._chain), reading_batches(self._view, self._documents, terms)
@@ -220,14 +261,23 @@ class SessionReplay:
         """Where documents are read."""
         return self._documents
 
-    def posted_outcomes(self) -> tuple[Outcome | None, Outcome | None]:
-        """What the board holds of the session's market and validated outcomes, None where none stands."""
-        return self._view.market_outcome(self._session), self._view.validated_outcome(self._session)
+    def assessed_rounds(self) -> list[AssessedRound]:
+        """The session's rounds that are assessed, in order. A validated outcome rests on the last."""
+        return [
+            AssessedRound(Stage.technical_of(each.number), each.market, each.technical)
+            for each in self._view.rounds(self._session)
+            if each.technical is not None
+        ]
 
-    def posted_refusals(self) -> ListDocument | None:
-        """Document of the technical outcome that stands."""
-        posted = self._view.technical_outcome(self._session)
-        return None if posted is None else self.refusals(posted)
+    def last_outcomes(self) -> tuple[Stage, Outcome | None, Outcome | None]:
+        """The last market outcome that counts, with its stage: the one that the validated outcome rests on, if that stands; and
+        the validated one. None where none stands."""
+        validated, rounds = self._view.validated_outcome(self._session), self._view.rounds(self._session)
+        if validated is not None:
+            rounds = [each for each in rounds if each.technical is not None]
+        if not rounds:
+            return Stage.MARKET, None, None
+        return Stage.market_of(rounds[-1].number), rounds[-1].market, validated
 
     def outcome_document(self, stage: Stage, posted: Outcome) -> ListDocument:
         """Document of a market or validated outcome. HiddenResult if it can't be had."""
@@ -237,18 +287,22 @@ class SessionReplay:
             OUTCOME_RESERVE: posted.reserveRoot,
         }
         cid = Cid(posted.cidCodec, posted.cidDigest)
-        return self._list_document(stage, f"{stage.name.lower()} outcome", cid, roots)
+        return self._list_document(stage, stage.title, cid, roots)
 
-    def refusals(self, posted: TechnicalOutcome) -> ListDocument:
+    def refusals(self, stage: Stage, posted: TechnicalOutcome) -> ListDocument:
         """Document of a technical outcome. HiddenResult if it can't be had."""
         cid, roots = Cid(posted.cidCodec, posted.cidDigest), {REFUSAL: posted.refusalRoot}
-        return self._list_document(Stage.TECHNICAL, "technical outcome", cid, roots)
+        return self._list_document(stage, stage.title, cid, roots)
 
     def _list_document(self, stage: Stage, what: str, cid: Cid, roots: dict[LeafKind, bytes]) -> ListDocument:
         try:
             return fetch_list_document(self._documents, what, cid, roots)
         except FlexledgerError as problem:
             raise HiddenResult(problem, stage) from None
+
+
+def _of_round(what: str, stage: Stage) -> str:
+    return f"{what}, round {stage.round}" if stage.round > 1 else what
 
 
 @contextmanager

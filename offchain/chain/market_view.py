@@ -9,6 +9,7 @@ from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
 from offchain.protocol.products import Side
 from offchain.protocol.roles import Role
+from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Opening, Outcome, Pair, Settlement, TechnicalOutcome
 
@@ -68,8 +69,52 @@ class Stage(IntEnum):
 
     MARKET = 0
     TECHNICAL = 1
-    VALIDATED = 2
-    SETTLEMENT = 3
+    MARKET_2 = 2
+    TECHNICAL_2 = 3
+    MARKET_3 = 4
+    TECHNICAL_3 = 5
+    VALIDATED = 6
+    SETTLEMENT = 7
+
+    @classmethod
+    def market_of(cls, round_: int) -> "Stage":
+        """A round's market outcome, the first round being 1."""
+        return cls(2 * round_ - 2)
+
+    @classmethod
+    def technical_of(cls, round_: int) -> "Stage":
+        """A round's technical outcome."""
+        return cls(2 * round_ - 1)
+
+    @property
+    def is_market(self) -> bool:
+        """Whether it is a round's market outcome."""
+        return self < Stage.VALIDATED and self % 2 == 0
+
+    @property
+    def is_technical(self) -> bool:
+        """Whether it is a round's technical outcome."""
+        return self < Stage.VALIDATED and self % 2 == 1
+
+    @property
+    def round(self) -> int:
+        """Of a market or technical outcome."""
+        return self // 2 + 1
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        kind = self.name.split("_")[0].lower() + (" outcome" if self < Stage.SETTLEMENT else "")
+        return f"{kind} of round {self.round}" if Stage.TECHNICAL < self < Stage.VALIDATED else kind
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round of clearing that stands, and its assessment, if there is one yet."""
+
+    number: int
+    market: Outcome
+    technical: TechnicalOutcome | None
 
 
 @dataclass(frozen=True)
@@ -238,14 +283,24 @@ class MarketView:
         found = self._chain.call("OutcomeBoard", "posting", session, stage)
         return Posting(bytes(found[0]), str(found[1]), int(found[2]), int(found[3]))
 
-    def market_outcome(self, session: int) -> Outcome | None:
-        """The market outcome that stands, if any."""
-        event = self._standing("MarketOutcomePosted", session, Stage.MARKET)
+    def rounds(self, session: int) -> list[Round]:
+        """The rounds of clearing that stand, in order: each but the last is assessed."""
+        out: list[Round] = []
+        for number in range(1, MOST_ROUNDS + 1):
+            market = self.market_outcome(session, number)
+            if market is None:
+                break
+            out.append(Round(number, market, self.technical_outcome(session, number)))
+        return out
+
+    def market_outcome(self, session: int, round_: int = 1) -> Outcome | None:
+        """The market outcome of a round that stands, if any."""
+        event = self._standing("MarketOutcomePosted", session, Stage.market_of(round_))
         return None if event is None else Outcome(**_named(event.args["outcome"]))
 
-    def technical_outcome(self, session: int) -> TechnicalOutcome | None:
-        """The DSO's technical outcome that stands, if any."""
-        event = self._standing("TechnicalOutcomePosted", session, Stage.TECHNICAL)
+    def technical_outcome(self, session: int, round_: int = 1) -> TechnicalOutcome | None:
+        """The DSO's technical outcome of a round that stands, if any."""
+        event = self._standing("TechnicalOutcomePosted", session, Stage.technical_of(round_))
         return None if event is None else TechnicalOutcome(**_named(event.args["outcome"]))
 
     def validated_outcome(self, session: int) -> Outcome | None:

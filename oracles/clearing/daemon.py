@@ -1,22 +1,24 @@
-"""The clearing oracle's daemon: watches sessions, posts their market and validated outcomes, each once."""
+"""The clearing oracle's daemon: watches sessions, posts their market outcomes, round by round, and validated ones, each once."""
 
 import logging
+from collections.abc import Sequence
 
 from offchain.chain.client import ChainClient
-from offchain.chain.market_view import MarketView, Stage
-from offchain.protocol.cid import Cid
+from offchain.chain.market_view import MarketView, Round, Stage
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
+from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
-from oracles.clearing.core.session import ClearedSession, validate_session
+from oracles.clearing.core.session import ClearedSession, clear_again, is_worthwhile, validate_session
 from oracles.clearing.facts import clear_from_chain
 from oracles.clearing.on_dask import parts_on
-from oracles.session_facts import fetch_list_document
-from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
+from oracles.session_facts import fetch_refusals
+from oracles.turns import Clock, clock_of, for_each_session, is_my_turn, last_part_s
 
 logger = logging.getLogger(__name__)
 
@@ -46,37 +48,53 @@ class ClearingDaemon:
         if clock.market_s < terms.documentsDeadline:
             return
         if self._is_due(terms, Stage.MARKET, clock):
-            self._post_market_outcome(terms)
-        if self._is_due(terms, Stage.VALIDATED, clock):
-            self._post_validated_outcome(terms)
+            cleared = self._clear(terms)
+            self._post_market_outcome(terms, cleared, self._view.seed(session))
+        is_validated = any(self._view.posting(session, Stage.VALIDATED).hash)
+        if not is_validated and clock.market_s < terms.validatedOutcomeDeadline:
+            self._go_on(terms, clock, self._view.rounds(session))
 
     def _is_due(self, terms: SessionTerms, stage: Stage, clock: Clock) -> bool:
         return is_my_turn(terms, stage, self._view.posting(terms.session, stage), clock, self._chain.address)
 
-    def _post_market_outcome(self, terms: SessionTerms) -> None:
-        document = self._clear(terms).market
-        self._post(terms, "postMarketOutcome", document, basis=self._view.seed(terms.session))
-        logger.info("session %d: market outcome posted", terms.session)
-
-    def _post_validated_outcome(self, terms: SessionTerms) -> None:
-        technical = self._view.technical_outcome(terms.session)
-        market = self._view.market_outcome(terms.session)
-        if technical is None or market is None:
+    def _go_on(self, terms: SessionTerms, clock: Clock, rounds: Sequence[Round]) -> None:
+        """After an assessment: another round where one is worthwhile and in time, else the validated outcome. A later round
+        that nobody has assessed is waited for, and passed over in the last part of the window."""
+        assessed = [each.technical for each in rounds if each.technical is not None]
+        is_last_part = clock.market_s >= last_part_s(terms)
+        if not assessed or (len(assessed) < len(rounds) and not is_last_part):
             return
-        cleared = self._clear(terms)
+        may_go_on = len(assessed) == len(rounds) < MOST_ROUNDS and not is_last_part
+        next_is_due = may_go_on and self._is_due(terms, Stage.market_of(len(rounds) + 1), clock)
+        validated_is_due = self._is_due(terms, Stage.VALIDATED, clock)
+        if not next_is_due and not validated_is_due:
+            return
+        cleared = self._clear(terms, assessed[:-1])
+        technical, market = assessed[-1], rounds[len(assessed) - 1].market
         if cleared.market.list_of(OUTCOME_BY_REQUEST).root != market.byRequestRoot:
             raise FlexledgerError(
                 f"session {terms.session}: the posted market outcome isn't what the book gives"
             )
-        cid = Cid(technical.cidCodec, technical.cidDigest)
-        roots = {REFUSAL: technical.refusalRoot}
-        refusals = fetch_list_document(self._documents, "technical outcome", cid, roots)
-        document = validate_session(cleared, refusals, self._chain.address)
-        self._post(terms, "postValidatedOutcome", document, basis=technical.hash())
-        logger.info("session %d: validated outcome posted", terms.session)
+        refusals = fetch_refusals(self._documents, technical)
+        if may_go_on and len(refusals.list_of(REFUSAL)):
+            again = clear_again(cleared, refusals)
+            if is_worthwhile(again, cleared, refusals):
+                if next_is_due:
+                    self._post_market_outcome(terms, again, technical.hash())
+                return
+        if validated_is_due:
+            document = validate_session(cleared, refusals, self._chain.address)
+            self._post(terms, "postValidatedOutcome", document, basis=technical.hash())
+            logger.info("session %d: validated outcome posted", terms.session)
 
-    def _clear(self, terms: SessionTerms) -> ClearedSession:
-        return clear_from_chain(self._view, self._documents, terms, self._chain.address, self._map_parts)
+    def _clear(self, terms: SessionTerms, assessed: Sequence[TechnicalOutcome] = ()) -> ClearedSession:
+        return clear_from_chain(
+            self._view, self._documents, terms, self._chain.address, assessed, self._map_parts
+        )
+
+    def _post_market_outcome(self, terms: SessionTerms, cleared: ClearedSession, basis: bytes) -> None:
+        self._post(terms, "postMarketOutcome", cleared.market, basis)
+        logger.info("session %d: market outcome of round %d posted", terms.session, cleared.round)
 
     def _post(self, terms: SessionTerms, function: str, document: ListDocument, basis: bytes) -> None:
         raw = document.to_bytes()

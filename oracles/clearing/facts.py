@@ -1,7 +1,7 @@
 """What a clearing rests on, fetched from chain and store: the same for the daemon and for `verify`."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
@@ -9,13 +9,13 @@ from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, SessionTerms
-from offchain.protocol.typed_data import NoticeKind
+from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.reliability import reliability_index
-from oracles.clearing.core.session import SEVERAL_OBJECTIVES, ClearedSession, clear_session
-from oracles.session_facts import book_documents, fetch_list_document, notarised_bytes
+from oracles.clearing.core.session import SEVERAL_OBJECTIVES, ClearedSession, clear_again, clear_session
+from oracles.session_facts import book_documents, fetch_list_document, fetch_refusals, notarised_bytes
 
 HISTORY_S = 30 * 24 * 3600
 """Of deliveries that the index of reliability looks back on."""
@@ -23,9 +23,24 @@ logger = logging.getLogger(__name__)
 
 
 def clear_from_chain(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, author: str, map_parts: MapParts = in_threads
+    view: MarketView,
+    store: DocumentStore,
+    terms: SessionTerms,
+    author: str,
+    assessed: Sequence[TechnicalOutcome] = (),
+    map_parts: MapParts = in_threads,
 ) -> ClearedSession:
-    """The session's clearing, as `author` would post it; `map_parts`: who clears the parts of its book."""
+    """The session's clearing in the round after those that were assessed, as `author` would post it; `map_parts`: who clears
+    the parts of its book."""
+    cleared = _first_round(view, store, terms, author, map_parts)
+    for technical in assessed:
+        cleared = clear_again(cleared, fetch_refusals(store, technical))
+    return cleared
+
+
+def _first_round(
+    view: MarketView, store: DocumentStore, terms: SessionTerms, author: str, map_parts: MapParts
+) -> ClearedSession:
     documents = book_documents(view, store, terms.session)
     pods, seed = view.pods_at_gate(terms), view.seed(terms.session)
     if terms.method not in SEVERAL_OBJECTIVES:

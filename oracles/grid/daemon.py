@@ -26,7 +26,7 @@ from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import FlexiblePod, RequestSettings, size_request
 from oracles.grid.facts import anchored_grid, assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document
-from oracles.turns import clock_of, for_each_session, is_my_turn
+from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +89,8 @@ class GridDaemon:
             self._anchor(terms)
         if terms.gateOpening <= clock.market_s < terms.gateClosure and not clock.paused:
             self._request(terms)
-        posting = self._view.posting(session, Stage.TECHNICAL)
-        if clock.market_s >= terms.documentsDeadline and is_my_turn(
-            terms, Stage.TECHNICAL, posting, clock, self._chain.address
-        ):
-            self._assess(terms)
+        if terms.documentsDeadline <= clock.market_s < terms.validatedOutcomeDeadline:
+            self._assess_last_round(terms, clock)
 
     def _anchor(self, terms: SessionTerms) -> None:
         model_raw = grid_model_bytes(self._network.document())
@@ -159,10 +156,19 @@ class GridDaemon:
             name=area.element.key,
         )
 
-    def _assess(self, terms: SessionTerms) -> None:
-        market = self._view.market_outcome(terms.session)
-        if market is None:
+    def _assess_last_round(self, terms: SessionTerms, clock: Clock) -> None:
+        """Assess the last round that stands, unless that is done or it was passed over."""
+        session = terms.session
+        if any(self._view.posting(session, Stage.VALIDATED).hash):
             return
+        rounds = self._view.rounds(session)
+        if not rounds:
+            return
+        stage = Stage.technical_of(rounds[-1].number)
+        if is_my_turn(terms, stage, self._view.posting(session, stage), clock, self._chain.address):
+            self._assess(terms, rounds[-1].market)
+
+    def _assess(self, terms: SessionTerms, market: Outcome) -> None:
         document = assess_from_chain(
             self._view, self._documents, terms, self._market_document(market), self._chain.address
         )

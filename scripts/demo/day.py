@@ -28,6 +28,7 @@ from offchain.protocol.market_time import day_start_s
 from offchain.protocol.pods import document_key, leaf_salt
 from offchain.protocol.products import Product, Side
 from offchain.protocol.roles import Role
+from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.signatures import address_of
 from offchain.protocol.terms import SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NO_POD, NoticeKind, Registration
@@ -199,11 +200,10 @@ class Day:
             self._clear()
         with step("Assess against the grid, and validate"):
             self._assess(grid)
-            self._stage.clearing.step()
-            self._require(
-                "validated outcome",
-                self._stage.operator.call("OutcomeBoard", "outcomeHash", 1, 2) != bytes(32),
-            )
+            self._validate(grid)
+            stage = ResultStage.VALIDATED
+            validated = self._stage.operator.call("OutcomeBoard", "outcomeHash", 1, int(stage))
+            self._require("validated outcome", validated != bytes(32))
         aggregators = [self._aggregator(person) for person in self._cast.aggregators]
         with step("Publish outcomes to each participant's topic"):
             self._publish(aggregators)
@@ -413,6 +413,12 @@ class Day:
     def _assess(self, grid: GridDaemon) -> None:
         grid.step()
 
+    def _validate(self, grid: GridDaemon) -> None:
+        """Validate, or clear and assess again what refusals left short, round by round."""
+        for _ in range(MOST_ROUNDS):
+            self._stage.clearing.step()
+            grid.step()
+
     # Delivery
 
     def _aggregator(self, person: Person) -> AggregatorPlatform:
@@ -487,8 +493,10 @@ class Day:
         )
         for account in (self._cast.dso, self._cast.tso, *self._cast.aggregators):
             self._unless_done("SettlementLedger", "releaseCoverage", terms.session, account.address)
-        for stage_number in ResultStage:
-            self._unless_done("OutcomeBoard", "releaseBond", terms.session, int(stage_number))
+        view = MarketView(self._stage.operator)
+        for stage in ResultStage:
+            if view.posting(terms.session, stage).bond_ueur:
+                self._stage.operator.send("OutcomeBoard", "releaseBond", terms.session, int(stage))
         for person in self._cast.aggregators:
             chain = self._stage.chain_as(person)
             free_ueur = int(chain.call("Vault", "free", person.address))

@@ -30,12 +30,12 @@ PODS = registry(64, limit_w=3000)
 def told(documents: Documents, position: int, *refused_w: int) -> tuple[OfferStatus, str]:
     """What is said of an offer where the DSO refuses so much of each entry, if anything is given."""
     cleared = clear_session(documents, PODS, SEED, TERMS, AUTHOR)
-    outcome, refusals = cleared.market, None
+    outcome, refusals = cleared.market, []
     if refused_w:
         entries = cleared.market.lists[1].records()
         rows = [refusal_row(place, w, entries[place].values) for place, w in enumerate(refused_w) if w]
-        refusals = replace(refusals_document(rows), notes={"elements": ["line 7"] * len(rows)})
-        outcome = validate_session(cleared, refusals, AUTHOR)
+        refusals = [replace(refusals_document(rows), notes={"elements": ["line 7"] * len(rows)})]
+        outcome = validate_session(cleared, refusals[0], AUTHOR)
     status, lines = Teller(documents, outcome, cleared.market, refusals, PODS, TERMS).tell(position)
     return status, "\n".join(lines)
 

@@ -26,7 +26,7 @@ from tests.contracts.chain import next_block_at, now_s, travel_to
 CHAIN_ID = 31337
 EURO = 1_000_000
 OFFER, DSO_REQUEST, TSO_REQUEST = 0, 1, 2
-MARKET, TECHNICAL, VALIDATED, SETTLEMENT = 0, 1, 2, 3
+MARKET, TECHNICAL, MARKET_2, TECHNICAL_2, MARKET_3, TECHNICAL_3, VALIDATED, SETTLEMENT = range(8)
 FOREVER = 2**48 - 1
 NOBODY = "0x" + "00" * 20
 GRID_MODEL = keccak256(b"grid model")

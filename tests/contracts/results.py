@@ -26,7 +26,7 @@ from offchain.protocol.signatures import parse_address, sign_digest, to_compact
 from offchain.protocol.terms import SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, Pair, Reading, Settlement, TechnicalOutcome
 from oracles.clearing.core.outcome import posted_outcome
-from oracles.clearing.core.session import ClearedSession, validate_session
+from oracles.clearing.core.session import ClearedSession, clear_again, validate_session
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.core.settle import SettlementResult, settle
 from tests.contracts.chain import next_block_at, travel_to
@@ -94,11 +94,13 @@ class Results:
     baselines: dict[str, ListDocument]
     batches: tuple[ListDocument, ...] = ()
     cleared: ClearedSession | None = None
+    market_document: ListDocument | None = None
     market_outcome: Outcome | None = None
     technical: TechnicalOutcome | None = None
     refusals: ListDocument | None = None
     validated: Outcome | None = None
     validated_document: ListDocument | None = None
+    before: "Results | None" = None
 
     @property
     def session(self) -> int:
@@ -106,19 +108,27 @@ class Results:
 
     # The market outcome
 
-    def post_market(self) -> None:
-        """Post the honest market outcome."""
-        author = self.roles.clearing_oracle.address
-        self.cleared = self.book.cleared(author, bytes(self.market.CommitmentBook.seed(self.session)))
-        seed = bytes(self.market.CommitmentBook.seed(self.session))
-        self.market_outcome = posted_outcome(self.cleared.market, CID, seed)
+    def post_market(self, document: ListDocument | None = None) -> None:
+        """Post the round's market outcome: the honest one, or a document with a lie."""
+        basis = bytes(self.market.CommitmentBook.seed(self.session))
+        if self.before is not None:
+            basis = self.before.technical.hash()
+        else:
+            self.cleared = self.book.cleared(self.roles.clearing_oracle.address, basis)
+        self.market_document = document or self.cleared.market
+        self.market_outcome = posted_outcome(self.market_document, CID, basis)
         post_market(self.market, self.terms, self.market_outcome, self.roles.clearing_oracle)
 
+    def next_round(self) -> "Results":
+        """The same session, about to be cleared again after its technical outcome."""
+        again = clear_again(self.cleared, self.refusals)
+        return replace(self, before=self, cleared=again, market_outcome=None, technical=None, refusals=None)
+
     def market_entry(self, index: int) -> tuple[Any, ...]:
-        return Proven(self.cleared.market).leaf(OUTCOME_BY_REQUEST, index)
+        return Proven(self.market_document).leaf(OUTCOME_BY_REQUEST, index)
 
     def market_answer(self, index: int) -> tuple[Any, ...]:
-        return Proven(self.cleared.market).leaf(OUTCOME_BY_OFFER, index)
+        return Proven(self.market_document).leaf(OUTCOME_BY_OFFER, index)
 
     def market_reserved(self, index: int) -> tuple[Any, ...]:
         return Proven(self.cleared.market).leaf(OUTCOME_RESERVE, index)

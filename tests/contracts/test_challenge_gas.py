@@ -26,16 +26,24 @@ from offchain.protocol.leaves import (
     LeafKind,
 )
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.merkle import MerkleTree, hash_pair
+from offchain.protocol.merkle import ListTree, hash_pair
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
 from oracles.clearing.core.outcome import outcome_document
 from tests.contracts.chain import travel_to, undone
 from tests.contracts.conftest import account_of
 from tests.contracts.orders import BLOCK, FIRST, LINKED, OFFERS, SECOND, entries_of, with_offers
-from tests.contracts.OutcomeChallenges.conftest import OF_MARKET_OUTCOMES
 from tests.contracts.outcomes import PODS, Posted, SmallBook, posted_of, with_lie
-from tests.contracts.play import EURO, MARKET, as_struct, fund, post_market, session_terms
+from tests.contracts.play import (
+    EURO,
+    MARKET,
+    TECHNICAL,
+    VALIDATED,
+    as_struct,
+    fund,
+    post_market,
+    session_terms,
+)
 from tests.contracts.reserves import with_reserve
 from tests.contracts.results import (
     REFUSED_ENTRY,
@@ -63,6 +71,7 @@ AT_FLOOR = {
     "refusalMisplaced",
     "reserveInvented",
     "reserveOfRefused",
+    "takenAway",
     "takenWithoutRefusal",
     "wrongDelivery",
 }
@@ -73,7 +82,7 @@ SIBLINGS = [keccak256(b"sibling %d" % height) for height in range(DEPTH)]
 Play = Callable[[Results, Any], Any]
 
 
-class DeepTree(MerkleTree):
+class DeepTree(ListTree):
     """A small tree under as many siblings as make its longest proof `DEPTH` long."""
 
     @property
@@ -106,12 +115,11 @@ def of_market(name: str, kind: LeafKind, index: int, values: dict[str, Any], *mo
         post_market(results.market, results.terms, made.outcome, oracle)
         own = made.entry(index) if kind is ENTRY else made.answer(index)
         shown = [own, *(each(made, book) for each in more)]
-        stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
         if name in ("cheaperRefused", "miscounted"):
             # The false leaf isn't the first that they take.
             shown = shown[1:]
         contract = contract_of(results, name)
-        return call(results, contract, name, astuple(made.outcome), *stage, *shown, sender=sender)
+        return call(results, contract, name, astuple(made.outcome), MARKET, *shown, sender=sender)
 
     return play
 
@@ -230,9 +238,8 @@ def of_orders(
         made = posted_of(with_lie(honest, kind, index(honest), **values), seed)
         post_market(results.market, results.terms, made.outcome, oracle)
         proofs = [each(made, book) for each in shown]
-        stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
         contract = contract_of(results, name)
-        return call(results, contract, name, astuple(made.outcome), *stage, *proofs, sender=sender)
+        return call(results, contract, name, astuple(made.outcome), MARKET, *proofs, sender=sender)
 
     return play
 
@@ -387,7 +394,7 @@ def of_refusals(
         technical = astuple(results.post_technical(lie))
         shown = [results.refusal(index) for index in range(len(refused))]
         shown += [each(results) for each in more]
-        return call(results, "AssessmentChallenges", name, technical, *shown, sender=sender)
+        return call(results, "AssessmentChallenges", name, technical, TECHNICAL, *shown, sender=sender)
 
     return play
 
@@ -415,15 +422,11 @@ def of_validated(
 
     def play(results: Results, sender: Any) -> Any:
         results.post_validated(with_lie(results.honest_validated(), kind, index, **values))
-        outcomes = (astuple(results.validated), astuple(results.market_outcome))
+        outcomes = [astuple(each) for each in (results.validated, results.market_outcome, results.technical)]
         proofs = [each(results) for each in shown]
         return call(results, contract_of(results, name), name, *outcomes, *proofs, sender=sender)
 
     return play
-
-
-def technical(results: Results) -> Any:
-    return astuple(results.technical)
 
 
 def refusal(results: Results) -> Any:
@@ -442,8 +445,32 @@ def of_refused_for_another(results: Results, sender: Any) -> Any:
     lie = with_lie(results.honest_validated(), ANSWER, 3, acceptedW=0, because=1, status=int(OfferStatus.TEC))
     results.post_validated(lie)
     proofs = (results.answer(3), results.book.offer(0, 3), results.refusal(0))
-    shown = (astuple(results.validated), astuple(results.technical), *proofs)
+    shown = (astuple(results.validated), VALIDATED, astuple(results.technical), *proofs)
     return call(results, "AssessmentChallenges", "refusedForAnother", *shown, sender=sender)
+
+
+def of_no_such_refusal(results: Results, sender: Any) -> Any:
+    lie = with_lie(results.honest_validated(), ANSWER, 2, because=2)
+    results.post_validated(lie)
+    shown = (astuple(results.validated), VALIDATED, astuple(results.technical), results.answer(2))
+    return call(results, "AssessmentChallenges", "noSuchRefusal", *shown, sender=sender)
+
+
+def of_taken_away(results: Results, sender: Any) -> Any:
+    lie = with_lie(results.honest_validated(), ANSWER, 2, acceptedW=0, status=int(OfferStatus.TEC))
+    results.post_validated(lie)
+    proofs = (results.answer(2), results.book.offer(0, 2), results.refusal(0), results.market_entry(1))
+    outcomes = (astuple(results.technical), astuple(results.market_outcome))
+    shown = (astuple(results.validated), VALIDATED, *outcomes, *proofs)
+    return call(results, "AssessmentChallenges", "takenAway", *shown, sender=sender)
+
+
+def of_refusal_ignored(results: Results, sender: Any) -> Any:
+    results.post_validated(with_lie(results.honest_validated(), ANSWER, 2, acceptedW=5_000))
+    before = (astuple(results.technical), TECHNICAL, astuple(results.market_outcome))
+    proofs = (results.refusal(0), results.answer(2), results.market_answer(2))
+    shown = (astuple(results.validated), VALIDATED, *before, *proofs)
+    return call(results, "AssessmentChallenges", "refusalIgnored", *shown, sender=sender)
 
 
 VALIDATED_LIES: dict[str, Play] = {
@@ -454,17 +481,16 @@ VALIDATED_LIES: dict[str, Play] = {
         ANSWER,
         0,
         {"acceptedW": 1, "because": 1},
-        technical,
         *answers(0),
         entries(0)[1],
         refusal,
     ),
     "refusedForAnother": of_refused_for_another,
-    "refusalIgnored": of_validated(
-        "refusalIgnored", ANSWER, 2, {"acceptedW": 5_000}, technical, refusal, *answers(2)
-    ),
+    "noSuchRefusal": of_no_such_refusal,
+    "takenAway": of_taken_away,
+    "refusalIgnored": of_refusal_ignored,
     "refusalMisplaced": of_validated(
-        "refusalMisplaced", ENTRY, 1, {"acceptedW": 5_000}, technical, refusal, *entries(1)
+        "refusalMisplaced", ENTRY, 1, {"acceptedW": 5_000}, refusal, *entries(1)
     ),
     "entryChanged": of_validated("entryChanged", ENTRY, 0, {"slot": 9}, *entries(0)),
     "entryInvented": of_validated(
@@ -606,7 +632,7 @@ def settlement_lies(results: Results) -> dict[str, Play]:
 @pytest.fixture
 def deep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every list's tree is `DEPTH` deep."""
-    monkeypatch.setattr(lists, "MerkleTree", DeepTree)
+    monkeypatch.setattr(lists, "ListTree", DeepTree)
 
 
 def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any, auditor: Any) -> None:

@@ -13,10 +13,12 @@ from tests.oracles.clearing.books import ORACLE, TERMS
 NAMED = "0x" + "0d" * 20
 NOTHING = Posting(bytes(32), ANYBODY, 1, 0)
 STANDING = Posting(b"h" * 32, NAMED, 100, 5)
+LAST_PART_S = TERMS.validatedOutcomeDeadline - TERMS.takeoverS
 DEADLINES = {
+    **dict.fromkeys(Stage, TERMS.validatedOutcomeDeadline),
     Stage.MARKET: TERMS.marketOutcomeDeadline,
-    Stage.TECHNICAL: TERMS.validatedOutcomeDeadline,
-    Stage.VALIDATED: TERMS.validatedOutcomeDeadline,
+    Stage.MARKET_2: LAST_PART_S,
+    Stage.MARKET_3: LAST_PART_S,
     Stage.SETTLEMENT: TERMS.settlementDeadline,
 }
 TAKEN = replace(TERMS, clearingOracle=NAMED, gridOracle=NAMED, settlementOracle=NAMED)

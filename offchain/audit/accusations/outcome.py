@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from offchain.audit.accusations.accusation import Accusation
 from offchain.audit.book import BookPages, ProvenInBook, ProvenList
 from offchain.audit.verify import FalseResult
-from offchain.chain.market_view import Stage
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
@@ -74,7 +73,7 @@ class OutcomeAccusations:
         if offer:
             for earlier, later in self._entries.beside(index, "offerPosition"):
                 pair = (self._entries.proven(earlier), self._entries.proven(later))
-                yield self._of_order("blockSplit", offer, *pair)
+                yield self._of_clearing("blockSplit", offer, *pair)
         for name, function in (("nextForOffer", "offerSumBroken"), ("nextForPod", "podSumBroken")):
             following = leaf.integer(name) - 1
             if 0 <= following < len(self._entries):
@@ -85,8 +84,8 @@ class OutcomeAccusations:
         if position < len(self._answers):
             yield self._accusation("offerChainBroken", self._answers.proven(position), entry)
             if offer:
-                yield self._of_order("blockBroken", self._answers.proven(position), offer, entry)
-        if self._stage is Stage.MARKET:
+                yield self._of_clearing("blockBroken", self._answers.proven(position), offer, entry)
+        if self._stage.is_market:
             yield from self._price(index)
 
     def _price(self, index: int) -> Iterator[Accusation]:
@@ -96,10 +95,10 @@ class OutcomeAccusations:
         following = min(last + 1, len(self._entries) - 1)
         shown = (self._entries.proven(last), self._entries.proven(following))
         entry = self._entries.proven(index)
-        yield Accusation("ClearingChallenges", "wrongClearingPrice", (self._posted, entry, *shown))
+        yield self._of_clearing("wrongClearingPrice", entry, *shown)
         offer = self._book.offer(self._entries.records[last].integer("offerPosition"))
         if offer:
-            yield Accusation("ClearingChallenges", "wrongMarginalPrice", (self._posted, *shown, offer))
+            yield self._of_clearing("wrongMarginalPrice", *shown, offer)
 
     def _of_answer(self, index: int) -> Iterator[Accusation]:
         leaf, answer = self._answers.records[index], self._answers.proven(index)
@@ -114,7 +113,7 @@ class OutcomeAccusations:
             return
         offer = page.proven(index - page.reveal.first_position)
         yield self._accusation("wrongCopy", answer, offer)
-        yield self._of_order("belowMinimum", answer, offer)
+        yield self._of_clearing("belowMinimum", answer, offer)
         yield from self._bound(index, offer)
         culprit = leaf.integer("because") - 1
         if leaf.integer("status") == OfferStatus.VOID and 0 <= culprit < page.reveal.leaf_count:
@@ -122,18 +121,18 @@ class OutcomeAccusations:
         culprit = self._voided_by.get(index, 0) - 1
         if 0 <= culprit < page.reveal.leaf_count:
             yield self._accusation("takenThoughVoid", answer, page.proven(culprit))
-        if self._stage is Stage.MARKET:
+        if self._stage.is_market:
             yield from self._reason(index, offer)
 
     def _reason(self, index: int, offer: object) -> Iterator[Accusation]:
         """What a market outcome says of an offer that it doesn't take, or only in part."""
         leaf, answer = self._answers.records[index], self._answers.proven(index)
         earlier = self._answers.proven(max(index - 1, 0))
-        yield Accusation("OutcomeChallenges", "miscounted", (self._posted, earlier, answer, offer))
+        yield self._accusation("miscounted", earlier, answer, offer)
         if leaf.integer("status") == OfferStatus.COM_EXCLUDED and len(self._entries):
             named = leaf.integer("because") - 1
             entry = self._entries.proven(named if 0 <= named < len(self._entries) else 0)
-            yield Accusation("ClearingChallenges", "falselyExcluded", (self._posted, answer, offer, entry))
+            yield self._of_clearing("falselyExcluded", answer, offer, entry)
         if leaf.integer("status") in COMMERCIAL:
             yield from self._cheaper(index)
 
@@ -149,10 +148,8 @@ class OutcomeAccusations:
             position = leaves[index].integer("requestPosition")
             request = self._book.request(position)
             for effect in self._book.effects(position, offer.word("pod")):
-                yield Accusation(
-                    "ClearingChallenges",
-                    "cheaperRefused",
-                    (self._posted, self._entries.proven(index), answer, proven, request, effect),
+                yield self._of_clearing(
+                    "cheaperRefused", self._entries.proven(index), answer, proven, request, effect
                 )
 
     def _bound(self, index: int, offer: ProvenInBook) -> Iterator[Accusation]:
@@ -164,14 +161,14 @@ class OutcomeAccusations:
         shown = (self._answers.proven(index), offer)
         parent = first + mine.integer("linkedTo") - 1
         if mine.integer("linkedTo") and parent < len(self._answers):
-            yield self._of_order("linkBroken", shown, self._answers.proven(parent))
+            yield self._of_clearing("linkBroken", shown, self._answers.proven(parent))
         group = mine.integer("exclusiveGroup")
         for other in range(first, first + mine.integer("length")) if group else ():
             theirs, proven = self._book.offer_record(other), self._book.offer(other)
             if other != index and theirs and proven and theirs.integer("exclusiveGroup") == group:
-                yield self._of_order("groupBroken", shown, (self._answers.proven(other), proven))
+                yield self._of_clearing("groupBroken", shown, (self._answers.proven(other), proven))
 
-    def _of_order(self, function: str, *shown: object) -> Accusation:
+    def _of_clearing(self, function: str, *shown: object) -> Accusation:
         return Accusation("ClearingChallenges", function, (self._posted, int(self._stage), *shown))
 
     def _pair(self, function: str, earlier: int, later: int) -> Accusation:

@@ -1,18 +1,15 @@
 """What may be said against the reserve of a market or validated outcome: ReserveChallenges."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from offchain.audit.accusations.accusation import Accusation
-from offchain.audit.accusations.assessment import MarketResult
+from offchain.audit.accusations.assessment import RoundResults
 from offchain.audit.book import BookPages, Proven, ProvenList
 from offchain.audit.verify import FalseResult
-from offchain.chain.market_view import Stage
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL
-from offchain.protocol.lists import ListDocument
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.products import OfferStatus, Product
-from offchain.protocol.typed_data import Outcome, TechnicalOutcome
+from offchain.protocol.typed_data import Outcome
 
 NO_ENTRY: Proven = ((0, 0, 0, 0, 0, bytes(32), *[0] * 15, bytes(32)), [])
 """Where there is none to be shown."""
@@ -20,20 +17,11 @@ LEFT_OUT = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_
 BEYOND_REQUESTS = (OfferStatus.RESERVED, OfferStatus.RESERVE_EXCLUDED)
 
 
-@dataclass(frozen=True)
-class Assessed:
-    """What a validated outcome rests on: the market outcome, and the technical one with its document."""
-
-    market: MarketResult
-    technical: TechnicalOutcome
-    refusals: ListDocument
-
-
 class ReserveAccusations:
     """Accusations of a false reserve. `assessed`: of a validated outcome."""
 
     def __init__(
-        self, found: FalseResult, posted: Outcome, book: BookPages, assessed: Assessed | None = None
+        self, found: FalseResult, posted: Outcome, book: BookPages, assessed: RoundResults | None = None
     ) -> None:
         self._posted, self._stage, self._book, self._assessed = posted, found.stage, book, assessed
         self._reserve = ProvenList(found.posted.list_of(OUTCOME_RESERVE))
@@ -76,7 +64,7 @@ class ReserveAccusations:
             yield self._accusation("reserveBeyondOffer", answer, reserved)
             if offer:
                 yield self._accusation("reserveBelowMinimum", answer, offer, reserved)
-        if self._stage is Stage.MARKET:
+        if self._stage.is_market:
             for refused in range(len(self._answers)):
                 yield from self._cheaper(index, refused)
 
@@ -127,10 +115,10 @@ class ReserveAccusations:
                 for other in leaves.where(**place, product=opposite):
                     yield self._accusation("reservedBothWays", reserved, leaves.proven(other), in_reserve)
 
-    def _of_validation(self, index: int, assessed: Assessed) -> Iterator[Accusation]:
+    def _of_validation(self, index: int, assessed: RoundResults) -> Iterator[Accusation]:
         leaf, reserved = self._reserve.records[index], self._reserve.proven(index)
-        results = (self._posted, assessed.market.outcome)
-        before = ProvenList(assessed.market.document.list_of(OUTCOME_RESERVE))
+        results = (self._posted, assessed.market, assessed.technical)
+        before = ProvenList(assessed.market_document.list_of(OUTCOME_RESERVE))
         same = {name: leaf.values[name] for name in ("offerPosition", "requestPosition")}
         for place in before.where(**same):
             yield _of_reserve("reserveChanged", *results, reserved, before.proven(place))
@@ -142,26 +130,25 @@ class ReserveAccusations:
                 yield _of_reserve("reserveInvented", *results, reserved, *shown)
         if not every:
             yield _of_reserve("reserveInvented", *results, reserved, NO_ENTRY, NO_ENTRY)
-        refusals = ProvenList(assessed.refusals.list_of(REFUSAL))
-        taken = ProvenList(assessed.market.document.list_of(OUTCOME_BY_REQUEST))
+        refusals, taken = assessed.refusals, assessed.entries
         for number, refusal in enumerate(refusals.records):
             place = refusal.integer("byRequestPosition")
             if place < len(taken) and taken.records[place].word("pod") == leaf.word("pod"):
                 shown = (refusals.proven(number), taken.proven(place))
-                yield _of_reserve("reserveOfRefused", *results, assessed.technical, *shown, reserved)
+                yield _of_reserve("reserveOfRefused", *results, *shown, reserved)
 
     def _of_answer(self, index: int) -> Iterator[Accusation]:
         leaf, answer = self._answers.records[index], self._answers.proven(index)
         for place in self._reserve.where(offerPosition=index):
             yield self._accusation("reserveBeyondOffer", answer, self._reserve.proven(place))
-        if self._stage is not Stage.MARKET:
+        if not self._stage.is_market:
             return
         named, offer = leaf.integer("because") - 1, self._book.offer(index)
         shown = self._reserve.proven(named) if 0 <= named < len(self._reserve) else NO_ENTRY
         if leaf.integer("status") in BEYOND_REQUESTS:
-            yield _of_reserve("falselyReserved", self._posted, answer, shown)
+            yield self._accusation("falselyReserved", answer, shown)
             if offer:
-                yield _of_reserve("falselyKeptOut", self._posted, answer, offer, shown)
+                yield self._accusation("falselyKeptOut", answer, offer, shown)
         for place in range(len(self._reserve)):
             yield from self._cheaper(place, index)
 
@@ -177,7 +164,7 @@ class ReserveAccusations:
         request, proven = self._book.request(position), self._book.offer(refused)
         for effect in self._book.effects(position, offer.word("pod")):
             shown = (self._answers.proven(refused), proven, request, effect)
-            yield _of_reserve("cheaperLeftOut", self._posted, self._reserve.proven(index), *shown)
+            yield self._accusation("cheaperLeftOut", self._reserve.proven(index), *shown)
 
     def _pair(self, function: str, earlier: int, later: int) -> Accusation:
         return self._accusation(function, self._reserve.proven(earlier), self._reserve.proven(later))

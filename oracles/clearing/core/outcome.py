@@ -1,7 +1,7 @@
 """Outcomes as lists that prove themselves: by offer, and by request and slot, with running sums (see protocol.md)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,10 +23,11 @@ from offchain.protocol.leaves import (
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.pods import OutcomeSalts
 from offchain.protocol.products import OfferStatus
+from offchain.protocol.rounds import refusal_number
 from offchain.protocol.typed_data import Outcome
 from oracles.clearing.core.book import Book, Offer, OfferSalts
 from oracles.clearing.core.reserve import reserve_left
-from oracles.clearing.core.state import Clearing, Entries
+from oracles.clearing.core.state import Acceptance, Clearing, Entries
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +38,15 @@ class Refused:
 
     by_request_position: int
     refused_w: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """What the DSO has left of an offer: W in all, of a block in each slot, 0 where that may not be taken. `because`: the
+    refusal that an answer names for it (see `refusal_number`)."""
+
+    power_w: int
+    because: int
 
 
 def outcome_document(
@@ -203,38 +213,49 @@ def _of_entries(kind: LeafKind, book: Book, entries: Entries, joint: Entries) ->
     }
 
 
-def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
-    """The clearing less what the DSO refused, in order of the refusals' list.
+def left_of(clearing: Clearing, refusals: Sequence[Refused], round_: int = 1) -> dict[int, Left]:
+    """What a round's refusals leave of each offer that they name, by its position.
 
-    Entries refused whole are gone. An offer of which less than its minimum is left isn't taken at all, nor a block that isn't
-    refused evenly, nor an offer without the one that it is linked to. What a refusal cut says so: TEC where nothing is left,
-    and `because`, position + 1 of the first refusal of the offer, or of the one that it is linked to. Of the reserve goes what is of
-    a PoD of which anything was refused in that slot. Everything else stays as the market outcome has it: the `because` of
-    COM_EXCLUDED, RESERVED and RESERVE_EXCLUDED is a position of the market outcome's lists.
+    Nothing of an offer of which less than its minimum is left, nor of a block that isn't refused evenly.
     """
-    status, because = list(clearing.status), list(clearing.because)
-    left_w = [entry.accepted_w for entry in clearing.acceptances]
     first_refusal: dict[int, int] = {}
-    for number, refused in enumerate(refusals, start=1):
-        left_w[refused.by_request_position] -= refused.refused_w
-        first_refusal.setdefault(clearing.acceptances[refused.by_request_position].offer.position, number)
-    of_offer: dict[int, list[tuple[Offer, int]]] = defaultdict(list)
-    for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True):
-        of_offer[entry.offer.position].append((entry.offer, remaining_w))
-    taken = {position for position, parts in of_offer.items() if _is_enough(parts)}
-    for position, parts in of_offer.items():
-        parent = parts[0][0].parent
-        if parent is not None and parent not in taken:
-            taken.discard(position)
-            first_refusal.setdefault(position, first_refusal[parent])
+    for place, refused in enumerate(refusals):
+        offer = clearing.acceptances[refused.by_request_position].offer.position
+        first_refusal.setdefault(offer, refusal_number(round_, place))
+    parts: dict[int, list[tuple[Offer, int]]] = defaultdict(list)
+    for entry, remaining_w in _less(clearing, refusals):
+        if entry.offer.position in first_refusal:
+            parts[entry.offer.position].append((entry.offer, remaining_w))
+    return {
+        position: Left(_whole_w(of_offer) if _is_enough(of_offer) else 0, first_refusal[position])
+        for position, of_offer in parts.items()
+    }
+
+
+def after_refusals(clearing: Clearing, refusals: Sequence[Refused], round_: int = 1) -> Clearing:
+    """A round's clearing less what the DSO refused, in order of the refusals' list.
+
+    Entries refused whole are gone, and so is an offer of which nothing may be taken any more, and what is linked to it.
+    What a refusal cut says so: TEC where nothing is left, and `because`, the first refusal of the offer, or of the one that
+    it is linked to. Of the reserve goes what is of a PoD of which anything was refused in that slot. Everything else stays as
+    the market outcome has it: the `because` of COM_EXCLUDED, RESERVED and RESERVE_EXCLUDED is a position of the market
+    outcome's lists.
+    """
+    left = left_of(clearing, refusals, round_)
+    for entry in clearing.acceptances:
+        parent = left.get(entry.offer.parent) if entry.offer.parent is not None else None
+        if parent is not None and parent.power_w == 0:
+            own = left.get(entry.offer.position, parent)
+            left[entry.offer.position] = Left(0, own.because)
     kept = [
         replace(entry, accepted_w=remaining_w)
-        for entry, remaining_w in zip(clearing.acceptances, left_w, strict=True)
-        if remaining_w and entry.offer.position in taken
+        for entry, remaining_w in _less(clearing, refusals)
+        if remaining_w and (entry.offer.position not in left or left[entry.offer.position].power_w)
     ]
-    for position, number in first_refusal.items():
-        status[position] = OfferStatus.PARTLY_ACCEPTED if position in taken else OfferStatus.TEC
-        because[position] = number
+    status, because = list(clearing.status), list(clearing.because)
+    for position, part in left.items():
+        status[position] = OfferStatus.PARTLY_ACCEPTED if part.power_w else OfferStatus.TEC
+        because[position] = part.because
     refused_entries = [clearing.acceptances[refused.by_request_position] for refused in refusals]
     return replace(
         clearing,
@@ -243,6 +264,18 @@ def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:
         because=tuple(because),
         reserve=reserve_left(clearing.reserve, refused_entries),
     )
+
+
+def _less(clearing: Clearing, refusals: Sequence[Refused]) -> Iterator[tuple[Acceptance, int]]:
+    """Each acceptance, and the W that are left of it."""
+    left_w = [entry.accepted_w for entry in clearing.acceptances]
+    for refused in refusals:
+        left_w[refused.by_request_position] -= refused.refused_w
+    return zip(clearing.acceptances, left_w, strict=True)
+
+
+def _whole_w(parts: Sequence[tuple[Offer, int]]) -> int:
+    return parts[0][1] if parts[0][0].is_block else sum(part_w for _, part_w in parts)
 
 
 def _is_enough(parts: Sequence[tuple[Offer, int]]) -> bool:
@@ -256,12 +289,16 @@ def _is_enough(parts: Sequence[tuple[Offer, int]]) -> bool:
 def refusals_of(technical: ListDocument, market: ListDocument) -> list[Refused]:
     """A technical outcome's refusals, held to the market outcome.
 
-    Raises InvalidInput where one isn't of an entry, in the entries' order and once each, copies it wrongly, or refuses
-    more than it has: no outcome follows from that, and each is a fraud proof.
+    Raises InvalidInput where one isn't at its position, or isn't of an entry, in the entries' order and once each, copies
+    it wrongly, or refuses more than it has: no outcome follows from that, and each is a fraud proof.
     """
-    entries = market.list_of(OUTCOME_BY_REQUEST).records()
+    entries, refusals = market.list_of(OUTCOME_BY_REQUEST).records(), technical.list_of(REFUSAL).records()
     out: list[Refused] = []
-    for index, leaf in enumerate(technical.list_of(REFUSAL).records()):
+    for index, leaf in enumerate(refusals):
+        for name, value in (("position", index), ("length", len(refusals))):
+            if leaf.integer(name) != value:
+                # Who names a refusal by its position would be taken at its word.
+                raise InvalidInput(f"RefusalLeaf[{index}].{name}", leaf.integer(name), f"must be {value}")
         position, amount_w = leaf.integer("byRequestPosition"), leaf.integer("refusedW")
         if position >= len(entries) or (out and position <= out[-1].by_request_position):
             rule = f"must be one of the outcome's {len(entries)} entries, after the one before"

@@ -1,33 +1,42 @@
-"""A whole session: from its revealed documents to the market outcome, and with the DSO's answer to the validated one."""
+"""A whole session: from its revealed documents to the market outcome, with the DSO's answer to the validated one, and to
+another round where that answer leaves a request short."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
-from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
+from oracles.clearing.core.outcome import Left, after_refusals, left_of, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
 from oracles.clearing.core.reserve import with_reserve
+from oracles.clearing.core.rounds import as_left, naming_refusals, serves_more
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly, front_notes
 from oracles.clearing.core.state import Clearing
 
 SEVERAL_OBJECTIVES = {ClearingMethod.EXACT: clear_exactly, ClearingMethod.NSGA2: clear_by_nsga2}
 
+ClearBook = Callable[[Book], tuple[Clearing, tuple[Front, ...] | None]]
+"""A session's method: a book's clearing, and its fronts if it has several objectives."""
+
 
 @dataclass(frozen=True)
 class ClearedSession:
-    """A session's book, how it was cleared, and the document that says so. `fronts`: of a clearing by several objectives."""
+    """A session's book, how it was cleared, and the document that says so. `fronts`: of a clearing by several objectives.
+    `left`: what the DSO has left of the offers that it refused in the rounds before this one, by their positions."""
 
     book: Book
     clearing: Clearing
     market: ListDocument
+    clear_book: ClearBook
     fronts: tuple[Front, ...] = ()
+    round: int = 1
+    left: Mapping[int, Left] = field(default_factory=dict)
 
 
 def clear_session(
@@ -49,25 +58,52 @@ def clear_session(
         known = [int(each) for each in ClearingMethod]
         raise InvalidInput("method", terms.method, f"must be one of {known}")
     method = ClearingMethod(terms.method)
-    book = assemble(documents, pods, terms)
-    if method in SEVERAL_OBJECTIVES:
-        clearing, fronts = SEVERAL_OBJECTIVES[method](
-            book, pods, seed, parameters or ClearingParameters(), reliability
-        )
-        clearing = with_reserve(clearing, book, pods, seed)
-        document = outcome_document(book, clearing, terms.session, author, {"fronts": front_notes(fronts)})
-        return ClearedSession(book, clearing, document, fronts)
-    clearing = clear(book, pods, seed, map_parts)
-    if method is ClearingMethod.PAY_AS_CLEAR:
-        clearing = replace(clearing, acceptances=pay_as_clear(book, clearing.acceptances))
-    clearing = with_reserve(clearing, book, pods, seed)
-    return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, author))
+
+    def clear_book(book: Book) -> tuple[Clearing, tuple[Front, ...] | None]:
+        fronts = None
+        if method in SEVERAL_OBJECTIVES:
+            weights = parameters or ClearingParameters()
+            clearing, fronts = SEVERAL_OBJECTIVES[method](book, pods, seed, weights, reliability)
+        else:
+            clearing = clear(book, pods, seed, map_parts)
+        if method is ClearingMethod.PAY_AS_CLEAR:
+            clearing = replace(clearing, acceptances=pay_as_clear(book, clearing.acceptances))
+        return with_reserve(clearing, book, pods, seed), fronts
+
+    return _cleared(assemble(documents, pods, terms), clear_book, terms.session, author, 1, {})
+
+
+def clear_again(cleared: ClearedSession, technical: ListDocument) -> ClearedSession:
+    """The next round after the DSO's technical outcome of the last.
+
+    Raises InvalidInput where the technical outcome isn't one of that market outcome.
+    """
+    refusals = refusals_of(technical, cleared.market)
+    left = {**cleared.left, **left_of(cleared.clearing, refusals, cleared.round)}
+    session, author = cleared.market.session, cleared.market.author
+    return _cleared(cleared.book, cleared.clear_book, session, author, cleared.round + 1, left)
+
+
+def is_worthwhile(again: ClearedSession, cleared: ClearedSession, technical: ListDocument) -> bool:
+    """Whether the next round serves any request more than the technical outcome leaves of the last."""
+    refusals = refusals_of(technical, cleared.market)
+    return serves_more(again.clearing, after_refusals(cleared.clearing, refusals, cleared.round))
 
 
 def validate_session(cleared: ClearedSession, technical: ListDocument, author: str) -> ListDocument:
-    """The validated outcome: the market outcome less what the DSO's technical outcome refuses.
+    """The validated outcome: the last round's market outcome less what the DSO's technical outcome refuses of it.
 
     Raises InvalidInput where the technical outcome isn't one of this market outcome.
     """
-    kept = after_refusals(cleared.clearing, refusals_of(technical, cleared.market))
+    kept = after_refusals(cleared.clearing, refusals_of(technical, cleared.market), cleared.round)
     return outcome_document(cleared.book, kept, cleared.market.session, author)
+
+
+def _cleared(
+    book: Book, clear_book: ClearBook, session: int, author: str, round_: int, left: Mapping[int, Left]
+) -> ClearedSession:
+    found, fronts = clear_book(as_left(book, left))
+    clearing = naming_refusals(found, left)
+    notes = None if fronts is None else {"fronts": front_notes(fronts)}
+    market = outcome_document(book, clearing, session, author, notes)
+    return ClearedSession(book, clearing, market, clear_book, fronts or (), round_, left)

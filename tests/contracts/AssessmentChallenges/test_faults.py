@@ -55,13 +55,15 @@ def test_a_refusal_that_is_false_by_itself(
 ) -> None:
     honest = results.refusals_of([(REFUSED_ENTRY, REFUSED_W)])
     technical = results.post_technical(with_lie(honest, REFUSAL, 0, **values))
-    tx = accuse(results, name, astuple(technical), results.refusal(0), sender=auditor)
+    tx = accuse(results, name, astuple(technical), TECHNICAL, results.refusal(0), sender=auditor)
     is_struck(results, tx, TECHNICAL, fault)
 
 
 def test_a_total_that_isnt_the_last_sum(results: Results, auditor: Any) -> None:
     technical = results.post_technical(refusedWSlots=REFUSED_W + 1)
-    tx = accuse(results, "malformedRefusal", astuple(technical), results.refusal(0), sender=auditor)
+    tx = accuse(
+        results, "malformedRefusal", astuple(technical), TECHNICAL, results.refusal(0), sender=auditor
+    )
     is_struck(results, tx, TECHNICAL, "MalformedRefusal")
 
 
@@ -80,8 +82,18 @@ def test_a_refusal_that_isnt_of_its_entry(results: Results, auditor: Any, values
     proofs = (astuple(results.market_outcome), results.market_entry(REFUSED_ENTRY))
     with refused("ChallengesNotTheLeaf", REFUSED_ENTRY, 0):
         wrong = (proofs[0], results.market_entry(0))
-        accuse(results, "notAsAccepted", astuple(technical), results.refusal(0), *wrong, sender=auditor)
-    tx = accuse(results, "notAsAccepted", astuple(technical), results.refusal(0), *proofs, sender=auditor)
+        accuse(
+            results,
+            "notAsAccepted",
+            astuple(technical),
+            TECHNICAL,
+            results.refusal(0),
+            *wrong,
+            sender=auditor,
+        )
+    tx = accuse(
+        results, "notAsAccepted", astuple(technical), TECHNICAL, results.refusal(0), *proofs, sender=auditor
+    )
     is_struck(results, tx, TECHNICAL, "NotAsAccepted")
 
 
@@ -89,7 +101,7 @@ def test_a_refusal_of_nothing_that_was_accepted(results: Results, auditor: Any) 
     length = results.market_outcome.byRequestLength
     honest = results.refusals_of([(REFUSED_ENTRY, REFUSED_W)])
     technical = results.post_technical(with_lie(honest, REFUSAL, 0, byRequestPosition=length))
-    proofs = (astuple(technical), results.refusal(0), astuple(results.market_outcome))
+    proofs = (astuple(technical), TECHNICAL, results.refusal(0), astuple(results.market_outcome))
     tx = accuse(results, "notInOutcome", *proofs, sender=auditor)
     is_struck(results, tx, TECHNICAL, "NotInOutcome")
 
@@ -98,7 +110,7 @@ def test_a_refusal_of_nothing_that_was_accepted(results: Results, auditor: Any) 
 def test_refusals_out_of_order_or_sum(results: Results, auditor: Any, values: dict[str, Any]) -> None:
     honest = results.refusals_of([(1, 2_000), (3, 1_000)])
     technical = results.post_technical(with_lie(honest, REFUSAL, 1, **values))
-    proofs = (astuple(technical), results.refusal(0), results.refusal(1))
+    proofs = (astuple(technical), TECHNICAL, results.refusal(0), results.refusal(1))
     tx = accuse(results, "refusalSumBroken", *proofs, sender=auditor)
     is_struck(results, tx, TECHNICAL, "SumBroken")
 
@@ -106,7 +118,7 @@ def test_refusals_out_of_order_or_sum(results: Results, auditor: Any, values: di
 def test_a_refusal_twice(results: Results, auditor: Any) -> None:
     honest = results.refusals_of([(1, 2_000), (3, 1_000)])
     technical = results.post_technical(with_lie(honest, REFUSAL, 1, position=0))
-    proofs = (astuple(technical), results.refusal(0), results.refusal(1))
+    proofs = (astuple(technical), TECHNICAL, results.refusal(0), results.refusal(1))
     tx = accuse(results, "refusalDoubled", *proofs, sender=auditor)
     is_struck(results, tx, TECHNICAL, "Doubled")
 
@@ -119,7 +131,7 @@ def test_nothing_in_honest_refusals_is_a_fault(results: Results, auditor: Any) -
 
     def innocent(name: str, fault: str, *proofs: Any) -> None:
         with refused("ChallengesNotAFault", fault.encode().ljust(32, b"\0")):
-            accuse(results, name, technical, *proofs, sender=auditor)
+            accuse(results, name, technical, TECHNICAL, *proofs, sender=auditor)
 
     leaves = [results.refusal(index) for index in range(3)]
     for entry, leaf in zip(refused_entries, leaves, strict=True):
@@ -132,10 +144,10 @@ def test_nothing_in_honest_refusals_is_a_fault(results: Results, auditor: Any) -
     for earlier, later in pairwise(leaves):
         innocent("refusalSumBroken", "SumBroken", earlier, later)
     with refused("ChallengesNotTheLeaf", 1, 2):
-        accuse(results, "refusalSumBroken", technical, leaves[0], leaves[2], sender=auditor)
+        accuse(results, "refusalSumBroken", technical, TECHNICAL, leaves[0], leaves[2], sender=auditor)
     other = replace(results.market_outcome, totalUeur=1)
     with refused("ChallengesNotTheBasis", results.market_outcome.hash(), other.hash()):
-        accuse(results, "notInOutcome", technical, leaves[0], astuple(other), sender=auditor)
+        accuse(results, "notInOutcome", technical, TECHNICAL, leaves[0], astuple(other), sender=auditor)
 
 
 @pytest.fixture
@@ -145,9 +157,19 @@ def assessed(results: Results) -> Results:
     return results
 
 
-def both(results: Results) -> tuple[Any, Any]:
-    """The validated outcome and the market outcome."""
-    return astuple(results.validated), astuple(results.market_outcome)
+def all_three(results: Results) -> tuple[Any, Any, Any]:
+    """The validated outcome, the market outcome and the technical one."""
+    return astuple(results.validated), astuple(results.market_outcome), astuple(results.technical)
+
+
+def judged(results: Results) -> tuple[Any, int, Any]:
+    """The validated outcome with its stage, and the technical outcome."""
+    return astuple(results.validated), VALIDATED, astuple(results.technical)
+
+
+def of_refusals(results: Results) -> tuple[Any, int, Any, int, Any]:
+    """The same, with the technical outcome's stage and what it assessed."""
+    return (*judged(results), TECHNICAL, astuple(results.market_outcome))
 
 
 REFUSED_OFFER = 2
@@ -157,7 +179,7 @@ REFUSED_OFFER = 2
 def test_more_accepted_than_the_market_did(assessed: Results, auditor: Any) -> None:
     lie = with_lie(assessed.honest_validated(), ANSWER, 0, acceptedW=5_001)
     assessed.post_validated(lie)
-    proofs = (*both(assessed), assessed.answer(0), assessed.market_answer(0))
+    proofs = (*all_three(assessed), assessed.answer(0), assessed.market_answer(0))
     is_struck(assessed, accuse(assessed, "acceptedMore", *proofs, sender=auditor), VALIDATED, "AcceptedMore")
 
 
@@ -179,7 +201,7 @@ def test_an_answer_that_was_changed(
     assessed: Results, auditor: Any, index: int, values: dict[str, Any]
 ) -> None:
     assessed.post_validated(with_lie(assessed.honest_validated(), ANSWER, index, **values))
-    proofs = (*both(assessed), assessed.answer(index), assessed.market_answer(index))
+    proofs = (*all_three(assessed), assessed.answer(index), assessed.market_answer(index))
     is_struck(
         assessed, accuse(assessed, "answerChanged", *proofs, sender=auditor), VALIDATED, "AnswerChanged"
     )
@@ -194,13 +216,8 @@ def test_less_left_of_an_offer_that_nobody_refused_is_made_good_for(
     assessed.post_validated(lie)
     before = assessed.market.Vault.free(aggregator)
     named = assessed.refusal(0) if because == 1 else NO_REFUSAL
-    proofs = (
-        astuple(assessed.technical),
-        assessed.answer(0),
-        assessed.market_answer(0),
-        assessed.market_entry(0),
-    )
-    tx = accuse(assessed, "takenWithoutRefusal", *both(assessed), *proofs, named, sender=auditor)
+    proofs = (assessed.answer(0), assessed.market_answer(0), assessed.market_entry(0))
+    tx = accuse(assessed, "takenWithoutRefusal", *all_three(assessed), *proofs, named, sender=auditor)
     is_struck(assessed, tx, VALIDATED, "TakenWithoutRefusal")
     assert tx.events["ResultStruck"]["wronged"] == aggregator
     assert assessed.market.Vault.free(aggregator) == before + 3_000 * PRICES[0] // 1000
@@ -214,11 +231,11 @@ def test_an_offer_refused_for_another_ones_refusal(assessed: Results, auditor: A
     )
     assessed.post_validated(lie)
     offer = assessed.book.offer(0, following)
-    shown = (astuple(assessed.validated), astuple(assessed.technical), assessed.answer(following))
+    shown = (*judged(assessed), assessed.answer(following))
     with refused("ChallengesNotTheLeaf", following, REFUSED_OFFER):
         other = assessed.book.offer(0, REFUSED_OFFER)
         accuse(assessed, "refusedForAnother", *shown, other, assessed.refusal(0), sender=auditor)
-    own = (*shown[:2], assessed.answer(REFUSED_OFFER), assessed.book.offer(0, REFUSED_OFFER))
+    own = (*judged(assessed), assessed.answer(REFUSED_OFFER), assessed.book.offer(0, REFUSED_OFFER))
     with refused("ChallengesNotAFault", b"RefusedForAnother".ljust(32, b"\0")):
         accuse(assessed, "refusedForAnother", *own, assessed.refusal(0), sender=auditor)
     tx = accuse(assessed, "refusedForAnother", *shown, offer, assessed.refusal(0), sender=auditor)
@@ -251,7 +268,7 @@ class TestLinked:
             status=int(status),
         )
         results.post_validated(lie)
-        shown = (astuple(results.validated), astuple(results.technical), results.answer(REFUSED_OFFER + 1))
+        shown = (*judged(results), results.answer(REFUSED_OFFER + 1))
         proofs = (*shown, results.book.offer(0, REFUSED_OFFER + 1), results.refusal(0))
         if is_fault:
             tx = accuse(results, "refusedForAnother", *proofs, sender=auditor)
@@ -265,7 +282,7 @@ def test_a_refusal_that_was_ignored(assessed: Results, auditor: Any) -> None:
     lie = with_lie(assessed.honest_validated(), ANSWER, REFUSED_OFFER, acceptedW=3_001)
     assessed.post_validated(lie)
     shown = (assessed.refusal(0), assessed.answer(REFUSED_OFFER), assessed.market_answer(REFUSED_OFFER))
-    proofs = (*both(assessed), astuple(assessed.technical), *shown)
+    proofs = (*of_refusals(assessed), *shown)
     tx = accuse(assessed, "refusalIgnored", *proofs, sender=auditor)
     is_struck(assessed, tx, VALIDATED, "RefusalIgnored")
 
@@ -275,7 +292,7 @@ def test_a_refusal_taken_from_another_entry(assessed: Results, auditor: Any, acc
     lie = with_lie(assessed.honest_validated(), ENTRY, REFUSED_ENTRY, acceptedW=accepted_w)
     assessed.post_validated(lie)
     shown = (assessed.refusal(0), assessed.entry(REFUSED_ENTRY), assessed.market_entry(REFUSED_ENTRY))
-    proofs = (*both(assessed), astuple(assessed.technical), *shown)
+    proofs = (*all_three(assessed), *shown)
     tx = accuse(assessed, "refusalMisplaced", *proofs, sender=auditor)
     is_struck(assessed, tx, VALIDATED, "RefusalIgnored")
 
@@ -294,7 +311,7 @@ def test_a_refusal_taken_from_another_entry(assessed: Results, auditor: Any, acc
 )
 def test_an_entry_that_was_changed(assessed: Results, auditor: Any, values: dict[str, Any]) -> None:
     assessed.post_validated(with_lie(assessed.honest_validated(), ENTRY, 0, **values))
-    proofs = (*both(assessed), assessed.entry(0), assessed.market_entry(0))
+    proofs = (*all_three(assessed), assessed.entry(0), assessed.market_entry(0))
     is_struck(assessed, accuse(assessed, "entryChanged", *proofs, sender=auditor), VALIDATED, "EntryChanged")
 
 
@@ -306,52 +323,57 @@ def test_an_entry_for_a_request_for_which_it_wasnt_taken(
     lie = with_lie(assessed.honest_validated(), ENTRY, index, requestPosition=request_position)
     assessed.post_validated(lie)
     only = assessed.market_entry(index)
-    tx = accuse(assessed, "entryInvented", *both(assessed), assessed.entry(index), only, only, sender=auditor)
+    tx = accuse(
+        assessed, "entryInvented", *all_three(assessed), assessed.entry(index), only, only, sender=auditor
+    )
     is_struck(assessed, tx, VALIDATED, "EntryInvented")
 
 
 def test_nothing_in_an_honest_validated_outcome_is_a_fault(assessed: Results, auditor: Any) -> None:
     assessed.post_validated()
-    technical, named = astuple(assessed.technical), assessed.refusal(0)
+    named = assessed.refusal(0)
 
-    def innocent(name: str, fault: str, *proofs: Any) -> None:
+    def innocent(name: str, fault: str, *proofs: Any, shown: tuple[Any, ...] = all_three(assessed)) -> None:
         with refused("ChallengesNotAFault", fault.encode().ljust(32, b"\0")):
-            accuse(assessed, name, *both(assessed), *proofs, sender=auditor)
+            accuse(assessed, name, *shown, *proofs, sender=auditor)
 
     entries = [(assessed.entry(index), assessed.market_entry(index)) for index in range(6)]
     answers = [(assessed.answer(index), assessed.market_answer(index)) for index in range(8)]
     for now, before in answers:
         innocent("acceptedMore", "AcceptedMore", now, before)
         innocent("answerChanged", "AnswerChanged", now, before)
+        innocent("noSuchRefusal", "NoSuchRefusal", now, shown=judged(assessed))
     for now, before in entries:
         innocent("entryChanged", "EntryChanged", now, before)
         innocent("entryInvented", "EntryInvented", now, before, before)
     for entry, offer in ((0, 0), (1, REFUSED_OFFER), (2, 4)):
-        shown = (*answers[offer], entries[entry][1], named)
-        innocent("takenWithoutRefusal", "TakenWithoutRefusal", technical, *shown)
-    innocent("refusalIgnored", "RefusalIgnored", technical, named, *answers[REFUSED_OFFER])
-    innocent("refusalMisplaced", "RefusalIgnored", technical, named, *entries[REFUSED_ENTRY])
+        innocent("takenWithoutRefusal", "TakenWithoutRefusal", *answers[offer], entries[entry][1], named)
+    answer, offer = answers[REFUSED_OFFER][0], assessed.book.offer(0, REFUSED_OFFER)
+    before = (*judged(assessed), astuple(assessed.market_outcome))
+    innocent("takenAway", "TakenAway", answer, offer, named, entries[REFUSED_ENTRY][1], shown=before)
+    shown = of_refusals(assessed)
+    innocent("refusalIgnored", "RefusalIgnored", named, *answers[REFUSED_OFFER], shown=shown)
+    innocent("refusalMisplaced", "RefusalIgnored", named, *entries[REFUSED_ENTRY])
     with refused("ChallengesNotTheLeaf", 0, 1):
-        accuse(assessed, "acceptedMore", *both(assessed), answers[0][0], answers[1][1], sender=auditor)
+        accuse(assessed, "acceptedMore", *all_three(assessed), answers[0][0], answers[1][1], sender=auditor)
     with refused("ChallengesNotTheLeaf", 0, 2):
-        accuse(assessed, "entryChanged", *both(assessed), entries[0][0], entries[1][1], sender=auditor)
+        accuse(assessed, "entryChanged", *all_three(assessed), entries[0][0], entries[1][1], sender=auditor)
     with refused("ChallengesNotTheLeaf", REFUSED_OFFER, 0):
-        proofs = (technical, named, *answers[0])
-        accuse(assessed, "refusalIgnored", *both(assessed), *proofs, sender=auditor)
+        accuse(assessed, "refusalIgnored", *shown, named, *answers[0], sender=auditor)
 
 
 def test_only_what_stands_can_be_held_against_it(assessed: Results, auditor: Any, stranger: Any) -> None:
     assessed.post_validated(with_lie(assessed.honest_validated(), ANSWER, 0, acceptedW=5_001))
-    outcome, market_outcome = both(assessed)
+    outcome, market_outcome, technical = all_three(assessed)
     shown = (assessed.answer(0), assessed.market_answer(0))
     other = replace(assessed.market_outcome, totalUeur=1)
     with refused("ChallengesNotTheBasis", assessed.market_outcome.hash(), other.hash()):
-        accuse(assessed, "acceptedMore", outcome, astuple(other), *shown, sender=auditor)
+        accuse(assessed, "acceptedMore", outcome, astuple(other), technical, *shown, sender=auditor)
     with refused("ParticipantRegistryUnknownAccount", stranger):
-        accuse(assessed, "acceptedMore", outcome, market_outcome, *shown, sender=stranger)
+        accuse(assessed, "acceptedMore", outcome, market_outcome, technical, *shown, sender=stranger)
     other = replace(assessed.validated, totalUeur=1)
     standing = assessed.market.OutcomeBoard.outcomeHash(assessed.session, VALIDATED)
     with refused("OutcomeBoardNotChallengeable", assessed.session, VALIDATED, bytes(standing), other.hash()):
-        accuse(assessed, "acceptedMore", astuple(other), market_outcome, *shown, sender=auditor)
-    accuse(assessed, "acceptedMore", outcome, market_outcome, *shown, sender=auditor)
+        accuse(assessed, "acceptedMore", astuple(other), market_outcome, technical, *shown, sender=auditor)
+    accuse(assessed, "acceptedMore", outcome, market_outcome, technical, *shown, sender=auditor)
     assert bytes(assessed.market.OutcomeBoard.outcomeHash(assessed.session, MARKET)) != bytes(32)

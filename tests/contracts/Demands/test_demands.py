@@ -56,7 +56,7 @@ class Results:
         """Demand a leaf of an outcome."""
         demands = self.played.market.Demands
         if stage == TECHNICAL:
-            return demands.demandRefusal(astuple(self.technical), position, {"from": sender})
+            return demands.demandRefusal(astuple(self.technical), TECHNICAL, position, {"from": sender})
         made = self.market_outcome if stage == MARKET else self.validated
         return demands.demandOutcome(astuple(made), stage, kind, position, {"from": sender})
 
@@ -294,7 +294,7 @@ def test_only_leaves_that_must_exist(market: Any, results: Results, settled: Set
     end = market.OutcomeBoard.posting(results.session, TECHNICAL)["postedAt"] + window
     with refused("OutcomeBoardTooLate", results.session, end, now_s() + 1):
         next_block_at(now_s() + 1)
-        demands.demandRefusal(technical, 0, sender)
+        demands.demandRefusal(technical, TECHNICAL, 0, sender)
 
 
 def test_only_what_stands_posted(market: Any, results: Results, auditor: Any) -> None:

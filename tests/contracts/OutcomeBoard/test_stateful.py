@@ -17,9 +17,13 @@ from tests.contracts.play import (
     DSO_REQUEST,
     EURO,
     MARKET,
+    MARKET_2,
+    MARKET_3,
     OFFER,
     SETTLEMENT,
     TECHNICAL,
+    TECHNICAL_2,
+    TECHNICAL_3,
     VALIDATED,
     Played,
     outcome,
@@ -37,9 +41,11 @@ from tests.contracts.stateful import Machine, play_runs
 BOND = 10 * EURO
 """A tenth of the escrow of 100 euro."""
 FAULT = b"Lie".ljust(32, b"\0")
+STAGES = range(SETTLEMENT + 1)
+MARKETS, TECHNICALS = (MARKET, MARKET_2, MARKET_3), (TECHNICAL, TECHNICAL_2, TECHNICAL_3)
 POSTERS = {
-    MARKET: ("clearing_oracle", "other_clearing_oracle"),
-    TECHNICAL: ("grid_oracle",),
+    **dict.fromkeys(MARKETS, ("clearing_oracle", "other_clearing_oracle")),
+    **dict.fromkeys(TECHNICALS, ("grid_oracle",)),
     VALIDATED: ("clearing_oracle", "other_clearing_oracle"),
     SETTLEMENT: ("settlement_oracle", "other_settlement_oracle"),
 }
@@ -65,8 +71,8 @@ class BoardMachine(Machine):
         "step_wait": 2,
         "step_wait_for_delivery": 2,
     }
-    stage = range(4)
-    place = range(12)
+    stage = STAGES
+    place = range(3 * len(STAGES))
     who = range(2)
     loss = range(12 * EURO + 1)
     seconds = range(1, 301)
@@ -103,8 +109,7 @@ class BoardMachine(Machine):
 
     def step_post(self, place: int, who: int) -> bool:
         """By an oracle of the stage; the model says whether the board takes it. Mostly of the next stage."""
-        missing = [stage for stage in range(4) if stage not in self.standing]
-        stage = missing[0] if missing and place > SETTLEMENT else place % 4
+        stage = self._next_stage(place) if place > SETTLEMENT else place
         name = POSTERS[stage][who % len(POSTERS[stage])]
         self.tries += 1
         hash_ = self._taken(stage, account_of(name))
@@ -137,7 +142,7 @@ class BoardMachine(Machine):
             return True
         del self.standing[stage]
         self.struck[stage] = (found.poster, now_s())
-        if stage != SETTLEMENT:
+        if stage != SETTLEMENT and not (stage in MARKETS and stage + 1 not in self.standing):
             for later in range(stage + 1, SETTLEMENT):
                 resting = self.standing.pop(later, None)
                 if resting:
@@ -158,7 +163,7 @@ class BoardMachine(Machine):
     def step_unhold(self, place: int) -> bool:
         """Mostly one that is held."""
         held = sorted(stage for stage, times in self.holds.items() if times)
-        stage = held[place % len(held)] if held and place > SETTLEMENT else place % 4
+        stage = held[place % len(held)] if held and place > SETTLEMENT else place % len(STAGES)
         if not self.holds[stage]:
             self._is_refused(lambda: self.board.unhold(self.session, stage, True, {"from": self.challenger}))
             return False
@@ -182,7 +187,7 @@ class BoardMachine(Machine):
         return True
 
     def invariant_what_stands_is_the_models(self) -> None:
-        for stage in range(4):
+        for stage in STAGES:
             found = self.standing.get(stage)
             posted = self.board.posting(self.session, stage)
             assert bytes(posted["hash"]) == (found.hash if found else bytes(32))
@@ -206,7 +211,7 @@ class BoardMachine(Machine):
 
     def _mostly_standing(self, place: int) -> int:
         standing = sorted(self.standing)
-        return standing[place % len(standing)] if standing and place > SETTLEMENT else place % 4
+        return standing[place % len(standing)] if standing and place > SETTLEMENT else place % len(STAGES)
 
     def _taken(self, stage: int, oracle: Any) -> bytes | None:
         try:
@@ -217,14 +222,16 @@ class BoardMachine(Machine):
     def _post(self, stage: int, oracle: Any) -> bytes:
         market, session, terms = self.market, self.session, self.terms
         made: Any
-        if stage == MARKET:
-            made = outcome(session, bytes(market.CommitmentBook.seed(session)), totalUeur=self.tries)
+        if stage in MARKETS:
+            seed = bytes(market.CommitmentBook.seed(session))
+            basis = seed if stage == MARKET else self._hash_of(stage - 1)
+            made = outcome(session, basis, totalUeur=self.tries)
             post_market(market, terms, made, oracle)
-        elif stage == TECHNICAL:
-            made = technical_outcome(session, self._hash_of(MARKET), refusedWSlots=self.tries)
+        elif stage in TECHNICALS:
+            made = technical_outcome(session, self._hash_of(stage - 1), refusedWSlots=self.tries)
             post_technical(market, terms, made, oracle)
         elif stage == VALIDATED:
-            made = outcome(session, self._hash_of(TECHNICAL), totalUeur=self.tries)
+            made = outcome(session, self._hash_of(self._last_assessment()), totalUeur=self.tries)
             post_validated(market, terms, made, oracle)
         else:
             played = Played(market, terms, self._hash_of(VALIDATED))
@@ -236,9 +243,25 @@ class BoardMachine(Machine):
         found = self.standing.get(stage)
         return found.hash if found else b"\1" * 32
 
+    def _next_stage(self, place: int) -> int:
+        """What may be posted next: after an assessment another round, or the validated outcome."""
+        if VALIDATED in self.standing:
+            return SETTLEMENT
+        missing = next((stage for stage in STAGES if stage not in self.standing), SETTLEMENT)
+        return VALIDATED if missing in MARKETS[1:] and place % 2 else missing
+
+    def _last_assessment(self) -> int:
+        return max((stage for stage in TECHNICALS if stage in self.standing), default=TECHNICAL)
+
     def _may_post(self, stage: int, name: str, time_s: int) -> bool:
         terms = self.terms
-        if stage in self.standing or (stage != MARKET and stage - 1 not in self.standing):
+        before = self._last_assessment() if stage == VALIDATED else stage - 1
+        if stage in self.standing or (stage != MARKET and before not in self.standing):
+            return False
+        if MARKET_2 <= stage < VALIDATED and VALIDATED in self.standing:
+            return False
+        last_part_s = terms.validatedOutcomeDeadline - terms.takeoverS
+        if stage == VALIDATED and before + 1 in self.standing and time_s < last_part_s:
             return False
         if self.struck.get(stage, ("", 0))[0] == name:
             return False
@@ -250,6 +273,8 @@ class BoardMachine(Machine):
         until = terms.validatedOutcomeDeadline
         if stage == MARKET and stage not in self.struck:
             until = terms.marketOutcomeDeadline
+        if stage in MARKETS[1:]:
+            until = last_part_s
         return terms.documentsDeadline <= time_s < until
 
     def _is_operative(self, stage: int, found: Standing) -> bool:

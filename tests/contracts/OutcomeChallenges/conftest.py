@@ -16,17 +16,6 @@ from tests.contracts.play import MARKET, certify, commit, notarise_grid_model, p
 
 ENTRY, ANSWER = OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
 Change = Callable[[SmallBook], SmallBook]
-OF_MARKET_OUTCOMES = (
-    "cheaperLeftOut",
-    "cheaperRefused",
-    "falselyExcluded",
-    "falselyKeptOut",
-    "falselyReserved",
-    "miscounted",
-    "wrongClearingPrice",
-    "wrongMarginalPrice",
-)
-"""Challenges that only a market outcome answers for: they name no stage."""
 
 
 def word(fault: str) -> str:
@@ -93,7 +82,6 @@ def posted(market: Any, book: SmallBook, document: ListDocument, oracle: Any, **
 
 def accuse(market: Any, made: Posted, name: str, *proofs: Any, sender: Any) -> Any:
     """Send a challenge of the market outcome."""
-    stage = () if name in OF_MARKET_OUTCOMES else (MARKET,)
     contracts = (market.OutcomeChallenges, market.ClearingChallenges, market.ReserveChallenges)
     challenge = getattr(next(each for each in contracts if name in each.signatures), name)
-    return challenge(astuple(made.outcome), *stage, *proofs, {"from": sender})
+    return challenge(astuple(made.outcome), MARKET, *proofs, {"from": sender})

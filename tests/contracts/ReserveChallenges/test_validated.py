@@ -29,7 +29,7 @@ def results(market: Any, terms: SessionTerms) -> Results:
 
 
 def accuse(results: Results, name: str, *shown: Any, sender: Any) -> Any:
-    outcomes = (astuple(results.validated), astuple(results.market_outcome))
+    outcomes = [astuple(each) for each in (results.validated, results.market_outcome, results.technical)]
     return getattr(results.market.ReserveChallenges, name)(*outcomes, *shown, {"from": sender})
 
 
@@ -61,8 +61,7 @@ def test_nothing_in_what_honestly_follows_is_a_fault(results: Results, auditor: 
         for earlier, later in [*zip(before, before, strict=True), *pairwise(before)]:
             innocent("reserveInvented", "ReserveInvented", kept, earlier, later)
         refusal, taken = results.refusal(0), results.market_entry(REFUSED[0])
-        technical = astuple(results.technical)
-        innocent("reserveOfRefused", "ReserveOfRefused", technical, refusal, taken, kept)
+        innocent("reserveOfRefused", "ReserveOfRefused", refusal, taken, kept)
         for name, fault in (("malformedReserve", "MalformedReserve"), ("reservePodExceeded", "PodExceeded")):
             with refused("ChallengesNotAFault", fault.encode().ljust(32, b"\0")):
                 challenge = getattr(results.market.ReserveChallenges, name)
@@ -136,15 +135,13 @@ def test_the_reserve_of_a_pod_of_which_something_was_refused(
             results.roles.clearing_oracle.address,
         )
     )
-    technical, refusal = astuple(results.technical), results.refusal(0)
-    shown = (technical, refusal, results.market_entry(REFUSED[0]), results.reserved(index))
+    shown = (results.refusal(0), results.market_entry(REFUSED[0]), results.reserved(index))
     tx = accuse(results, "reserveOfRefused", *shown, sender=auditor)
     assert tx.events["ResultStruck"]["fault"] == fault_word("ReserveOfRefused")
 
 
 def test_another_entry_than_the_refused_one_shows_nothing(results: Results, auditor: Any) -> None:
     results.post_validated()
-    technical, refusal = astuple(results.technical), results.refusal(0)
     with refused("ChallengesNotTheLeaf", REFUSED[0], 5):
-        shown = (technical, refusal, results.market_entry(5), results.reserved(1))
+        shown = (results.refusal(0), results.market_entry(5), results.reserved(1))
         accuse(results, "reserveOfRefused", *shown, sender=auditor)

@@ -13,8 +13,10 @@ from tests.contracts.conftest import BALANCE_UEUR, ROLES, account_of
 from tests.contracts.play import (
     DSO_REQUEST,
     EURO,
+    MARKET,
     OFFER,
     SETTLEMENT,
+    TECHNICAL,
     TSO_REQUEST,
     VALIDATED,
     Played,
@@ -89,7 +91,7 @@ def test_money_is_conserved(
     made = settlement(played)
     post_settlement(played, made, pairs, settlement_oracle)
     finalise(played, made, pairs, stranger)
-    for stage in range(4):
+    for stage in (MARKET, TECHNICAL, VALIDATED, SETTLEMENT):
         market.OutcomeBoard.releaseBond(played.session, stage, {"from": stranger})
     names = ("aggregator", "other_aggregator", "dso", "tso")
     release_all(market, played.session, stranger, *map(account_of, names))

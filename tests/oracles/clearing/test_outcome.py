@@ -27,7 +27,7 @@ def entries(document: ListDocument) -> list[Record]:
     return document.list_of(OUTCOME_BY_REQUEST).records()
 
 
-def refusal(market: ListDocument, position: int, refused_w: int, **changed: int) -> ListDocument:
+def refusal(market: ListDocument, position: int, refused_w: int, /, **changed: int) -> ListDocument:
     """A technical outcome that refuses W of the entry at a position, copied from it but for what is changed."""
     values = {"position": 0, "length": 1, "byRequestPosition": position, "refusedW": refused_w}
     values |= {"runningW": refused_w, "margin": 1, "marginUnit": 0}
@@ -120,6 +120,8 @@ def test_an_offer_of_which_less_than_its_minimum_is_left_is_not_taken() -> None:
 @pytest.mark.parametrize(
     ("position", "refused_w", "changed", "field"),
     [
+        (0, 1, {"position": 1}, "position"),
+        (0, 1, {"length": 2}, "length"),
         (0, 4001, {}, "refusedW"),
         (0, 0, {}, "refusedW"),
         (1, 1, {}, "byRequestPosition"),
