@@ -6,14 +6,20 @@ from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Stage
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError
-from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
+from offchain.protocol.leaves import (
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    OUTCOME_RESERVE,
+    REFUSAL,
+    LeafKind,
+)
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import SessionTerms
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, validate_session
-from oracles.clearing.facts import clear_from_chain
+from oracles.clearing.facts import clear_as_posted, clear_from_chain
 from oracles.session_facts import fetch_list_document
 from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
 
@@ -58,20 +64,28 @@ class ClearingDaemon:
         market = self._view.market_outcome(terms.session)
         if technical is None or market is None:
             return
-        cleared = self._clear(terms)
-        if cleared.market.list_of(OUTCOME_BY_REQUEST).root != market.byRequestRoot:
+        roots = {
+            OUTCOME_BY_OFFER: market.byOfferRoot,
+            OUTCOME_BY_REQUEST: market.byRequestRoot,
+            OUTCOME_RESERVE: market.reserveRoot,
+        }
+        posted = self._fetch("market outcome", market.cidCodec, market.cidDigest, roots)
+        cleared = clear_as_posted(self._view, self._documents, terms, self._clear(terms), posted)
+        if any(cleared.market.list_of(kind).root != root for kind, root in roots.items()):
             raise FlexledgerError(
                 f"session {terms.session}: the posted market outcome isn't what the book gives"
             )
-        cid = Cid(technical.cidCodec, technical.cidDigest)
-        roots = {REFUSAL: technical.refusalRoot}
-        refusals = fetch_list_document(self._documents, "technical outcome", cid, roots)
+        of_refusals = {REFUSAL: technical.refusalRoot}
+        refusals = self._fetch("technical outcome", technical.cidCodec, technical.cidDigest, of_refusals)
         document = validate_session(cleared, refusals, self._chain.address)
         self._post(terms, "postValidatedOutcome", document, basis=technical.hash())
         logger.info("session %d: validated outcome posted", terms.session)
 
     def _clear(self, terms: SessionTerms) -> ClearedSession:
         return clear_from_chain(self._view, self._documents, terms, self._chain.address)
+
+    def _fetch(self, what: str, codec: int, digest: bytes, roots: dict[LeafKind, bytes]) -> ListDocument:
+        return fetch_list_document(self._documents, what, Cid(codec, digest), roots)
 
     def _post(self, terms: SessionTerms, function: str, document: ListDocument, basis: bytes) -> None:
         raw = document.to_bytes()

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import SETTLEMENT
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, SETTLEMENT
+from offchain.protocol.lists import ListDocument
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.reliability import reliability_index
-from oracles.clearing.core.session import SEVERAL_OBJECTIVES, ClearedSession, clear_session
+from oracles.clearing.core.session import (
+    SEVERAL_OBJECTIVES,
+    ClearedSession,
+    clear_session,
+    session_as_posted,
+)
 from oracles.session_facts import book_documents, fetch_list_document, notarised_bytes
 
 HISTORY_S = 30 * 24 * 3600
@@ -32,6 +38,28 @@ def clear_from_chain(
     parameters = clearing_parameters(view, store, terms)
     reliability = reliability_at_gate(view, store, terms, pods)
     return clear_session(documents, pods, seed, terms, author, parameters, reliability)
+
+
+def clear_as_posted(
+    view: MarketView, store: DocumentStore, terms: SessionTerms, cleared: ClearedSession, market: ListDocument
+) -> ClearedSession:
+    """The session's clearing as a posted market outcome must have it: `cleared`, this build's own.
+
+    By several objectives another result is as good, if it keeps to the rules and is within 0.1 % of the optimum: raises
+    RuleBroken or WorseThanPossible if it doesn't. Posted leaves that aren't those of the clearing's `market` are false.
+    """
+    if terms.method not in SEVERAL_OBJECTIVES or _is_same(market, cleared.market):
+        return cleared
+    documents = book_documents(view, store, terms.session)
+    pods, seed = view.pods_at_gate(terms), view.seed(terms.session)
+    parameters = clearing_parameters(view, store, terms)
+    reliability = reliability_at_gate(view, store, terms, pods)
+    return session_as_posted(documents, pods, seed, terms, market, parameters, reliability)
+
+
+def _is_same(posted: ListDocument, cleared: ListDocument) -> bool:
+    kinds = (OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE)
+    return all(posted.list_of(kind).root == cleared.list_of(kind).root for kind in kinds)
 
 
 def reliability_at_gate(

@@ -33,19 +33,15 @@ class _Wanted(Problem):  # type: ignore[misc]
 
 
 def evolve(program: ServiceProgram, parameters: ClearingParameters, seed: int) -> list[Floats]:
-    """Quantities by column of the front that NSGA-II ends with."""
+    """Quantities by column of the front that NSGA-II ends with, and of the exact optimum: so the best of them by the
+    operator's weights is never worse than that in whole W."""
     problem = _Wanted(program)
-    first = _first_population(program, parameters, np.random.default_rng(seed))
+    optimum = program.shares_of(program.best(parameters))
+    # Everything wanted, cheapest first; the exact optimum and trade-offs; the rest at random.
+    known = [np.ones(len(program.runs)), optimum, *map(program.shares_of, program.trade_offs(parameters))]
+    known = known[: parameters.population]
+    rest = np.random.default_rng(seed).random((parameters.population - len(known), len(program.runs)))
+    first = np.concatenate([known, rest])
     algorithm = NSGA2(pop_size=parameters.population, sampling=first, eliminate_duplicates=False)
     found = minimize(problem, algorithm, ("n_gen", parameters.generations), seed=seed, verbose=False)
-    return [problem.quantities(shares) for shares in np.atleast_2d(found.X)]
-
-
-def _first_population(
-    program: ServiceProgram, parameters: ClearingParameters, chance: np.random.Generator
-) -> Floats:
-    """Everything wanted, cheapest first; the exact optimum and trade-offs; the rest at random."""
-    known = [np.ones(len(program.runs))]
-    known += [program.shares_of(x) for x in (program.best(parameters), *program.trade_offs(parameters))]
-    known = known[: parameters.population]
-    return np.concatenate([known, chance.random((parameters.population - len(known), len(program.runs)))])
+    return [problem.quantities(shares) for shares in [*np.atleast_2d(found.X), optimum]]

@@ -11,6 +11,7 @@ from math import floor
 
 import numpy as np
 
+from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import Product
 from oracles.clearing.core.book import Offer, Request
 from oracles.clearing.core.mixed_integer import (
@@ -30,6 +31,10 @@ INTEGRALITY = 1e-5
 """What HiGHS may miss a sum by, as a share of it: it takes 0.999999 for a whole one."""
 Reliability = Mapping[bytes, int]
 """Per mille of what a PoD was to deliver that it delivered; one that isn't named: all."""
+
+
+class RuleBroken(FlexledgerError):
+    """Quantities that no clearing of the book may take; names the first rule that they break."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,29 @@ class ServiceProgram:
             out[run.column] = amount_w
         return out
 
+    def require_kept(self, x: Floats) -> None:
+        """RuleBroken where whole W by column break a rule."""
+        room = _Room(self._state, self._needed)
+        for position in self._service_order:
+            offer = self._offer(position)
+            parts = [(run, int(x[run.column])) for run in self._of_offer[position] if x[run.column]]
+            if not parts:
+                continue
+            forbidden = room.forbids(offer)
+            if forbidden:
+                raise RuleBroken(f"offer {position} is taken, {forbidden}")
+            for run, amount_w in parts:
+                for rule, most_w in room.limits(run):
+                    if amount_w > most_w:
+                        served = ", ".join(str(request.position) for request in run.requests)
+                        raise RuleBroken(
+                            f"offer {position}: {amount_w} W taken for request {served}, {rule}: {most_w} W"
+                        )
+                room.use(run, amount_w)
+            taken_w = sum(amount_w for _, amount_w in parts)
+            if taken_w < self._least_w(offer):
+                raise RuleBroken(f"offer {position}: {taken_w} W taken, below its minimum")
+
     def take(self, x: Floats) -> Iterator[Acceptance]:
         """Take the quantities, in whole W and within what integers allow."""
         for run, amount_w in list(self._whole(x)):
@@ -170,8 +198,8 @@ class ServiceProgram:
             parts = [(run, room.whole_w(run, float(x[run.column]))) for run in self._of_offer[position]]
             if offer.is_block:
                 parts = [max(parts, key=lambda part: part[1])]
-            least_w = offer.min_power_w - (offer.counted_w - self._state.left_w[position])
-            if sum(amount_w for _, amount_w in parts) >= least_w and room.allows(offer):
+            enough = sum(amount_w for _, amount_w in parts) >= self._least_w(offer)
+            if enough and not room.forbids(offer):
                 for run, wanted_w in parts:
                     amount_w = room.whole_w(run, wanted_w)
                     if amount_w:
@@ -180,6 +208,10 @@ class ServiceProgram:
 
     def _offer(self, position: int) -> Offer:
         return self._state.book.offers[position]
+
+    def _least_w(self, offer: Offer) -> int:
+        """What its minimum still asks for, beyond what is taken of it already."""
+        return offer.min_power_w - (offer.counted_w - self._state.left_w[offer.position])
 
     def _service_key(self, position: int) -> tuple[bool, int, bytes]:
         offer = self._offer(position)
@@ -228,8 +260,7 @@ class ServiceProgram:
         self._is_taken[offer.position] = taken
         amount = {run.column: 1.0 for run in runs}
         self._program.row({**amount, taken: -left_w}, at_most=0)
-        still_w = offer.min_power_w - (offer.counted_w - left_w)
-        self._program.row({**amount, taken: -max(1, still_w)}, at_least=0)
+        self._program.row({**amount, taken: -max(1, self._least_w(offer))}, at_least=0)
         if offer.is_block and len(runs) > 1:
             chosen = {self._program.column(1, integer=True): run for run in runs}
             for column, run in chosen.items():
@@ -315,25 +346,32 @@ class _Room:
 
     def whole_w(self, run: Run, wanted_w: float) -> int:
         """As much of what is wanted of a run as fits."""
-        offer = run.offer
-        fits = [
-            floor(wanted_w + PRECISION_W),
-            self._state.left_w[offer.position] - self._of_offer[offer.position],
-        ]
-        for request in run.requests:
-            fits.append(self._needed[request.position] // request.effectiveness[offer.pod][0])
-            if self._of_pod[offer.pod, request.slot, offer.product.opposite]:
-                return 0
-            room_w = self._state.pod_room_w(offer.pod, request.slot, offer.product)
-            fits.append(room_w - self._of_pod[offer.pod, request.slot, offer.product])
-        return max(0, min(fits))
+        return max(0, min(floor(wanted_w + PRECISION_W), *(most_w for _, most_w in self.limits(run))))
 
-    def allows(self, offer: Offer) -> bool:
-        """Whether its group and its link allow it."""
+    def limits(self, run: Run) -> Iterator[tuple[str, int]]:
+        """What bounds a run, and to how many W."""
+        offer = run.offer
+        yield (
+            "more than is left of it",
+            self._state.left_w[offer.position] - self._of_offer[offer.position],
+        )
+        for request in run.requests:
+            permille = request.effectiveness[offer.pod][0]
+            yield "more than is needed", self._needed[request.position] // permille
+            if self._of_pod[offer.pod, request.slot, offer.product.opposite]:
+                yield "whose PoD is taken the opposite way", 0
+            room_w = self._state.pod_room_w(offer.pod, request.slot, offer.product)
+            taken_w = self._of_pod[offer.pod, request.slot, offer.product]
+            yield "more than its PoD may give", room_w - taken_w
+
+    def forbids(self, offer: Offer) -> str:
+        """Why its group or its link doesn't allow an offer; empty if both do."""
         taken_of_group = self._of_group.get((offer.commitment, offer.group), offer.position)
         if offer.group and taken_of_group != offer.position:
-            return False
-        return offer.parent is None or self._of_offer[offer.parent] > 0 or self._state.is_taken(offer.parent)
+            return f"and so is offer {taken_of_group} of its group"
+        if offer.parent is None or self._of_offer[offer.parent] > 0 or self._state.is_taken(offer.parent):
+            return ""
+        return f"without offer {offer.parent}, to which it is linked"
 
     def use(self, run: Run, amount_w: int) -> None:
         """Take so much of it."""

@@ -10,6 +10,7 @@ from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.posted import clearing_as_posted
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly, front_notes
@@ -57,6 +58,24 @@ def clear_session(
     if method is ClearingMethod.PAY_AS_CLEAR:
         clearing = replace(clearing, acceptances=pay_as_clear(clearing.acceptances))
     return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, author))
+
+
+def session_as_posted(
+    documents: Iterable[tuple[Reveal, ListDocument | None]],
+    pods: Mapping[bytes, PodFacts],
+    seed: bytes,
+    terms: SessionTerms,
+    market: ListDocument,
+    parameters: ClearingParameters,
+    reliability: Mapping[bytes, int],
+) -> ClearedSession:
+    """A session by several objectives as a posted market outcome cleared it, if that is within 0.1 % of the optimum.
+
+    Its `market` is what the posted outcome's leaves must be. Raises RuleBroken and WorseThanPossible.
+    """
+    book = assemble(documents, pods, terms)
+    clearing = clearing_as_posted(book, pods, seed, parameters, reliability, market)
+    return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, market.author))
 
 
 def validate_session(cleared: ClearedSession, technical: ListDocument, author: str) -> ListDocument:

@@ -37,7 +37,7 @@ def clear_exactly(
     reliability: Reliability | None = None,
 ) -> tuple[Clearing, tuple[Front, ...]]:
     """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
-    return _clear(
+    return clear_by(
         MarketState(book, pods, seed),
         reliability or {},
         lambda program: [program.best(parameters), *program.trade_offs(parameters)],
@@ -58,7 +58,7 @@ def clear_by_nsga2(
         best = min(range(len(found)), key=lambda each: (program.weighed_ueur(parameters, found[each]), each))
         return [found[best], *found]
 
-    return _clear(MarketState(book, pods, seed), reliability or {}, solve)
+    return clear_by(MarketState(book, pods, seed), reliability or {}, solve)
 
 
 def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
@@ -73,7 +73,10 @@ def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
     ]
 
 
-def _clear(state: MarketState, reliability: Reliability, solve: Solve) -> tuple[Clearing, tuple[Front, ...]]:
+def clear_by(
+    state: MarketState, reliability: Reliability, solve: Solve
+) -> tuple[Clearing, tuple[Front, ...]]:
+    """Clear side by side, each as its program is solved, the TSO's with what the DSO's leaves."""
     accepted: list[Acceptance] = []
     fronts = []
     areas = areas_of(state.book.requests)
