@@ -198,19 +198,20 @@ class TestFronts:
         return draw_fronts(ListDocument(1, FIRST.address, (), notes), path)
 
     def test_each_side_has_its_own(self, tmp_path: Path) -> None:
-        front = {"chosen": [2, 0, 0, 1], "points": [[2, 0, 0, 1], [0, 5, 0, 0]]}
+        front = {"chosen": [2, 0, 0, 1, 9], "points": [[2, 0, 0, 1, 9], [0, 5, 0, 0, 0]]}
         path = tmp_path / "front.svg"
         assert self.drawn({"fronts": [{"side": 1, **front}, {"side": 2, **front}]}, path) == 4
         assert path.read_text().count("<!-- ") > 10
         assert all(
-            f"<!-- {side}, 2 points; red: less reliable -->" in path.read_text() for side in ("DSO", "TSO")
+            f"<!-- {side}, 2 points; red: less reliable, large: more CO₂ -->" in path.read_text()
+            for side in ("DSO", "TSO")
         )
 
     def test_price_priority_has_none(self, tmp_path: Path) -> None:
         with pytest.raises(NoFront, match="price priority"):
             self.drawn({}, tmp_path / "front.svg")
 
-    @pytest.mark.parametrize("front", [{"side": 1}, {"side": 9, "chosen": [1] * 4, "points": []}, 7])
+    @pytest.mark.parametrize("front", [{"side": 1}, {"side": 9, "chosen": [1] * 5, "points": []}, 7])
     def test_what_isnt_a_front_is_refused_by_name(self, tmp_path: Path, front: object) -> None:
         with pytest.raises(InvalidInput, match=r"notes\.fronts"):
             self.drawn({"fronts": [front]}, tmp_path / "front.svg")

@@ -48,14 +48,14 @@ def clearing_as_posted(
     sides = {request.position: request.side for request in book.requests}
 
     def solve(program: ServiceProgram) -> list[Floats]:
-        best, side = program.best(parameters), program.runs[0].requests[0].side
+        best, side = program.best(), program.runs[0].requests[0].side
         x = np.zeros(len(best))
         for run in program.runs:
             served = tuple(request.position for request in run.requests)
             x[run.column] = wanted.pop((run.offer.position, served), 0)
         _require_none(key for key in wanted if sides[key[1][0]] is side)
         program.require_kept(x)
-        posted_ueur, possible_ueur = (program.weighed_ueur(parameters, each) for each in (x, best))
+        posted_ueur, possible_ueur = (program.weighed_ueur(each) for each in (x, best))
         whole_w = sum(best[run.column] > 0 for run in program.runs)
         lost_ueur = whole_w * parameters.unserved_ueur_per_kw / 1000
         if posted_ueur > possible_ueur * (1 + TOLERANCE) + lost_ueur:
@@ -64,7 +64,7 @@ def clearing_as_posted(
             )
         return [x]
 
-    clearing, _ = clear_by(MarketState(book, pods, seed), reliability, solve)
+    clearing, _ = clear_by(MarketState(book, pods, seed), reliability, parameters, solve)
     _require_none(wanted)
     return clearing
 

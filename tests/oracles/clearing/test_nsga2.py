@@ -85,7 +85,7 @@ def test_the_exact_optimum_is_never_lost(seed: int) -> None:
     (exact,), (evolved,) = (
         clear(book, PODS, SEED, parameters, reliability)[1] for clear in (clear_exactly, clear_by_nsga2)
     )
-    weights = (1, 10_000, 0, 200_000)
+    weights = (1, 10_000, 0, 200_000, 0)
     best, chosen = (
         sum(weight * value for weight, value in zip(weights, front.chosen.as_tuple(), strict=True))
         for front in (exact, evolved)

@@ -399,7 +399,7 @@ class TestFront:
         market = clear_session(documents, PODS, SEED, EXACT, ORACLE).market
         (noted,) = market.notes["fronts"]
         assert noted["side"] == int(Side.DSO_REQUEST)
-        assert noted["chosen"] == [30_000, 0, 0, 2]
+        assert noted["chosen"] == [30_000, 0, 0, 2, 0]
         assert type(market).from_bytes(market.to_bytes(), joint=False).notes == market.notes
 
 
