@@ -13,7 +13,7 @@ from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
-from oracles.clearing.core.reliability import reliability_index
+from oracles.clearing.core.reliability import DeliveryRecord
 from oracles.clearing.core.session import (
     SEVERAL_OBJECTIVES,
     ClearedSession,
@@ -36,7 +36,7 @@ def clear_from_chain(
     if terms.method not in SEVERAL_OBJECTIVES:
         return clear_session(documents, pods, seed, terms, author)
     parameters = clearing_parameters(view, store, terms)
-    reliability = reliability_at_gate(view, store, terms, pods)
+    reliability = record_at_gate(view, store, terms).index_of_pods(aggregators_of(pods))
     return clear_session(documents, pods, seed, terms, author, parameters, reliability)
 
 
@@ -53,7 +53,7 @@ def clear_as_posted(
     documents = book_documents(view, store, terms.session)
     pods, seed = view.pods_at_gate(terms), view.seed(terms.session)
     parameters = clearing_parameters(view, store, terms)
-    reliability = reliability_at_gate(view, store, terms, pods)
+    reliability = record_at_gate(view, store, terms).index_of_pods(aggregators_of(pods))
     return session_as_posted(documents, pods, seed, terms, market, parameters, reliability)
 
 
@@ -62,11 +62,14 @@ def _is_same(posted: ListDocument, cleared: ListDocument) -> bool:
     return all(posted.list_of(kind).root == cleared.list_of(kind).root for kind in kinds)
 
 
-def reliability_at_gate(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, pods: Mapping[bytes, PodFacts]
-) -> dict[bytes, int]:
-    """Reliability index of the registry's PoDs when a session's gate closed: over the sessions that were delivered in the
-    days before, and whose settlement was final by then. Raises DocumentMissing or RootMismatch where one can't be had."""
+def aggregators_of(pods: Mapping[bytes, PodFacts]) -> dict[bytes, str]:
+    """The registry's PoDs and their aggregators."""
+    return {pod: facts.aggregator for pod, facts in pods.items()}
+
+
+def record_at_gate(view: MarketView, store: DocumentStore, terms: SessionTerms) -> DeliveryRecord:
+    """Who delivered what when a session's gate closed: over the sessions that were delivered in the days before, and whose
+    settlement was final by then. Raises DocumentMissing or RootMismatch where one can't be had."""
     settlements = []
     for session in view.session_ids():
         earliest_s = terms.gateClosure - HISTORY_S
@@ -80,7 +83,7 @@ def reliability_at_gate(
             settlements.append(
                 fetch_list_document(store, "settlement", cid, {SETTLEMENT: posted.settlementRoot})
             )
-    return reliability_index(settlements, {pod: facts.aggregator for pod, facts in pods.items()})
+    return DeliveryRecord(settlements)
 
 
 def clearing_parameters(view: MarketView, store: DocumentStore, terms: SessionTerms) -> ClearingParameters:

@@ -109,16 +109,11 @@ class _Market:
         def merit(offer: Offer) -> Fraction:
             return Fraction(offer.price_ueur_per_kw, effects[offer.pod][0])
 
-        linked_twice = {
-            o.position
-            for o in self.book.offers
-            if o.parent is not None and self.book.offers[o.parent].parent is not None
-        }
         able = [
             offer
             for offer in self.book.offers
             if offer.void is None
-            and offer.position not in linked_twice
+            and not (offer.parent is not None and self.book.offers[offer.parent].parent is not None)
             and offer.product is product
             and offer.pod in effects
             and any(self.may_run(offer, requests))
