@@ -1,4 +1,4 @@
-"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER`."""
+"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `reliability SESSION`, `case NUMBER` and others."""
 
 import logging
 import os

@@ -27,7 +27,7 @@ from offchain.store.documents import DocumentStore
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.posted import WorseThanPossible
 from oracles.clearing.core.service_program import RuleBroken
-from oracles.clearing.core.session import ClearedSession, validate_session
+from oracles.clearing.core.session import SEVERAL_OBJECTIVES, ClearedSession, validate_session
 from oracles.clearing.facts import clear_as_posted, clear_from_chain
 from oracles.grid.facts import assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
@@ -194,7 +194,7 @@ class SessionReplay:
     def _cleared_for_validation(self, terms: SessionTerms, author: str) -> ClearedSession:
         """The clearing that refusals are taken off: the posted one if it holds, else the replay's."""
         replayed, market = self._cleared(terms, author), self._view.market_outcome(self._session)
-        if market is None:
+        if market is None or terms.method not in SEVERAL_OBJECTIVES:
             return replayed
         posted = self.outcome_document(Stage.MARKET, market)
         try:

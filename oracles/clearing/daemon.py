@@ -1,6 +1,7 @@
 """The clearing oracle's daemon: watches sessions, posts their market and validated outcomes, each once."""
 
 import logging
+from collections.abc import Mapping
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Stage
@@ -15,6 +16,7 @@ from offchain.protocol.leaves import (
 )
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.terms import SessionTerms
+from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
@@ -64,17 +66,7 @@ class ClearingDaemon:
         market = self._view.market_outcome(terms.session)
         if technical is None or market is None:
             return
-        roots = {
-            OUTCOME_BY_OFFER: market.byOfferRoot,
-            OUTCOME_BY_REQUEST: market.byRequestRoot,
-            OUTCOME_RESERVE: market.reserveRoot,
-        }
-        posted = self._fetch("market outcome", market.cidCodec, market.cidDigest, roots)
-        cleared = clear_as_posted(self._view, self._documents, terms, self._clear(terms), posted)
-        if any(cleared.market.list_of(kind).root != root for kind, root in roots.items()):
-            raise FlexledgerError(
-                f"session {terms.session}: the posted market outcome isn't what the book gives"
-            )
+        cleared = self._standing(terms, market)
         of_refusals = {REFUSAL: technical.refusalRoot}
         refusals = self._fetch("technical outcome", technical.cidCodec, technical.cidDigest, of_refusals)
         document = validate_session(cleared, refusals, self._chain.address)
@@ -84,6 +76,23 @@ class ClearingDaemon:
     def _clear(self, terms: SessionTerms) -> ClearedSession:
         return clear_from_chain(self._view, self._documents, terms, self._chain.address)
 
+    def _standing(self, terms: SessionTerms, market: Outcome) -> ClearedSession:
+        """The session as the posted market outcome clears it. FlexledgerError where that is false."""
+        roots = {
+            OUTCOME_BY_OFFER: market.byOfferRoot,
+            OUTCOME_BY_REQUEST: market.byRequestRoot,
+            OUTCOME_RESERVE: market.reserveRoot,
+        }
+        cleared = self._clear(terms)
+        if not _has_roots(cleared, roots):
+            posted = self._fetch("market outcome", market.cidCodec, market.cidDigest, roots)
+            cleared = clear_as_posted(self._view, self._documents, terms, cleared, posted)
+        if not _has_roots(cleared, roots):
+            raise FlexledgerError(
+                f"session {terms.session}: the posted market outcome isn't what the book gives"
+            )
+        return cleared
+
     def _fetch(self, what: str, codec: int, digest: bytes, roots: dict[LeafKind, bytes]) -> ListDocument:
         return fetch_list_document(self._documents, what, Cid(codec, digest), roots)
 
@@ -92,3 +101,7 @@ class ClearingDaemon:
         cid = self._documents.put(raw)
         receipts = self._stores.receipts(raw, cid, terms, joint=False)
         self._chain.send("OutcomeBoard", function, posted_outcome(document, cid, basis), receipts)
+
+
+def _has_roots(cleared: ClearedSession, roots: Mapping[LeafKind, bytes]) -> bool:
+    return all(cleared.market.list_of(kind).root == root for kind, root in roots.items())

@@ -11,7 +11,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import bench_gas, bench_merkle, bench_outcome_root, bench_power_flow, bench_signatures
+from tests.benchmarks import (
+    bench_assume,
+    bench_fronts,
+    bench_gas,
+    bench_merkle,
+    bench_outcome_root,
+    bench_power_flow,
+    bench_signatures,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 RESULTS = PROJECT / "build" / "bench" / "results.json"
@@ -31,7 +39,15 @@ def demo_row() -> list[dict[str, Any]]:
 def main() -> None:
     """Run all, print, write."""
     rows: list[dict[str, Any]] = []
-    for benchmark in (bench_merkle, bench_outcome_root, bench_power_flow, bench_signatures, bench_gas):
+    for benchmark in (
+        bench_merkle,
+        bench_outcome_root,
+        bench_power_flow,
+        bench_signatures,
+        bench_fronts,
+        bench_assume,
+        bench_gas,
+    ):
         rows.extend(benchmark.run())
     rows.extend(demo_row())
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
