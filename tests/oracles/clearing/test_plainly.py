@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import Area, OfferEntry
@@ -29,7 +29,7 @@ from tests.oracles.clearing.test_several_objectives import (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(books(), st.integers(0, 255))
 def test_takes_what_the_plain_rules_take(documents: Documents, seed: int) -> None:
     """Blocks, groups, links, minima, ties, limits, caps, cover, both sides and directions: to the W."""

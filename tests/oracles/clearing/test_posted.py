@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product as every
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import OfferEntry
@@ -62,7 +62,7 @@ def read(
 
 class TestHonestOnes:
     @pytest.mark.parametrize("terms", [EXACT, NSGA2])
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(documents=books())
     def test_pass_whatever_the_book(self, terms: object, documents: Documents) -> None:
         """What NSGA-II finds as well: it keeps the exact optimum with which it is seeded."""
