@@ -110,6 +110,7 @@ def _peer(role: str, book: Book) -> tuple[float, list[tuple[int, int]]]:
         capture_output=True,
         text=True,
         check=False,
+        cwd=BENCH_PYTHON.parents[1],  # it leaves a log where it is started
         timeout=TIMEOUT_S,
     )
     if result.returncode != 0:

@@ -16,7 +16,7 @@ from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import Book, Offer, Request, within_cap
 from oracles.clearing.core.mixed_integer import Floats
 from oracles.clearing.core.parameters import ClearingParameters
-from oracles.clearing.core.service_program import Reliability, RuleBroken, ServiceProgram
+from oracles.clearing.core.service_program import PRECISION_W, Reliability, RuleBroken, ServiceProgram
 from oracles.clearing.core.several_objectives import clear_by
 from oracles.clearing.core.state import Clearing, MarketState
 
@@ -56,7 +56,7 @@ def clearing_as_posted(
         _require_none(key for key in wanted if sides[key[1][0]] is side)
         program.require_kept(x)
         posted_ueur, possible_ueur = (program.weighed_ueur(each) for each in (x, best))
-        whole_w = sum(best[run.column] > 0 for run in program.runs)
+        whole_w = sum(best[run.column] > PRECISION_W for run in program.runs)
         lost_ueur = whole_w * parameters.unserved_ueur_per_kw / 1000
         if posted_ueur > possible_ueur * (1 + TOLERANCE) + lost_ueur:
             raise WorseThanPossible(
