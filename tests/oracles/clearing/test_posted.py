@@ -204,23 +204,14 @@ def test_a_broken_rule_is_named(takes: list[Take], says: str) -> None:
 
 
 def test_what_isnt_in_the_book_is_named() -> None:
-    documents = book_of([offer(0, 1000, 10_000)], dso=[needs(1000)])
-    book = assemble(documents, PODS, TERMS)
-    for beyond in (
-        (replace(book.offers[0], position=1), book.requests[0]),
-        (book.offers[0], replace(book.requests[0], position=1)),
-    ):
-        market = posted_of(book, *beyond)
+    """An outcome of another book, with an offer or a request more."""
+    own, other = offer(0, 1000, 10_000), offer(2, 1000, 10_000)
+    documents = book_of([own], dso=[needs(1000)])
+    for more in (book_of([own, other], dso=[needs(1000)]), book_of([own], dso=[needs(1000), needs(1000)])):
+        book = assemble(more, PODS, TERMS)
+        market = posted(book, [(book.offers[len(book.offers) - 1], 1000, [book.requests[-1]])])
         with pytest.raises(RuleBroken, match="isn't in the book"):
             session_as_posted(documents, PODS, SEED, EXACT, market, QUICK, {})
-
-
-def posted_of(book: Book, each: Offer, request: Request) -> ListDocument:
-    """An outcome that takes a kW of this offer for this request."""
-    wide = replace(book, offers=(*book.offers, replace(each, position=len(book.offers))))
-    state = MarketState(wide, PODS, SEED)
-    accepted = list(state.take(each, 1000, [request]))
-    return outcome_document(wide, replace(state.finished([]), acceptances=tuple(accepted)), 1, ORACLE)
 
 
 @settings(max_examples=25, deadline=None)
