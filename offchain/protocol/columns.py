@@ -68,7 +68,7 @@ class Counting:
 class Coded:
     """Few values in many leaves, as PoDs: `table` has each value once, `codes` says where in it a leaf's stands."""
 
-    table: Rows
+    table: Column
     codes: Column
 
     def __len__(self) -> int:

@@ -22,6 +22,7 @@ from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, validate_session
 from oracles.clearing.facts import clear_as_posted, clear_from_chain
+from oracles.clearing.on_dask import parts_on
 from oracles.session_facts import fetch_list_document
 from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
 
@@ -31,14 +32,18 @@ logger = logging.getLogger(__name__)
 class ClearingDaemon:
     """Posts outcomes with the chain's account, which must be a registered clearing oracle.
 
-    `step` may be called at any time and killed at any instant: what is on chain isn't posted again.
+    `step` may be called at any time and killed at any instant: what is on chain isn't posted again. `scheduler`: address of a
+    Dask scheduler whose workers clear the parts of a book; without one, threads of this process do.
     """
 
-    def __init__(self, chain: ChainClient, documents: DocumentStore, stores: Stores) -> None:
+    def __init__(
+        self, chain: ChainClient, documents: DocumentStore, stores: Stores, scheduler: str | None = None
+    ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
         self._documents = documents
         self._stores = stores
+        self._map_parts = parts_on(scheduler)
 
     def step(self) -> None:
         """One look at every session: post what is due. A session's fault is raised when all have been looked at."""
@@ -74,7 +79,7 @@ class ClearingDaemon:
         logger.info("session %d: validated outcome posted", terms.session)
 
     def _clear(self, terms: SessionTerms) -> ClearedSession:
-        return clear_from_chain(self._view, self._documents, terms, self._chain.address)
+        return clear_from_chain(self._view, self._documents, terms, self._chain.address, self._map_parts)
 
     def _standing(self, terms: SessionTerms, market: Outcome) -> ClearedSession:
         """The session as the posted market outcome clears it. FlexledgerError where that is false."""

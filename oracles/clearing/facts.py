@@ -13,6 +13,7 @@ from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.reliability import DeliveryRecord
 from oracles.clearing.core.session import (
     SEVERAL_OBJECTIVES,
@@ -28,13 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 def clear_from_chain(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, author: str
+    view: MarketView, store: DocumentStore, terms: SessionTerms, author: str, map_parts: MapParts = in_threads
 ) -> ClearedSession:
-    """The session's clearing, as `author` would post it."""
+    """The session's clearing, as `author` would post it; `map_parts`: who clears the parts of its book."""
     documents = book_documents(view, store, terms.session)
     pods, seed = view.pods_at_gate(terms), view.seed(terms.session)
     if terms.method not in SEVERAL_OBJECTIVES:
-        return clear_session(documents, pods, seed, terms, author)
+        return clear_session(documents, pods, seed, terms, author, map_parts=map_parts)
     parameters = clearing_parameters(view, store, terms)
     reliability = record_at_gate(view, store, terms).index_of_pods(aggregators_of(pods))
     return clear_session(documents, pods, seed, terms, author, parameters, reliability)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tests.benchmarks import (
     bench_assume,
+    bench_clearing,
     bench_fronts,
     bench_gas,
     bench_merkle,
@@ -39,15 +40,17 @@ def demo_row() -> list[dict[str, Any]]:
 def main() -> None:
     """Run all, print, write."""
     rows: list[dict[str, Any]] = []
-    for benchmark in (
+    benchmarks = (
         bench_merkle,
+        bench_clearing,
         bench_outcome_root,
         bench_power_flow,
         bench_signatures,
         bench_fronts,
         bench_assume,
         bench_gas,
-    ):
+    )
+    for benchmark in benchmarks:
         rows.extend(benchmark.run())
     rows.extend(demo_row())
     RESULTS.parent.mkdir(parents=True, exist_ok=True)

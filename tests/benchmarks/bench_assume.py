@@ -43,7 +43,7 @@ def run() -> list[dict[str, object]]:
             start = time.perf_counter()
             acceptances: Sequence[Acceptance] = clear(book, pods, SEED).acceptances
             if role == "PayAsClearRole":
-                acceptances = pay_as_clear(acceptances)
+                acceptances = pay_as_clear(book, acceptances)
             seconds.append(time.perf_counter() - start)
         peer_s, theirs = _peer(role, book)
         if theirs != _by_slot(acceptances):

@@ -28,7 +28,8 @@ from oracles.clearing.core.book import (
 )
 from tests.oracles.clearing.books import DSO, TERMS, TSO
 
-PRICE_TICK_UEUR = 100
+PRICE_TICK_UEUR = 25
+"""0.1 € per MWh."""
 PODS_AT_ONCE = 20_000
 NOON, EVENING = range(40, 64), range(68, 88)
 Array = npt.NDArray[Any]
@@ -98,11 +99,11 @@ def city_of(size: CitySize = CitySize()) -> City:
     owner = pods.owner
     order = np.argsort(owner, kind="stable").astype(np.int32)
     counts = np.bincount(owner, minlength=size.aggregators)
-    made = _offers(size, order, pods, chance)
-    documents = _offer_documents(size, made, pods, counts)
     requests = _request_documents(size, pods, chance)
     names = Names(pods)
     of_requests = [requests_of(reveal, document, names) for reveal, document in requests]
+    made = _offers(size, order, pods, chance)
+    documents = _offer_documents(size, made, pods, counts)
     book = Book(
         columns=made,
         documents=tuple(OfferDocument(reveal, document.lists[0]) for reveal, document in documents),
@@ -166,8 +167,8 @@ def _offers(size: CitySize, order: Array, pods: CityPods, chance: np.random.Gene
         some = order[first : first + PODS_AT_ONCE]
         rows = slice(first * slots, (first + len(some)) * slots)
         usual_w = pods.limits_w[some, 0] * chance.integers(10, 100, len(some)) // 100
-        usual_price = chance.integers(200, 1200, len(some))
-        wobble = chance.integers(-40, 41, (len(some), slots))
+        usual_price = chance.integers(800, 4800, len(some))
+        wobble = chance.integers(-160, 161, (len(some), slots))
         counts = chance.integers(0, 256, (len(some), slots), dtype=np.uint8) > 0
         power_w[rows] = (np.maximum(usual_w[:, None] * share // 100, 1) * counts).ravel()
         price[rows] = ((usual_price[:, None] + wobble) * PRICE_TICK_UEUR).ravel()

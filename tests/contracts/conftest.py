@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from brownie import accounts, chain
+from brownie import accounts, chain, web3
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.terms import SessionTerms
@@ -38,6 +38,11 @@ BALANCE_UEUR = 1000 * EURO
 def account_of(name: str) -> Any:
     """An account with a key of its own, made from a name."""
     return accounts.add("0x" + keccak256(name.encode()).hex())
+
+
+def newest_block() -> str:
+    """Hash of the newest block."""
+    return str(web3.eth.get_block("latest").hash.hex())
 
 
 def set_up(folder: Path) -> SimpleNamespace:
@@ -77,11 +82,13 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     market = set_up(tmp_path_factory.mktemp("deployment"))
     # brownie's module isolation goes back to here from now on.
     chain._reset_id = chain._take_snapshot()
+    market.head = newest_block()
     return market
 
 
 @pytest.fixture(scope="module")
-def admin(module_isolation: None) -> Any:
+def admin(deployed: SimpleNamespace, module_isolation: None) -> Any:
+    assert newest_block() == deployed.head, "the module before has left something on the chain"
     # brownie keeps the accounts that the module before has added.
     accounts._reset()
     for name in ROLES:

@@ -25,6 +25,7 @@ from offchain.protocol.book_rules import (
     request_cost_ueur,
     stated_co2_g_per_kwh,
 )
+from offchain.protocol.columns import positions_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import HASH_BYTES, as_words
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
@@ -40,7 +41,7 @@ Ints = npt.NDArray[np.integer[Any]]
 Bytes = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Offer:
     """An offer of the book. `counted_w`: as far as collateral lets it count. `cover_ueur`: collateral that its document
     needed up to and with this offer. `because`: of a void one, position + 1 in its document of the leaf that breaks a
@@ -127,14 +128,20 @@ class OfferColumns:
     def __len__(self) -> int:
         return len(self.pod)
 
-    def are_divisible(self, part: slice) -> npt.NDArray[np.bool_]:
-        """Which offers of a part are single ones of which any part may be taken."""
+    def are_blocks(self, rows: slice | Ints) -> npt.NDArray[np.bool_]:
+        """Which of some offers are blocks."""
+        out: npt.NDArray[np.bool_] = (self.duration_slots[rows] > 1) | (
+            self.last_slot[rows] > self.slot[rows]
+        )
+        return out
+
+    def are_divisible(self, rows: slice | Ints) -> npt.NDArray[np.bool_]:
+        """Which of some offers are single ones of which any part may be taken."""
         out: npt.NDArray[np.bool_] = (
-            (self.min_power_w[part] == 0)
-            & (self.duration_slots[part] == 1)
-            & (self.last_slot[part] == self.slot[part])
-            & (self.group[part] == 0)
-            & (self.linked_to[part] == 0)
+            ~self.are_blocks(rows)
+            & (self.min_power_w[rows] == 0)
+            & (self.group[rows] == 0)
+            & (self.linked_to[rows] == 0)
         )
         return out
 
@@ -167,7 +174,7 @@ class Effectiveness(Mapping[bytes, tuple[int, int]]):
         return len(self.pod)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """A request of the book. `document`: its document's number. `counted_w`: relief in W at effectiveness 1000, as far as
     escrow covers it."""
@@ -196,6 +203,11 @@ class OfferDocument:
     leaves: LeafList | None
     because: int = 0
     co2_g_per_kwh: Sequence[int | None] = ()
+
+    @property
+    def part(self) -> slice:
+        """Positions of its offers in the book."""
+        return slice(self.reveal.first_position, self.reveal.first_position + self.reveal.leaf_count)
 
 
 class PodTable(Mapping[bytes, PodFacts]):
@@ -297,39 +309,30 @@ class Book:
         out = np.zeros(len(columns), dtype=np.int64)
         for document in self.documents:
             if document.leaves is not None:
-                part = _part_of(document.reveal)
+                part = document.part
                 penalties = offer_penalties_ueur(
                     columns.power_w[part], columns.duration_slots[part], self.penalty_ueur_per_kw
                 )
                 counts = columns.void[part] != OfferStatus.VOID
-                out[part] = np.minimum(np.cumsum(penalties * counts), document.reveal.coverage_ueur)
+                coverage_ueur = min(document.reveal.coverage_ueur, np.iinfo(out.dtype).max)
+                out[part] = np.minimum(np.cumsum(penalties * counts), coverage_ueur)
         return out
 
     def leaves(self, positions: Ints) -> LeafList:
         """Leaves of offers whose documents aren't void, by rising position."""
         found = [
             {name: np.asarray(column[rows]) for name, column in document.leaves.columns.items()}
-            for document, rows in self._by_document(positions)
+            for document, rows in self.by_document(positions)
             if document.leaves is not None
         ]
         if not found:
             return LeafList.of_rows(OFFER, [])
         return LeafList(OFFER, {name: np.concatenate([each[name] for each in found]) for name in found[0]})
 
-    def salts(self, positions: Ints) -> Bytes:
-        """Salts of offers by rising position; zeros in void documents."""
-        found = [
-            np.zeros((len(rows), HASH_BYTES), dtype=np.uint8)
-            if document.leaves is None
-            else np.asarray(document.leaves.columns["salt"][rows])
-            for document, rows in self._by_document(positions)
-        ]
-        return np.concatenate([np.zeros((0, HASH_BYTES), dtype=np.uint8), *found])
-
-    def _by_document(self, positions: Ints) -> Iterator[tuple[OfferDocument, Ints]]:
+    def by_document(self, positions: Ints) -> Iterator[tuple[OfferDocument, Ints]]:
         """Rows in each document of offers at rising positions."""
         for document in self.documents:
-            part = _part_of(document.reveal)
+            part = document.part
             first, last = np.searchsorted(positions, [part.start, part.stop])
             if first < last:
                 yield document, positions[first:last] - part.start
@@ -371,10 +374,10 @@ class Offers(Sequence[Offer]):
             name: getattr(columns, name)[positions].tolist() for name in OFFER_DTYPES
         }
         cover_ueur = book.cover_ueur[positions].tolist()
-        salts = iter(_as_bytes(book.salts(positions)))
+        salts = iter(_as_bytes(OfferSalts(book)[positions]))
         of_leaves = iter(_as_bytes(book.leaves(positions).leaf_hashes))
         index = 0
-        for document, in_document in book._by_document(positions):
+        for document, in_document in book.by_document(positions):
             for row in in_document.tolist():
                 void = OfferStatus(rows["void"][index]) if rows["void"][index] != NOT_VOID else None
                 because = row + 1 if void is OfferStatus.VOID else 0
@@ -403,6 +406,28 @@ class Offers(Sequence[Offer]):
                     co2_g_per_kwh=document.co2_g_per_kwh[row] if document.co2_g_per_kwh else None,
                 )
                 index += 1
+
+
+@dataclass(frozen=True)
+class OfferSalts:
+    """Column of the salts of a book's offers; zeros in void documents."""
+
+    book: Book
+
+    def __len__(self) -> int:
+        return len(self.book.columns)
+
+    def __getitem__(self, rows: slice | Ints, /) -> Bytes:
+        positions = positions_of(rows, len(self))
+        by_position = np.argsort(positions, kind="stable")
+        out = np.zeros((len(positions), HASH_BYTES), dtype=np.uint8)
+        first = 0
+        for document, in_document in self.book.by_document(positions[by_position]):
+            last = first + len(in_document)
+            if document.leaves is not None:
+                out[by_position[first:last]] = document.leaves.columns["salt"][in_document]
+            first = last
+        return out
 
 
 def within_cap(offer: Offer, request: Request) -> bool:
@@ -603,28 +628,32 @@ def _requests(reveal: Reveal, document: ListDocument, by_area: Mapping[int, Effe
         np.zeros(0, np.int32),
         np.zeros(0, np.int64),
     )
+    needs = document.list_of(REQUEST)
+    names = ("position", "area", "slot", "product", "reliefW", "priceCapUeurPerKw", "reservePermille")
+    integers = zip(*(needs.integers(name) for name in names), strict=True)
+    words = zip(needs.words("element"), needs.words("gridModel"), strict=True)
     left_ueur = reveal.coverage_ueur
     out = []
-    for row in document.list_of(REQUEST).records():
-        relief_w, cap = row.integer("reliefW"), row.integer("priceCapUeurPerKw")
-        reserve = row.integer("reservePermille")
+    for (position, area, slot, product, relief_w, cap, reserve), (element, model) in zip(
+        integers, words, strict=True
+    ):
         counted_w = _covered_relief_w(relief_w, cap, reserve, left_ueur)
         left_ueur -= request_cost_ueur(counted_w, cap, reserve)
         out.append(
             Request(
-                position=first + row.integer("position"),
+                position=first + position,
                 document=reveal.commitment,
-                area=row.integer("area"),
+                area=area,
                 player=reveal.player,
                 side=reveal.side,
-                slot=row.integer("slot"),
-                product=Product(row.integer("product")),
+                slot=slot,
+                product=Product(product),
                 relief_w=relief_w,
                 price_cap_ueur_per_kw=cap,
-                element=row.word("element"),
-                grid_model=row.word("gridModel"),
+                element=element,
+                grid_model=model,
                 counted_w=counted_w,
-                effectiveness=by_area.get(row.integer("area"), nobody),
+                effectiveness=by_area.get(area, nobody),
             )
         )
     return out
@@ -634,10 +663,6 @@ def _covered_relief_w(relief_w: int, cap: int, reserve_permille: int, left_ueur:
     if request_cost_ueur(relief_w, cap, reserve_permille) <= left_ueur:
         return relief_w
     return left_ueur * 1_000_000 // (cap * (1000 + reserve_permille))
-
-
-def _part_of(reveal: Reveal) -> slice:
-    return slice(reveal.first_position, reveal.first_position + reveal.leaf_count)
 
 
 def _as_bytes(rows: Bytes) -> list[bytes]:

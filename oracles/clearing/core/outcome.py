@@ -1,19 +1,26 @@
 """Outcomes as lists that prove themselves: by offer, and by request and slot, with running sums (see protocol.md)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from offchain.protocol.book_rules import exact, greatest
 from offchain.protocol.cid import Cid
+from offchain.protocol.columns import Coded, Constant, Counting, Runs
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, Value
-from offchain.protocol.lists import LeafList, ListDocument, next_positions, previous_positions
-from offchain.protocol.pods import outcome_salt
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, REFUSAL, Columns
+from offchain.protocol.lists import LeafList, ListDocument
+from offchain.protocol.pods import OutcomeSalts
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
-from offchain.protocol.units import payment_ueur
-from oracles.clearing.core.book import Book, Offer
-from oracles.clearing.core.state import Acceptance, Clearing
+from oracles.clearing.core.book import Book, Offer, OfferSalts
+from oracles.clearing.core.state import Clearing, Entries
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -28,45 +35,13 @@ def outcome_document(
     book: Book, clearing: Clearing, session: int, author: str, notes: Mapping[str, object] | None = None
 ) -> ListDocument:
     """The outcome as a document: a leaf for every offer of the book, and the accepted ones by request."""
-    by_request = _by_request(clearing.acceptances)
-    first_entry: dict[int, int] = {}
-    for index, acceptance in enumerate(clearing.acceptances):
-        first_entry.setdefault(acceptance.offer.position, index)
-    accepted_w = accepted_by_offer(clearing.acceptances)
-    by_offer: list[Sequence[Value]] = [
-        (
-            offer.position,
-            len(book.offers),
-            offer.commitment,
-            offer.offer_position,
-            offer.counted_w,
-            accepted_w[offer.position],
-            int(clearing.status[offer.position]),
-            clearing.start_slots[offer.position],
-            first_entry.get(offer.position, -1) + 1,
-            clearing.because[offer.position],
-            offer.cover_ueur,
-            outcome_salt(offer.salt, OUTCOME_BY_OFFER.number, offer.position),
-        )
-        for offer in book.offers
-    ]
+    entries = Entries.of(book, clearing.acceptances)
     lists = (
-        LeafList.of_rows(OUTCOME_BY_OFFER, by_offer),
-        LeafList.of_rows(OUTCOME_BY_REQUEST, by_request),
+        LeafList.of_columns(OUTCOME_BY_OFFER, _by_offer(book, clearing, entries)),
+        LeafList.of_columns(OUTCOME_BY_REQUEST, _by_request(book, entries)),
         LeafList.of_rows(OUTCOME_RESERVE, []),
     )
     return ListDocument(session, author, lists, notes or {})
-
-
-def accepted_by_offer(acceptances: Iterable[Acceptance]) -> dict[int, int]:
-    """W taken of each offer by position: of a block, in each of its slots."""
-    out: dict[int, int] = defaultdict(int)
-    for entry in acceptances:
-        if not entry.offer.is_block:
-            out[entry.offer.position] += entry.accepted_w
-        else:
-            out[entry.offer.position] = entry.accepted_w
-    return out
 
 
 def posted_outcome(document: ListDocument, cid: Cid, basis: bytes) -> Outcome:
@@ -76,7 +51,7 @@ def posted_outcome(document: ListDocument, cid: Cid, basis: bytes) -> Outcome:
     """
     by_offer, by_request = document.list_of(OUTCOME_BY_OFFER), document.list_of(OUTCOME_BY_REQUEST)
     reserve = document.list_of(OUTCOME_RESERVE)
-    money_ueur = by_request.integers("runningUeur")
+    money_ueur = by_request.columns["runningUeur"][-1:]
     return Outcome(
         session=document.session,
         byOfferRoot=by_offer.root,
@@ -87,66 +62,128 @@ def posted_outcome(document: ListDocument, cid: Cid, basis: bytes) -> Outcome:
         reserveLength=len(reserve),
         cidDigest=cid.digest,
         cidCodec=cid.codec,
-        acceptedWSlots=sum(by_request.integers("acceptedW")),
-        totalUeur=money_ueur[-1] if money_ueur else 0,
+        acceptedWSlots=int(by_request.columns["acceptedW"][:].sum(dtype=np.int64)),
+        totalUeur=int(money_ueur[0]) if len(money_ueur) else 0,
         basis=basis,
     )
 
 
-def _by_request(acceptances: Sequence[Acceptance]) -> list[Sequence[Value]]:
-    pod_total: dict[tuple[bytes, int, int], int] = defaultdict(int)
-    for entry in acceptances:
-        pod_total[_pod_key(entry)] += entry.accepted_w
-    next_for_offer = next_positions([entry.offer.position for entry in acceptances])
-    pod_keys = [_pod_key(entry) for entry in acceptances]
-    next_for_pod, previous_for_pod = next_positions(pod_keys), previous_positions(pod_keys)
-    request_sum: dict[int, int] = defaultdict(int)
-    offer_sum: dict[tuple[int, int], int] = defaultdict(int)
-    pod_sum: dict[tuple[bytes, int, int], int] = defaultdict(int)
-    document_sum: dict[int, int] = defaultdict(int)
-    running_w = running_ueur = 0
-    rows: list[Sequence[Value]] = []
-    for position, entry in enumerate(acceptances):
-        request, offer, pod_key = entry.request, entry.offer, _pod_key(entry)
-        permille, effectiveness_position = request.effectiveness[offer.pod]
-        request_sum[request.position] += entry.accepted_w * permille
-        offer_sum[offer.position, request.slot] += entry.accepted_w
-        pod_sum[pod_key] += entry.accepted_w
-        paid_ueur = payment_ueur(entry.accepted_w, entry.price_ueur_per_kw)
-        document_sum[request.document] += paid_ueur
-        running_w += entry.accepted_w
-        running_ueur += paid_ueur
-        rows.append(
-            (
-                position,
-                len(acceptances),
-                request.position,
-                effectiveness_position,
-                offer.position,
-                offer.pod,
-                request.slot,
-                int(request.product),
-                entry.accepted_w,
-                entry.price_ueur_per_kw,
-                permille,
-                request_sum[request.position],
-                offer_sum[offer.position, request.slot],
-                pod_sum[pod_key],
-                pod_total[pod_key],
-                next_for_offer[position],
-                previous_for_pod[position],
-                next_for_pod[position],
-                running_w,
-                running_ueur,
-                document_sum[request.document],
-                outcome_salt(offer.salt, OUTCOME_BY_REQUEST.number, position),
-            )
-        )
-    return rows
+def _by_offer(book: Book, clearing: Clearing, entries: Entries) -> Columns:
+    count = len(book.columns)
+    position = Counting(0, count)
+    lengths = [document.reveal.leaf_count for document in book.documents]
+    offer_position = np.empty(count, dtype=np.uint32)
+    for document in book.documents:
+        offer_position[document.part] = np.arange(document.reveal.leaf_count)
+    first_entry = np.zeros(count, dtype=np.uint32)
+    first_entry[entries.offer[::-1]] = np.arange(len(entries), 0, -1)
+    return {
+        "position": position,
+        "length": Constant(count, count),
+        "commitment": Runs(np.array([each.reveal.commitment for each in book.documents], np.int64), lengths),
+        "offerPosition": offer_position,
+        "countedW": book.columns.counted_w,
+        "acceptedW": accepted_by_offer(book, entries),
+        "status": np.asarray(clearing.status, dtype=np.uint8),
+        "startSlot": np.asarray(clearing.start_slots, dtype=np.uint16),
+        "firstByRequest": first_entry,
+        "because": np.asarray(clearing.because, dtype=np.uint32),
+        "coverUeur": book.cover_ueur,
+        "salt": OutcomeSalts(OfferSalts(book), OUTCOME_BY_OFFER.number, position),
+    }
 
 
-def _pod_key(entry: Acceptance) -> tuple[bytes, int, int]:
-    return (entry.offer.pod, entry.request.slot, int(entry.request.product))
+def accepted_by_offer(book: Book, entries: Entries) -> npt.NDArray[np.uint32]:
+    """W taken of each offer by position: of a block, in each of its slots."""
+    out = np.zeros(len(book.columns), dtype=np.uint32)
+    is_block = book.columns.are_blocks(entries.offer)
+    np.add.at(out, entries.offer[~is_block], entries.accepted_w[~is_block].astype(np.uint32))
+    out[entries.offer[is_block]] = entries.accepted_w[is_block]
+    return out
+
+
+class _Groups:
+    """Entries of a list with the same key, in the list's order."""
+
+    def __init__(self, keys: Array) -> None:
+        self._order = np.argsort(keys, kind="stable")
+        begins = np.ones(len(keys), dtype=bool)
+        begins[1:] = np.diff(keys[self._order]) != 0
+        self._first = np.flatnonzero(begins)
+        self._group = np.cumsum(begins) - 1
+        self._begins = begins
+
+    def running(self, values: Array) -> Array:
+        """Sum over each entry's group up to and with it."""
+        sums = np.cumsum(values[self._order], dtype=values.dtype)
+        before = (sums - values[self._order])[self._first]
+        return self._listed(sums - before[self._group])
+
+    def total(self, values: Array) -> Array:
+        """Sum over each entry's group."""
+        sums = np.add.reduceat(values[self._order], self._first) if len(values) else values
+        return self._listed(sums[self._group])
+
+    @property
+    def following(self) -> Array:
+        """Position + 1 of the next entry of the group, 0 for the last: a leaf's `next...`."""
+        out = np.zeros(len(self._order), dtype=np.int64)
+        is_last = np.append(self._begins[1:], True)[: len(out)]
+        out[:-1] = self._order[1:] + 1
+        return self._listed(np.where(is_last, 0, out))
+
+    @property
+    def previous(self) -> Array:
+        """As `following`, of the entry before, 0 for the first: a leaf's `previous...`."""
+        out = np.zeros(len(self._order), dtype=np.int64)
+        out[1:] = self._order[:-1] + 1
+        return self._listed(np.where(self._begins, 0, out))
+
+    def _listed(self, values: Array) -> Array:
+        out = np.empty_like(values)
+        out[self._order] = values
+        return out
+
+
+def _by_request(book: Book, entries: Entries) -> Columns:
+    requests, count, position = book.requests, len(entries), Counting(0, len(entries))
+    facts = [(each.position, each.slot, int(each.product), each.document) for each in requests]
+    of_requests = np.array(facts, dtype=np.int64).reshape(-1, 4)[entries.request]
+    request_position, slot, product, document = of_requests.T
+    pod = book.columns.pod[entries.offer]
+    permille, effectiveness_position = entries.effectiveness
+    accepted_w = entries.accepted_w.astype(np.int64)
+    in_slot = (slot.max(initial=0) + 1).astype(np.int64)
+    of_request, of_document = _Groups(entries.request), _Groups(document)
+    of_offer, of_slot = _Groups(entries.offer), _Groups(entries.offer * in_slot + slot)
+    of_pod = _Groups((pod.astype(np.int64) * in_slot + slot) * 4 + product)
+    price = entries.price_ueur_per_kw
+    most_ueur = greatest(accepted_w) * greatest(price) * max(1, count)
+    paid_ueur = exact(accepted_w, most_ueur) * exact(price, most_ueur) // 1000
+    return {
+        "position": position,
+        "length": Constant(count, count),
+        "requestPosition": request_position,
+        "effectivenessPosition": effectiveness_position,
+        "offerPosition": entries.offer,
+        "pod": Coded(book.pods, pod),
+        "slot": slot,
+        "product": product,
+        "acceptedW": accepted_w,
+        "priceUeurPerKw": price.astype(np.int64),
+        "effectivenessPermille": permille,
+        "requestRunningWPermille": of_request.running(accepted_w * permille),
+        "offerRunningW": of_slot.running(accepted_w),
+        "podRunningW": of_pod.running(accepted_w),
+        "podTotalW": of_pod.total(accepted_w),
+        "nextForOffer": of_offer.following,
+        "previousForPod": of_pod.previous,
+        "nextForPod": of_pod.following,
+        "runningW": np.cumsum(accepted_w),
+        "runningUeur": np.cumsum(paid_ueur).astype(np.int64),
+        "documentUeur": of_document.running(paid_ueur).astype(np.int64),
+        "salt": OutcomeSalts(Coded(OfferSalts(book), entries.offer), OUTCOME_BY_REQUEST.number, position),
+    }
 
 
 def after_refusals(clearing: Clearing, refusals: Sequence[Refused]) -> Clearing:

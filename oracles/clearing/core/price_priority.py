@@ -8,6 +8,9 @@ groups, linked ones.
 
 A block is taken where most of it is needed, at the same power in each slot, and the earliest such place. A linked offer
 waits for the one that it is linked to. What the DSO takes of a TSO's area relieves it there, too, and the TSO needs less.
+
+A book is cleared in parts that nothing binds to each other, wherever and in whatever order: those of divisible single offers
+in columns (`plain.py`), the others here, offer by offer, by the same rules.
 """
 
 from collections import defaultdict
@@ -17,17 +20,31 @@ from itertools import groupby
 
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import Book, Offer, Request
-from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
+from oracles.clearing.core.parts import BookIndex, Extract, MapParts, in_threads, parts_of
+from oracles.clearing.core.plain import PlainPart
+from oracles.clearing.core.results import clearing_of
+from oracles.clearing.core.state import Acceptance, Clearing, MarketState
 
 
-def clear(book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> Clearing:
-    """Clear a book, paid as bid. `pods`: the registry's limits; `seed`: 32 bytes, the session's.
+def clear(
+    book: Book, pods: Mapping[bytes, PodFacts], seed: bytes, map_parts: MapParts = in_threads
+) -> Clearing:
+    """Clear a book, paid as bid. `pods`: the registry's limits; `seed`: 32 bytes, the session's; `map_parts`: who clears its
+    parts.
 
     A request is served at most up to its relief: the sum of accepted W times per mille never passes relief times
     1000, so it stays short by less than one W's effect. A PoD is never taken for both directions of one slot.
     """
-    state = MarketState(book, pods, seed)
-    return state.finished([entry for area in areas_of(book.requests) for entry in _Area(state, area).serve()])
+    index = BookIndex(book, pods)
+    extracts, plain = parts_of(index, pods, seed)
+    taken = list(map_parts(PlainPart.clear, plain))
+    return clearing_of(index, taken, extracts, list(map_parts(clear_one_by_one, extracts)))
+
+
+def clear_one_by_one(extract: Extract) -> Clearing:
+    """Clear a part of a book offer by offer."""
+    state = MarketState(extract, extract.pods, extract.seed)
+    return state.finished([entry for area in extract.areas for entry in _Area(state, area).serve()])
 
 
 class _Area:

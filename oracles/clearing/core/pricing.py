@@ -1,28 +1,22 @@
 """What is paid for what price priority has chosen."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import groupby
 
-from oracles.clearing.core.state import Acceptance
+import numpy as np
+
+from oracles.clearing.core.book import Book
+from oracles.clearing.core.state import Acceptance, Entries
 
 
-def pay_as_clear(acceptances: Sequence[Acceptance]) -> tuple[Acceptance, ...]:
+def pay_as_clear(book: Book, acceptances: Sequence[Acceptance]) -> Entries:
     """Every quantity of a request at the price of its dearest one, per relief: nobody gets less than its bid, and a kW that
     relieves twice as much gets twice as much.
 
     `acceptances`: in merit order within each request. Prices are rounded down to the µ€/kW: the request's cap holds still.
     """
-    priced: list[Acceptance] = []
-    for _, group in groupby(acceptances, key=lambda entry: entry.request.position):
-        entries = list(group)
-        marginal = entries[-1]
-        for entry in entries:
-            relief, of_marginal = _permille(entry), _permille(marginal)
-            price = marginal.offer.price_ueur_per_kw * relief // of_marginal
-            priced.append(replace(entry, price_ueur_per_kw=price))
-    return tuple(priced)
-
-
-def _permille(entry: Acceptance) -> int:
-    return entry.request.effectiveness[entry.offer.pod][0]
+    entries = Entries.of(book, acceptances)
+    ends = np.append(np.diff(entries.request) != 0, True)[: len(entries)]
+    marginal = np.flatnonzero(ends)[np.cumsum(ends) - ends]
+    permille, _ = entries.effectiveness
+    bid = book.columns.price_ueur_per_kw[entries.offer].astype(np.int64)
+    return entries.at_prices(bid[marginal] * permille // permille[marginal])

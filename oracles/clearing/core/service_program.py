@@ -216,7 +216,7 @@ class ServiceProgram:
                         yield run, amount_w
 
     def _offer(self, position: int) -> Offer:
-        return self._state.book.offers[position]
+        return self._state.offers[position]
 
     def _least_w(self, offer: Offer) -> int:
         """What its minimum still asks for, beyond what is taken of it already."""

@@ -10,6 +10,7 @@ from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.posted import clearing_as_posted
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
@@ -37,9 +38,10 @@ def clear_session(
     author: str,
     parameters: ClearingParameters | None = None,
     reliability: Mapping[bytes, int] | None = None,
+    map_parts: MapParts = in_threads,
 ) -> ClearedSession:
     """The market outcome of a session. `author`: the oracle that posts it; `parameters`, `reliability` (per mille by PoD): of
-    several objectives.
+    several objectives; `map_parts`: who clears the parts of a book by price priority.
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
@@ -54,9 +56,9 @@ def clear_session(
         )
         document = outcome_document(book, clearing, terms.session, author, {"fronts": front_notes(fronts)})
         return ClearedSession(book, clearing, document, fronts)
-    clearing = clear(book, pods, seed)
+    clearing = clear(book, pods, seed, map_parts)
     if method is ClearingMethod.PAY_AS_CLEAR:
-        clearing = replace(clearing, acceptances=pay_as_clear(clearing.acceptances))
+        clearing = replace(clearing, acceptances=pay_as_clear(book, clearing.acceptances))
     return ClearedSession(book, clearing, outcome_document(book, clearing, terms.session, author))
 
 

@@ -80,7 +80,7 @@ def clear_by(
     """Clear side by side, each as its program is solved, the TSO's with what the DSO's leaves."""
     accepted: list[Acceptance] = []
     fronts = []
-    areas = areas_of(state.book.requests)
+    areas = areas_of(state.requests)
     for side in (Side.DSO_REQUEST, Side.TSO_REQUEST):
         of_side = [area for area in areas if area[0].side is side]
         program = ServiceProgram(state, of_side, reliability, parameters)

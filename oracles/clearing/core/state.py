@@ -1,17 +1,24 @@
 """What has been taken so far of a book, whatever the method, and why the rest wasn't."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
+from typing import Any, Protocol, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import Book, Offer, Request, within_cap
+from oracles.clearing.core.book import Book, Effectiveness, Offer, Request, within_cap
 
 PodSlot = tuple[bytes, int, Product]
+T = TypeVar("T")
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -24,15 +31,133 @@ class Acceptance:
     price_ueur_per_kw: int
 
 
+class Column(Sequence[T]):
+    """A column of the outcome by offer, read as a sequence. `make`: makes it when it is first needed."""
+
+    def __init__(self, make: Callable[[], Array], value: Callable[[int], T]) -> None:
+        self._make, self._value = make, value
+
+    @cached_property
+    def array(self) -> Array:
+        """The column itself."""
+        return self._make()
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, place: int | slice) -> T | list[T]:
+        if isinstance(place, slice):
+            return [self._value(value) for value in self.array[place].tolist()]
+        return self._value(int(self.array[place]))
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self[:])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self.array if dtype is None else self.array.astype(dtype)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Entries(Sequence[Acceptance]):
+    """Accepted quantities in the order of the list by request, in columns.
+
+    `request`: index in the book; `offer`: position.
+    """
+
+    def __init__(
+        self, book: Book, request: Array, offer: Array, accepted_w: Array, price_ueur_per_kw: Array
+    ) -> None:
+        self._book = book
+        self.request, self.offer = request, offer
+        self.accepted_w, self.price_ueur_per_kw = accepted_w, price_ueur_per_kw
+
+    @classmethod
+    def of(cls, book: Book, acceptances: Sequence[Acceptance]) -> "Entries":
+        """The columns of acceptances."""
+        if isinstance(acceptances, cls):
+            return acceptances
+        index = {request.position: number for number, request in enumerate(book.requests)}
+        rows = [
+            (index[each.request.position], each.offer.position, each.accepted_w, each.price_ueur_per_kw)
+            for each in acceptances
+        ]
+        return cls(book, *np.array(rows, dtype=np.int64).reshape(-1, 4).T)
+
+    def at_prices(self, price_ueur_per_kw: Array) -> "Entries":
+        """The same quantities at other prices."""
+        return Entries(self._book, self.request, self.offer, self.accepted_w, price_ueur_per_kw)
+
+    @cached_property
+    def effectiveness(self) -> tuple[Array, Array]:
+        """Per mille of each entry's PoD for its request, and the position of the leaf that says so."""
+        effects: dict[int, tuple[int, Effectiveness]] = {}
+        of_request = [
+            effects.setdefault(id(each.effectiveness), (len(effects), each.effectiveness))[0]
+            for each in self._book.requests
+        ]
+        effect = np.array(of_request, dtype=np.int64)[self.request]
+        by_effect = np.argsort(effect, kind="stable")
+        ends = np.cumsum(np.bincount(effect, minlength=len(effects)))
+        pod = self._book.columns.pod[self.offer]
+        permille, position = np.zeros((2, len(self)), dtype=np.int64)
+        row_of_pod = np.zeros(len(self._book.pods), dtype=np.int64)
+        for (number, each), end in zip(effects.values(), ends.tolist(), strict=True):
+            mine = by_effect[ends[number - 1] if number else 0 : end]
+            if len(mine):
+                row_of_pod[each.pod] = np.arange(len(each))
+                rows = row_of_pod[pod[mine]]
+                permille[mine], position[mine] = each.permille[rows], each.position[rows]
+        return permille, position
+
+    def __len__(self) -> int:
+        return len(self.offer)
+
+    @overload
+    def __getitem__(self, place: int) -> Acceptance: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Entries": ...
+    def __getitem__(self, place: int | slice) -> "Acceptance | Entries":
+        columns = (self.request, self.offer, self.accepted_w, self.price_ueur_per_kw)
+        if isinstance(place, slice):
+            return Entries(self._book, *(column[place] for column in columns))
+        request, offer, accepted_w, price = (int(column[place]) for column in columns)
+        return Acceptance(self._book.requests[request], self._book.offers[offer], accepted_w, price)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class Clearing:
     """Acceptances in merit order within each request, requests in order of position; and each offer's status, with
     `because`, what proves it (see OutcomeByOfferLeaf). `start_slots`: from where each offer runs, or would at the earliest."""
 
-    acceptances: tuple[Acceptance, ...]
-    status: tuple[OfferStatus, ...]
-    because: tuple[int, ...]
-    start_slots: tuple[int, ...]
+    acceptances: Sequence[Acceptance]
+    status: Sequence[OfferStatus]
+    because: Sequence[int]
+    start_slots: Sequence[int]
+
+
+class OffersAndRequests(Protocol):
+    """A book, or a part of one, in order of position."""
+
+    @property
+    def offers(self) -> Iterable[Offer]:
+        """Its offers."""
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """Its requests."""
 
 
 def areas_of(requests: Sequence[Request]) -> list[list[Request]]:
@@ -50,31 +175,32 @@ def areas_of(requests: Sequence[Request]) -> list[list[Request]]:
 class MarketState:
     """What has been taken so far. `left_w`: of each offer; `tie`: by which offers that tie go one by one."""
 
-    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], seed: bytes) -> None:
-        self.book = book
-        self.left_w = [offer.counted_w for offer in book.offers]
+    def __init__(self, book: OffersAndRequests, pods: Mapping[bytes, PodFacts], seed: bytes) -> None:
+        self.requests = book.requests
+        self.offers = {offer.position: offer for offer in book.offers}
+        self.left_w = {position: offer.counted_w for position, offer in self.offers.items()}
         self.taken_w: dict[PodSlot, int] = defaultdict(int)
         self.for_dso_w: dict[PodSlot, int] = defaultdict(int)
-        self.below_minimum = [False for _ in book.offers]
-        self.tie = [keccak256(seed + offer.leaf_hash) for offer in book.offers]
+        self.below_minimum = dict.fromkeys(self.offers, False)
+        self.tie = {position: keccak256(seed + offer.leaf_hash) for position, offer in self.offers.items()}
         self.by_pod: dict[tuple[bytes, Product], list[Offer]] = defaultdict(list)
         self._pods = pods
         self._taken_of_group: dict[tuple[int, int], int] = {}
-        for offer in book.offers:
+        for offer in self.offers.values():
             if offer.void is None and not self._waits_in_vain(offer):
                 self.by_pod[offer.pod, offer.product].append(offer)
 
     def finished(self, accepted: Iterable[Acceptance]) -> Clearing:
         """The clearing of everything that was taken, with a reason for every other offer."""
         acceptances = tuple(sorted(accepted, key=self._place_in_list))
-        reasons = _Reasons(self.book, self._pods, acceptances)
-        outcome = [self._status(offer, reasons) for offer in self.book.offers]
+        reasons = _Reasons(self.requests, self._pods, acceptances)
+        outcome = [self._status(offer, reasons) for offer in self.offers.values()]
         starts = {entry.offer.position: entry.request.slot for entry in reversed(acceptances)}
         return Clearing(
             acceptances,
             status=tuple(status for status, _ in outcome),
             because=tuple(because for _, because in outcome),
-            start_slots=tuple(starts.get(offer.position, offer.slot) for offer in self.book.offers),
+            start_slots=tuple(starts.get(position, offer.slot) for position, offer in self.offers.items()),
         )
 
     def needed(self, request: Request) -> int:
@@ -102,7 +228,7 @@ class MarketState:
 
     def is_taken(self, position: int) -> bool:
         """Whether anything of an offer is taken."""
-        return self.left_w[position] < self.book.offers[position].counted_w
+        return self.left_w[position] < self.offers[position].counted_w
 
     def group_is_free(self, offer: Offer) -> bool:
         """Whether no other offer of its exclusive group is taken."""
@@ -110,7 +236,7 @@ class MarketState:
 
     def _waits_in_vain(self, offer: Offer) -> bool:
         """Whether it is linked to an offer that is linked itself: no refusal could be traced to it, so it is never taken."""
-        return offer.parent is not None and self.book.offers[offer.parent].parent is not None
+        return offer.parent is not None and self.offers[offer.parent].parent is not None
 
     def may_be_taken(self, offer: Offer) -> bool:
         """Whether its group and its link allow it now, and, of a block, whether it isn't taken yet."""
@@ -159,10 +285,12 @@ class MarketState:
 class _Reasons:
     """Why offers weren't taken, from the whole clearing."""
 
-    def __init__(self, book: Book, pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]) -> None:
+    def __init__(
+        self, requests: Iterable[Request], pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]
+    ) -> None:
         self._pods = pods
         self._caps: dict[PodSlot, Fraction] = {}
-        for request in book.requests:
+        for request in requests:
             if request.counted_w:
                 for pod, (permille, _) in request.effectiveness.items():
                     place = (pod, request.slot, request.product)

@@ -1,0 +1,97 @@
+"""A book cleared by Dask's workers, other processes: the same outcome, also where one of them is killed."""
+
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+
+from oracles.clearing.core import parts
+from oracles.clearing.core.parts import BookIndex, in_threads, parts_of
+from oracles.clearing.core.plain import PlainPart
+from oracles.clearing.core.session import clear_session
+from oracles.clearing.on_dask import OnDask, parts_on
+from tests.benchmarks.city import CitySize, city_of
+from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, registry
+
+PODS = registry(64)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as found:
+        yield found
+
+
+def mixed_book() -> list:
+    """Villages of four PoDs: plain ones whose offers tie, and one with a block."""
+    offers = [offer(number, 1000, 10_000, slot=slot) for number in range(16) for slot in range(3)] + [
+        replace(offer(13, 500, 9_000), duration_slots=2)
+    ]
+    needs = [
+        area(2501, dict.fromkeys(range(first, first + 4), 1000), slot=slot)
+        for first in range(0, 16, 4)
+        for slot in range(3)
+    ]
+    return book_of(offers, dso=needs)
+
+
+def test_gives_the_same_roots(cluster: LocalCluster) -> None:
+    documents = mixed_book()
+    here = clear_session(documents, PODS, SEED, TERMS, ORACLE)
+    there = clear_session(documents, PODS, SEED, TERMS, ORACLE, map_parts=parts_on(cluster.scheduler_address))
+    assert there.market.to_bytes() == here.market.to_bytes()
+    assert [each.root for each in there.market.lists] == [each.root for each in here.market.lists]
+
+
+def test_a_part_takes_along_only_what_it_needs() -> None:
+    """Not the book: its own offers' leaves."""
+    city = city_of(CitySize(pods=3000, secondary=120, primary=30, aggregators=4))
+    index = BookIndex(city.book, city.pods)
+    part = next(parts_of(index, city.pods, city.seed)[1])
+    sent = pickle.dumps(part)
+    assert len(sent) < 300 * len(part.offers.position)
+    taken, again = vars(part.clear()), vars(pickle.loads(sent).clear())
+    assert {name: list(column) for name, column in again.items()} == {
+        name: list(column) for name, column in taken.items()
+    }
+
+
+class DiesOnce:
+    """Clears a part, but kills the first worker that tries."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __call__(self, part: PlainPart) -> object:
+        try:
+            self._mark.touch(exist_ok=False)
+        except FileExistsError:
+            return part.clear()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return None
+
+
+def test_a_worker_killed_in_the_middle_changes_nothing(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "OFFERS_A_PART", 2000)
+    city = city_of(CitySize(pods=300, secondary=12, primary=3, aggregators=4))
+    index = BookIndex(city.book, city.pods)
+    expected = [part.clear() for part in parts_of(index, city.pods, city.seed)[1]]
+    assert len(expected) > 5
+    with Client(cluster, set_as_default=False) as client:
+        died = DiesOnce(tmp_path / "died")
+        found = list(OnDask(client)(died, parts_of(index, city.pods, city.seed)[1]))
+    assert (tmp_path / "died").exists()
+    assert [list(each.accepted_w) for each in found] == [list(each.accepted_w) for each in expected]
+    assert [list(each.offer) for each in found] == [list(each.offer) for each in expected]
+
+
+def test_without_a_scheduler_threads_do_it() -> None:
+    assert parts_on(None) is in_threads
+    assert list(in_threads(str, range(5))) == ["0", "1", "2", "3", "4"]
