@@ -60,7 +60,7 @@ types: setup ## type check
 	@$(BIN)/mypy $(PACKAGES)
 
 bench: compile ## measure ours against its peers; writes build/bench/results.json
-	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python scripts/setup/install.py bench && $(BIN)/python -m tests.benchmarks
 
 lock: ## pin the Python packages anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
@@ -69,6 +69,8 @@ lock: ## pin the Python packages anew
 		--no-header --no-binary eth-brownie requirements/requirements.in -o requirements/lock.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		requirements/audit.in -o requirements/audit.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements/bench.in -o requirements/bench.txt
 
 clean: ## remove what was built and played, not what was installed
 	@rm -rf build reports .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

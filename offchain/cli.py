@@ -1,4 +1,4 @@
-"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER`, `backtest`."""
+"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER` and others."""
 
 import logging
 import os
@@ -18,6 +18,7 @@ from offchain.audit.challenge import Challenger
 from offchain.audit.challenge import challenge as run_challenger
 from offchain.audit.explanation import explain
 from offchain.audit.front import draw_front
+from offchain.audit.reliability import told_reliability
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.chain.keys import load_key
@@ -137,6 +138,21 @@ def front(
     with _market(folder, manifest, rpc, documents) as market:
         points = draw_front(SessionReplay(market.chain, market.documents, session), out)
     typer.echo(f"{out}: {points} points")
+
+
+@app.command()
+def reliability(
+    session: Annotated[int, typer.Argument(help="The session's number.")],
+    folder: Folder = DEMO_FOLDER,
+    manifest: ManifestPath = None,
+    rpc: Rpc = "",
+    documents: Documents = None,
+) -> None:
+    """Say how reliable aggregators and PoDs were when a session's gate closed, from what was settled before."""
+    with _market(folder, manifest, rpc, documents) as market:
+        terms = SessionReplay(market.chain, market.documents, session).terms
+        lines = list(told_reliability(MarketView(market.chain), market.documents, terms))
+    typer.echo("\n".join(lines))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What a session that was cleared by several objectives could have had: its outcome's fronts, drawn."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from offchain.audit.verify import SessionReplay
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
+from oracles.clearing.core.service_program import Point
 
 BLUE, RED = "#2f5d8a", "#b5403a"
+OBJECTIVES = len(fields(Point))
 EURO_UEUR, KW_W = 1_000_000, 1_000
 
 
@@ -29,28 +32,29 @@ def draw_front(replay: SessionReplay, path: Path) -> int:
 
 
 def draw_fronts(market: ListDocument, path: Path) -> int:
-    """Draw the fronts that a market outcome notes: cost over unserved relief, the more unreliable the redder, the chosen point
-    ringed. Raises NoFront, and InvalidInput where the notes aren't fronts."""
+    """Draw the fronts that a market outcome notes: cost over unserved relief, the more unreliable the redder, the more CO2 the
+    larger, the chosen point ringed. Raises NoFront, and InvalidInput where the notes aren't fronts."""
     fronts = _fronts(market)
     if not fronts:
         raise NoFront(f"session {market.session} was cleared by price priority: it has no front")
     figure = Figure(figsize=(6 * len(fronts), 4.5), layout="constrained")
     for place, (side, chosen, points) in enumerate(fronts, start=1):
         axes = figure.add_subplot(1, len(fronts), place)
-        most = max(1, *(point[2] for point in points))
+        most, most_co2_g = (max(1, *(point[axis] for point in points)) for axis in (2, 4))
         axes.scatter(
             [point[1] / KW_W for point in points],
             [point[0] / EURO_UEUR for point in points],
             c=[point[2] / most for point in points],
             cmap="coolwarm",
-            s=36,
+            s=[36 + 80 * point[4] / most_co2_g for point in points],
         )
         axes.scatter(
             chosen[1] / KW_W, chosen[0] / EURO_UEUR, s=160, facecolors="none", edgecolors=RED, label="chosen"
         )
         axes.set_xlabel("relief that stays unserved, kW and slot")
         axes.set_ylabel("cost, €")
-        axes.set_title(f"{side}, {len(points)} points; red: less reliable", color=BLUE, fontsize=10)
+        title = f"{side}, {len(points)} points; red: less reliable, large: more CO₂"
+        axes.set_title(title, color=BLUE, fontsize=10)
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="svg")
@@ -63,11 +67,11 @@ def _fronts(market: ListDocument) -> list[tuple[str, Sequence[int], list[Sequenc
         return [
             (
                 Side(front["side"]).name.split("_")[0],
-                [int(value) for value in front["chosen"]][:4],
-                [[int(value) for value in point][:4] for point in front["points"]],
+                [int(value) for value in front["chosen"]],
+                [[int(value) for value in point] for point in front["points"]],
             )
             for front in noted
-            if len(front["chosen"]) == 4 and all(len(point) == 4 for point in front["points"])
+            if {len(front["chosen"]), *map(len, front["points"])} == {OBJECTIVES}
         ]
     except (KeyError, TypeError, ValueError) as problem:
         raise InvalidInput("notes.fronts", noted, f"must be fronts: {problem}") from None

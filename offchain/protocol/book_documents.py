@@ -14,6 +14,8 @@ from offchain.protocol.products import OfferOption, Product
 
 PAYBACK_SLOTS = 8
 """Slots after an activation of which an offer states its payback: eight int32 in a word, the first slot first."""
+CO2_NOTE = "co2GPerKwh"
+"""In the notes of a document of offers: grams per kWh of each, by position, null where it states none."""
 SaltOf = Callable[[bytes, int], bytes]
 
 
@@ -24,6 +26,7 @@ class OfferEntry:
     It runs for `duration_slots` from `slot`, or from where clearing puts it up to `last_slot`. At most one offer of an
     `exclusive_group` of the document is taken (0: none). `linked_to`: index in the document of an earlier offer that isn't
     linked itself, without which this one isn't taken. `payback_w`: W (positive: up) in up to eight slots after the activation.
+    `co2_g_per_kwh`: what each kWh of it emits, None where that isn't stated.
     """
 
     pod: bytes
@@ -38,6 +41,7 @@ class OfferEntry:
     exclusive_group: int = 0
     linked_to: int | None = None
     payback_w: tuple[int, ...] = ()
+    co2_g_per_kwh: int | None = None
 
     @property
     def options(self) -> int:
@@ -82,7 +86,7 @@ class BaselineEntry:
 
 
 def offers_document(session: int, author: str, offers: Sequence[OfferEntry], salt_of: SaltOf) -> ListDocument:
-    """An aggregator's offers, in the order given."""
+    """An aggregator's offers, in the order given; what they emit, where one of them states it, in the notes."""
     rows: list[Sequence[Value]] = [
         (
             position,
@@ -103,7 +107,9 @@ def offers_document(session: int, author: str, offers: Sequence[OfferEntry], sal
         )
         for position, offer in enumerate(offers)
     ]
-    return ListDocument(session, author, (LeafList.of_rows(OFFER, rows),))
+    stated = [offer.co2_g_per_kwh for offer in offers]
+    notes: dict[str, object] = {CO2_NOTE: stated} if any(each is not None for each in stated) else {}
+    return ListDocument(session, author, (LeafList.of_rows(OFFER, rows),), notes)
 
 
 def _payback(payback_w: Sequence[int]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from offchain.protocol.book_documents import CO2_NOTE
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST, Columns
 from offchain.protocol.lists import ListDocument, Record
@@ -20,6 +21,8 @@ from offchain.protocol.terms import PodFacts, SessionTerms
 Numbers = npt.NDArray[Any]
 """A column of integers: of any width, or Python's where 64 bits don't do."""
 _INT64_RANGE = 2**63
+MOST_CO2_G_PER_KWH = 10_000
+"""Ten times what a diesel generator emits."""
 
 
 def exact(column: Numbers, most: int) -> Numbers:
@@ -171,10 +174,30 @@ def _check_order(record: Record, terms: SessionTerms) -> None:
         raise InvalidInput("linkedTo", record.integer("linkedTo"), rule)
 
 
+def stated_co2_g_per_kwh(document: ListDocument) -> list[int | None]:
+    """What each kWh of the document's offers emits, None for one that states nothing; empty where none states any.
+
+    InvalidInput where the statement isn't one.
+    """
+    offers, stated = len(document.list_of(OFFER)), document.notes.get(CO2_NOTE)
+    if stated is None:
+        return []
+    if not isinstance(stated, list) or len(stated) != offers:
+        rule = f"must be an array of one value for each of {offers} offers"
+        raise InvalidInput(f"notes.{CO2_NOTE}", stated, rule)
+    for index, value in enumerate(stated):
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_integer and 0 <= value <= MOST_CO2_G_PER_KWH):
+            rule = f"must be null or an integer from 0 to {MOST_CO2_G_PER_KWH}"
+            raise InvalidInput(f"notes.{CO2_NOTE}[{index}]", value, rule)
+    return list(stated)
+
+
 def check_offers(
     document: ListDocument, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms
 ) -> None:
-    """Refuse a document with an offer that would be void, or never taken; the error names the first one's position.
+    """Refuse a document with an offer that would be void, or never taken, or whose statement of CO2 would count for nothing;
+    the error names the first one's position.
 
     Never taken is an offer that is linked to one which is linked itself.
     """
@@ -185,6 +208,7 @@ def check_offers(
         if linked_to and links[linked_to - 1]:
             rule = "must name an offer that isn't linked itself"
             raise InvalidInput(f"OfferLeaf[{index}].linkedTo", linked_to, rule)
+    stated_co2_g_per_kwh(document)
 
 
 def void_offers(

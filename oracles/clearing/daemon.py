@@ -10,12 +10,12 @@ from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import SessionTerms
-from offchain.protocol.typed_data import TechnicalOutcome
+from offchain.protocol.typed_data import Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_again, is_worthwhile, validate_session
-from oracles.clearing.facts import clear_from_chain
+from oracles.clearing.facts import as_standing, clear_from_chain
 from oracles.clearing.on_dask import parts_on
 from oracles.session_facts import fetch_refusals
 from oracles.turns import Clock, clock_of, for_each_session, is_my_turn, last_part_s
@@ -60,7 +60,7 @@ class ClearingDaemon:
     def _go_on(self, terms: SessionTerms, clock: Clock, rounds: Sequence[Round]) -> None:
         """After an assessment: another round where one is worthwhile and in time, else the validated outcome. A later round
         that nobody has assessed is waited for, and passed over in the last part of the window."""
-        assessed = [each.technical for each in rounds if each.technical is not None]
+        assessed = [(each.market, each.technical) for each in rounds if each.technical is not None]
         is_last_part = clock.market_s >= last_part_s(terms)
         if not assessed or (len(assessed) < len(rounds) and not is_last_part):
             return
@@ -69,8 +69,8 @@ class ClearingDaemon:
         validated_is_due = self._is_due(terms, Stage.VALIDATED, clock)
         if not next_is_due and not validated_is_due:
             return
-        cleared = self._clear(terms, assessed[:-1])
-        technical, market = assessed[-1], rounds[len(assessed) - 1].market
+        market, technical = assessed[-1]
+        cleared = as_standing(self._documents, self._clear(terms, assessed[:-1]), market)
         if cleared.market.list_of(OUTCOME_BY_REQUEST).root != market.byRequestRoot:
             raise FlexledgerError(
                 f"session {terms.session}: the posted market outcome isn't what the book gives"
@@ -87,7 +87,9 @@ class ClearingDaemon:
             self._post(terms, "postValidatedOutcome", document, basis=technical.hash())
             logger.info("session %d: validated outcome posted", terms.session)
 
-    def _clear(self, terms: SessionTerms, assessed: Sequence[TechnicalOutcome] = ()) -> ClearedSession:
+    def _clear(
+        self, terms: SessionTerms, assessed: Sequence[tuple[Outcome, TechnicalOutcome]] = ()
+    ) -> ClearedSession:
         return clear_from_chain(
             self._view, self._documents, terms, self._chain.address, assessed, self._map_parts
         )

@@ -6,15 +6,23 @@ from collections.abc import Mapping, Sequence
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.leaves import SETTLEMENT
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, SETTLEMENT
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import MapParts, in_threads
-from oracles.clearing.core.reliability import reliability_index
-from oracles.clearing.core.session import SEVERAL_OBJECTIVES, ClearedSession, clear_again, clear_session
+from oracles.clearing.core.posted import WorseThanPossible
+from oracles.clearing.core.reliability import DeliveryRecord
+from oracles.clearing.core.service_program import RuleBroken
+from oracles.clearing.core.session import (
+    SEVERAL_OBJECTIVES,
+    ClearedSession,
+    as_posted,
+    clear_again,
+    clear_session,
+)
 from oracles.session_facts import book_documents, fetch_list_document, fetch_refusals, notarised_bytes
 
 HISTORY_S = 30 * 24 * 3600
@@ -27,15 +35,41 @@ def clear_from_chain(
     store: DocumentStore,
     terms: SessionTerms,
     author: str,
-    assessed: Sequence[TechnicalOutcome] = (),
+    assessed: Sequence[tuple[Outcome, TechnicalOutcome]] = (),
     map_parts: MapParts = in_threads,
 ) -> ClearedSession:
     """The session's clearing in the round after those that were assessed, as `author` would post it; `map_parts`: who clears
-    the parts of its book."""
+    the parts of its book. A round that stands falsely counts as this build clears it: it is struck with all that rests on it."""
     cleared = _first_round(view, store, terms, author, map_parts)
-    for technical in assessed:
-        cleared = clear_again(cleared, fetch_refusals(store, technical))
+    for market, technical in assessed:
+        cleared = clear_again(as_standing_or_own(store, cleared, market), fetch_refusals(store, technical))
     return cleared
+
+
+def as_standing(store: DocumentStore, cleared: ClearedSession, market: Outcome) -> ClearedSession:
+    """A round as its market outcome that stands cleared it, see `as_posted`; `cleared`: as this build clears it.
+
+    Raises DocumentMissing or RootMismatch where it is another, whose document can't be had.
+    """
+    roots = {
+        OUTCOME_BY_OFFER: market.byOfferRoot,
+        OUTCOME_BY_REQUEST: market.byRequestRoot,
+        OUTCOME_RESERVE: market.reserveRoot,
+    }
+    if cleared.read_posted is None or all(
+        cleared.market.list_of(kind).root == root for kind, root in roots.items()
+    ):
+        return cleared
+    cid = Cid(market.cidCodec, market.cidDigest)
+    return as_posted(cleared, fetch_list_document(store, "market outcome", cid, roots))
+
+
+def as_standing_or_own(store: DocumentStore, cleared: ClearedSession, market: Outcome) -> ClearedSession:
+    """As `as_standing`; what this build clears where the one that stands is false."""
+    try:
+        return as_standing(store, cleared, market)
+    except (RuleBroken, WorseThanPossible):
+        return cleared
 
 
 def _first_round(
@@ -46,15 +80,18 @@ def _first_round(
     if terms.method not in SEVERAL_OBJECTIVES:
         return clear_session(documents, pods, seed, terms, author, map_parts=map_parts)
     parameters = clearing_parameters(view, store, terms)
-    reliability = reliability_at_gate(view, store, terms, pods)
+    reliability = record_at_gate(view, store, terms).index_of_pods(aggregators_of(pods))
     return clear_session(documents, pods, seed, terms, author, parameters, reliability)
 
 
-def reliability_at_gate(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, pods: Mapping[bytes, PodFacts]
-) -> dict[bytes, int]:
-    """Reliability index of the registry's PoDs when a session's gate closed: over the sessions that were delivered in the
-    days before, and whose settlement was final by then. Raises DocumentMissing or RootMismatch where one can't be had."""
+def aggregators_of(pods: Mapping[bytes, PodFacts]) -> dict[bytes, str]:
+    """The registry's PoDs and their aggregators."""
+    return {pod: facts.aggregator for pod, facts in pods.items()}
+
+
+def record_at_gate(view: MarketView, store: DocumentStore, terms: SessionTerms) -> DeliveryRecord:
+    """Who delivered what when a session's gate closed: over the sessions that were delivered in the days before, and whose
+    settlement was final by then. Raises DocumentMissing or RootMismatch where one can't be had."""
     settlements = []
     for session in view.session_ids():
         earliest_s = terms.gateClosure - HISTORY_S
@@ -68,7 +105,7 @@ def reliability_at_gate(
             settlements.append(
                 fetch_list_document(store, "settlement", cid, {SETTLEMENT: posted.settlementRoot})
             )
-    return reliability_index(settlements, {pod: facts.aggregator for pod, facts in pods.items()})
+    return DeliveryRecord(settlements)
 
 
 def clearing_parameters(view: MarketView, store: DocumentStore, terms: SessionTerms) -> ClearingParameters:

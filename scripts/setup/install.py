@@ -1,7 +1,7 @@
 """Set-up of the project's folder: what is missing or has changed is installed, pinned; the rest is left alone.
 
-Run by `make setup` with any Python 3.11 or newer; needs nothing but the standard library. With the argument `audit` what
-`make audit` needs is installed, too. Each step keeps a stamp
+Run by `make setup` with any Python 3.11 or newer; needs nothing but the standard library. With the argument `audit` or
+`bench` what `make audit` or `make bench` needs is installed, too. Each step keeps a stamp
 of what it was made from, and names what it makes: nothing is done again until one of them changes or is missing.
 """
 
@@ -29,6 +29,8 @@ SOLC_RELEASE = f"{SOLC_VERSION}+commit.73712a01"
 AUDIT = TOOLS / "audit"
 AUDIT_FORGE = AUDIT / "forge"
 AUDIT_SLITHER = AUDIT / "venv" / "bin" / "slither"
+BENCH = TOOLS / "bench"
+BENCH_PYTHON = BENCH / "bin" / "python"
 COMPILER_DOWNLOAD_TIMEOUT_S = 120
 AUDIT_NODE_FILES = ("package.json", "package-lock.json", ".npmrc")
 MOSQUITTO_MISSING = (
@@ -59,6 +61,9 @@ def main() -> int:
             step("slither", [PROJECT / "requirements/audit.txt"], [AUDIT_SLITHER], slither)
             audit_locks = [PROJECT / "scripts/audit" / name for name in AUDIT_NODE_FILES]
             step("forge", audit_locks, [AUDIT_FORGE], forge)
+        if "bench" in sys.argv[1:]:
+            bench_lock = PROJECT / "requirements/bench.txt"
+            step("peers of the benchmarks", [bench_lock], [BENCH_PYTHON], bench_peers)
     except SetupError as problem:
         print(f"Set-up stopped: {problem}")
         return 1
@@ -208,11 +213,20 @@ def unpack_mosquitto() -> None:
 
 def slither() -> None:
     """Slither, in a virtual environment of its own: it wants other versions than brownie."""
-    run(VENV / "bin/uv", "venv", "--quiet", "--clear", "--python", PYTHON, AUDIT / "venv")
-    python = AUDIT / "venv" / "bin" / "python"
+    environment_of_its_own(AUDIT / "venv", PROJECT / "requirements/audit.txt")
+
+
+def bench_peers() -> None:
+    """What ours is measured against, in a virtual environment of its own: no part of the product rests on it."""
+    environment_of_its_own(BENCH, PROJECT / "requirements/bench.txt")
+
+
+def environment_of_its_own(folder: Path, lock: Path) -> None:
+    """A virtual environment with exactly what a lock names."""
+    run(VENV / "bin/uv", "venv", "--quiet", "--clear", "--python", PYTHON, folder)
     run(
-        *(VENV / "bin/uv", "pip", "install", "--quiet", "--python", python, "--require-hashes"),
-        *("-r", PROJECT / "requirements/audit.txt"),
+        *(VENV / "bin/uv", "pip", "install", "--quiet", "--python", folder / "bin" / "python"),
+        *("--require-hashes", "-r", lock),
     )
 
 

@@ -10,21 +10,28 @@ from offchain.audit.challenge import Challenger
 from offchain.audit.front import NoFront, draw_front, draw_fronts
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
+from offchain.chain.market_view import Stage
 from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.products import ClearingMethod, Product
-from offchain.protocol.typed_data import NoticeKind
+from offchain.protocol.products import ClearingMethod, OfferStatus, Product
+from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
+from oracles.clearing.core.book import assemble
+from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.state import MarketState
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.clearing.facts import clear_from_chain, clearing_parameters
+from oracles.session_facts import book_documents
 from scripts.demo.cast import Person
 from tests.audit.conftest import play_to_clearing
-from tests.audit.test_lying_oracle import ORACLE
-from tests.chain.small_market import ADMIN, FIRST, TERMS, SmallMarket, pod, prepared, small_market
+from tests.audit.test_lying_oracle import ORACLE, changed, post
+from tests.chain.small_market import ADMIN, CAST, FIRST, TERMS, SmallMarket, pod, prepared, small_market
 from tests.chain.workers import shared_folder
-from tests.market.desk import offers, open_desk
+from tests.market.desk import Desk, offers, open_desk, receipts_for
+from tests.oracles.clearing.test_honest_outcomes import refusal_row, refusals_document
 
 DEAR_ACTIVATIONS = ClearingParameters(activation_ueur=10_000_000)
 
@@ -77,6 +84,107 @@ def test_an_auditor_replays_it_with_the_operators_parameters(original: Path, tmp
         assert Challenger(market.speaking_as(ADMIN), market.documents, TERMS.session, said.append).run(), said
 
 
+class TestAnotherResult:
+    """What an oracle posts whose build finds another result than the replay's."""
+
+    ALIKE = (
+        OfferEntry(pod(0), 0, Product.ACTIVE_UP, 15_000, 30_000),
+        OfferEntry(pod(2), 0, Product.ACTIVE_UP, 15_000, 30_000),
+        OfferEntry(pod(2), 0, Product.ACTIVE_UP, 15_000, 31_000),
+    )
+    MODEL = keccak256(b"model")
+
+    @pytest.fixture
+    def desk(self, original: Path, tmp_path: Path) -> Iterator[Desk]:
+        def model(market: SmallMarket) -> None:
+            cid = market.documents.put(b"model")
+            arguments = (NoticeKind.GRID_MODEL, TERMS.session, self.MODEL, cid.digest, cid.codec)
+            market.speaking_as(CAST.oracles["grid"]).send("DataNotary", "notarise", *arguments)
+
+        with open_desk(original, tmp_path, before_opening=model) as opened:
+            play_to_clearing(opened, of_first=offers(FIRST, list(self.ALIKE)))
+            yield opened
+
+    def outcome(self, desk: Desk, offer: int) -> ListDocument:
+        """That this offer alone is taken."""
+        view, documents = (
+            desk.market.view,
+            book_documents(desk.market.view, desk.market.documents, TERMS.session),
+        )
+        book = assemble(documents, view.pods_at_gate(TERMS), TERMS)
+        state = MarketState(book, view.pods_at_gate(TERMS), view.seed(TERMS.session))
+        accepted = list(state.take(book.offers[offer], 15_000, [book.requests[0]]))
+        return outcome_document(book, state.finished(accepted), TERMS.session, ORACLE.address)
+
+    def replay(self, desk: Desk) -> SessionReplay:
+        reader = ChainClient(desk.market.chain.url, desk.market.manifest)
+        return SessionReplay(reader, desk.market.documents, TERMS.session)
+
+    def refuse(self, desk: Desk, market: ListDocument, refused_w: int) -> None:
+        """As the DSO: refuse so much of the first entry."""
+        entry = market.list_of(OUTCOME_BY_REQUEST).records()[0]
+        refusals = refusals_document([refusal_row(0, refused_w, entry.values)])
+        cid, board = desk.market.documents.put(refusals.to_bytes()), desk.market.view
+        posted = board.market_outcome(TERMS.session)
+        assert posted is not None
+        made = TechnicalOutcome(
+            session=TERMS.session,
+            marketOutcomeHash=posted.hash(),
+            refusalRoot=refusals.list_of(REFUSAL).root,
+            refusalLength=1,
+            gridModel=self.MODEL,
+            cidDigest=cid.digest,
+            cidCodec=cid.codec,
+            refusedWSlots=refused_w,
+        )
+        chain = desk.market.speaking_as(CAST.oracles["grid"])
+        chain.send("OutcomeBoard", "postTechnicalOutcome", made, receipts_for(desk.market, refusals, cid))
+
+    @pytest.mark.parametrize("offer", [0, 1])
+    def test_passes_and_what_the_dso_leaves_of_it_is_validated(self, desk: Desk, offer: int) -> None:
+        market = desk.market
+        document = self.outcome(desk, offer)
+        post(desk, document)
+        said: list[str] = []
+        assert run(self.replay(desk), said.append), said
+        own = clear_from_chain(market.view, market.documents, market.view.terms(1), ORACLE.address).clearing
+        is_replayed = own.acceptances[0].offer.position == offer
+        how = "leaf for leaf as replayed" if is_replayed else "another result than the replay's"
+        assert any(how in line for line in said), said
+        self.refuse(desk, document, 5_000)
+        ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
+        posted = market.view.validated_outcome(TERMS.session)
+        assert posted is not None
+        assert self.replay(desk).result(Stage.VALIDATED).name == "validated outcome"
+        validated = self.replay(desk).outcome_document(Stage.VALIDATED, posted)
+        assert validated.list_of(OUTCOME_BY_REQUEST).integers("offerPosition") == [offer]
+        assert validated.list_of(OUTCOME_BY_REQUEST).integers("acceptedW") == [10_000]
+
+    def test_that_is_worse_fails_and_goes_to_the_arbiter(self, desk: Desk, auditor: ChainClient) -> None:
+        post(desk, self.outcome(desk, 2))
+        said: list[str] = []
+        assert not run(self.replay(desk), said.append)
+        assert said[-1] == "FAIL DSO_REQUEST: weighs 465000 µ€, where 450000 µ€ are possible"
+        assert not Challenger(auditor, desk.market.documents, TERMS.session, said.append).run()
+        assert said[-1].startswith("CASE 1 opened")
+
+    def test_whose_leaves_arent_what_it_takes_fails(self, desk: Desk) -> None:
+        own = clear_from_chain(
+            desk.market.view, desk.market.documents, desk.market.view.terms(1), ORACLE.address
+        )
+        other = 1 - own.clearing.acceptances[0].offer.position
+        post(desk, changed(self.outcome(desk, other), OUTCOME_BY_OFFER, "status", int(OfferStatus.TEC), 2))
+        said: list[str] = []
+        assert not run(self.replay(desk), said.append)
+        assert said[-1].startswith("FAIL market outcome: OutcomeByOfferLeaf[2].status: the chain has ")
+
+    def test_that_breaks_a_rule_fails(self, desk: Desk) -> None:
+        post(desk, changed(self.outcome(desk, 0), OUTCOME_BY_REQUEST, "acceptedW", 15_001))
+        said: list[str] = []
+        assert not run(self.replay(desk), said.append)
+        assert said[-1] == "FAIL offer 0: 15001 W taken for request 0, more than is left of it: 15000 W"
+
+
 def test_a_session_without_an_outcome_has_no_front(market: SmallMarket, tmp_path: Path) -> None:
     replay = SessionReplay(ChainClient(market.chain.url, market.manifest), market.documents, TERMS.session)
     with pytest.raises(NoFront, match="no market outcome is posted"):
@@ -90,19 +198,20 @@ class TestFronts:
         return draw_fronts(ListDocument(1, FIRST.address, (), notes), path)
 
     def test_each_side_has_its_own(self, tmp_path: Path) -> None:
-        front = {"chosen": [2, 0, 0, 1], "points": [[2, 0, 0, 1], [0, 5, 0, 0]]}
+        front = {"chosen": [2, 0, 0, 1, 9], "points": [[2, 0, 0, 1, 9], [0, 5, 0, 0, 0]]}
         path = tmp_path / "front.svg"
         assert self.drawn({"fronts": [{"side": 1, **front}, {"side": 2, **front}]}, path) == 4
         assert path.read_text().count("<!-- ") > 10
         assert all(
-            f"<!-- {side}, 2 points; red: less reliable -->" in path.read_text() for side in ("DSO", "TSO")
+            f"<!-- {side}, 2 points; red: less reliable, large: more CO₂ -->" in path.read_text()
+            for side in ("DSO", "TSO")
         )
 
     def test_price_priority_has_none(self, tmp_path: Path) -> None:
         with pytest.raises(NoFront, match="price priority"):
             self.drawn({}, tmp_path / "front.svg")
 
-    @pytest.mark.parametrize("front", [{"side": 1}, {"side": 9, "chosen": [1] * 4, "points": []}, 7])
+    @pytest.mark.parametrize("front", [{"side": 1}, {"side": 9, "chosen": [1] * 5, "points": []}, 7])
     def test_what_isnt_a_front_is_refused_by_name(self, tmp_path: Path, front: object) -> None:
         with pytest.raises(InvalidInput, match=r"notes\.fronts"):
             self.drawn({"fronts": [front]}, tmp_path / "front.svg")

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import (
+    bench_assume,
     bench_clearing,
+    bench_fronts,
     bench_gas,
     bench_merkle,
     bench_outcome_root,
@@ -44,6 +46,8 @@ def main() -> None:
         bench_outcome_root,
         bench_power_flow,
         bench_signatures,
+        bench_fronts,
+        bench_assume,
         bench_gas,
     )
     for benchmark in benchmarks:

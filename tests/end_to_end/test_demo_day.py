@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from offchain.audit.reliability import told_reliability
 from offchain.audit.verify import SessionReplay, run
 from offchain.chain.client import ChainClient
 from offchain.chain.local import LocalChain
@@ -19,7 +20,7 @@ from offchain.chain.market_view import MarketView
 from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.products import DeliveryStatus
 from offchain.store.documents import FolderStore
-from oracles.clearing.facts import reliability_at_gate
+from oracles.clearing.facts import aggregators_of, record_at_gate
 from tests.end_to_end.conftest import PROJECT, demo_command, summary_of
 
 Verify = Callable[..., subprocess.CompletedProcess[str]]
@@ -165,9 +166,16 @@ def test_who_delivered_how_much_is_known_to_the_next_session(copied: Path) -> No
         client = ChainClient(chain.url, Manifest.load(copied / "manifest.json"))
         view, store = MarketView(client), FolderStore(copied / "documents")
         terms = view.terms(1)
-        assert set(reliability_at_gate(view, store, terms, view.pods_at_gate(terms)).values()) == {1000}
+        assert next(told_reliability(view, store, terms)) == "0 aggregators with settled deliveries"
         later = replace(terms, gateClosure=client.now_s() + 1)
-        index = reliability_at_gate(view, store, later, view.pods())
+        record = record_at_gate(view, store, later)
+        index = record.index_of_pods(aggregators_of(view.pods()))
+        told = list(told_reliability(view, store, later))
+    assert sum(each.delivered_w for each in record.aggregators.values()) == sum(w for _, w in delivered)
+    assert [line.split()[1].rstrip(":") for line in told if "aggregator 0x" in line] == list(
+        record.aggregators
+    )
+    assert sum("  PoD 0x" in line for line in told) == sum(permille < 1000 for permille in index.values())
     sums = {pod: sum(w for other, w in delivered if other == pod) for pod, _ in delivered}
     assert all(index[bytes.fromhex(pod[2:])] > 0 for pod, total_w in sums.items() if total_w)
     assert min(index.values()) < 1000, "somebody delivered less than was accepted"

@@ -23,6 +23,7 @@ from offchain.protocol.book_rules import (
     leaf_outside_session,
     offer_penalties_ueur,
     request_cost_ueur,
+    stated_co2_g_per_kwh,
 )
 from offchain.protocol.columns import positions_of
 from offchain.protocol.errors import InvalidInput
@@ -46,7 +47,7 @@ class Offer:
     needed up to and with this offer. `because`: of a void one, position + 1 in its document of the leaf that breaks a
     rule, its own or the one that voids the whole document; 0 where no leaf does (beyond its cap, not a document).
     `group`: of which at most one offer of its document is taken (0: none). `parent`: position of the offer without which
-    it isn't taken."""
+    it isn't taken. `co2_g_per_kwh`: what it states that it emits."""
 
     position: int
     commitment: int
@@ -68,6 +69,7 @@ class Offer:
     duration_slots: int = 1
     group: int = 0
     parent: int | None = None
+    co2_g_per_kwh: int | None = None
 
     @property
     def is_block(self) -> bool:
@@ -195,11 +197,13 @@ class Request:
 
 @dataclass(frozen=True)
 class OfferDocument:
-    """A document of offers; without its leaves where it is void, `because` of which leaf (position + 1; 0: of none)."""
+    """A document of offers; without its leaves where it is void, `because` of which leaf (position + 1; 0: of none).
+    `co2_g_per_kwh`: what each states that it emits; empty where none does."""
 
     reveal: Reveal
     leaves: LeafList | None
     because: int = 0
+    co2_g_per_kwh: Sequence[int | None] = ()
 
     @property
     def part(self) -> slice:
@@ -400,6 +404,7 @@ class Offers(Sequence[Offer]):
                     duration_slots=rows["duration_slots"][index],
                     group=rows["group"][index],
                     parent=linked_to - 1 if linked_to else None,
+                    co2_g_per_kwh=document.co2_g_per_kwh[row] if document.co2_g_per_kwh else None,
                 )
                 index += 1
 
@@ -462,8 +467,9 @@ def assemble(
                 of_offers.append(OfferDocument(reveal, None, _because(document, reveal, terms)))
                 parts.append(_void_columns(reveal.leaf_count))
         elif is_of_offers:
-            of_offers.append(OfferDocument(reveal, document.list_of(OFFER)))
-            parts.append(_offer_columns(reveal, document.list_of(OFFER), registry, names, terms))
+            leaves = document.list_of(OFFER)
+            of_offers.append(OfferDocument(reveal, leaves, co2_g_per_kwh=_stated_co2(document)))
+            parts.append(_offer_columns(reveal, leaves, registry, names, terms))
         else:
             of_requests.append(requests_of(reveal, document, names))
     columns = {
@@ -509,6 +515,14 @@ def _because(document: ListDocument | None, reveal: Reveal, terms: SessionTerms)
         return 0
     outside = leaf_outside_session(document, terms)
     return 0 if outside is None else outside + 1
+
+
+def _stated_co2(document: ListDocument) -> Sequence[int | None]:
+    """By offer; a statement that isn't one says nothing, and voids no offer."""
+    try:
+        return stated_co2_g_per_kwh(document)
+    except InvalidInput:
+        return ()
 
 
 def _void_columns(count: int) -> dict[str, npt.NDArray[Any]]:

@@ -17,13 +17,16 @@ class ClearingParameters:
     """Weights as prices, so that each objective counts in µ€ beside the cost.
 
     `unserved_ueur_per_kw`: a kW of relief that stays unserved in a slot. `unreliability_ueur_per_kw`: a kW in a slot of a PoD
-    that never delivers; one that does at 90 % counts a tenth. `activation_ueur`: an offer that is taken. `front_steps`:
-    steps of each axis of the exact front that is kept with the outcome. `population`, `generations`: of NSGA-II.
+    that never delivers; one that does at 90 % counts a tenth. `activation_ueur`: an offer that is taken. `co2_ueur_per_kg`:
+    what active power emits, as its offer states it, or at `co2_default_g_per_kwh`; at 0 nobody minds. `front_steps`: steps of
+    each axis of the exact front that is kept with the outcome. `population`, `generations`: of NSGA-II.
     """
 
     unserved_ueur_per_kw: int = 10_000_000
     unreliability_ueur_per_kw: int = 0
     activation_ueur: int = 0
+    co2_ueur_per_kg: int = 0
+    co2_default_g_per_kwh: int = 1000
     front_steps: int = 5
     population: int = 60
     generations: int = 40

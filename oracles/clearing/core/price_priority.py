@@ -94,9 +94,12 @@ class _Area:
                 self._needed[slot] = 0
             else:
                 self._needed[slot] -= sum(a * effect for a, effect in zip(amounts, permille, strict=True))
-            for offer, amount_w in zip(offers, amounts, strict=True):
-                if amount_w:
-                    self._take(offer, amount_w, [self._requests[slot]])
+            taken = [(offer, w) for offer, w in zip(offers, amounts, strict=True) if w]
+            for offer, amount_w in taken:
+                self._take(offer, amount_w, [self._requests[slot]])
+            # Only now: what waits for one of them must not use up what another's share needs of its PoD.
+            for offer, _ in taken:
+                self._follow(offer)
 
     def _rooms_w(self, offers: Sequence[Offer]) -> list[int]:
         """What each has left, within what is left of its PoD by those before it."""
@@ -127,6 +130,7 @@ class _Area:
         for request in requests:
             self._needed[request.slot] -= most_w * self._effectiveness[offer.pod][0]
         self._take(offer, most_w, requests)
+        self._follow(offer)
 
     def _fits_w(self, offer: Offer, request: Request) -> int:
         return min(
@@ -137,6 +141,9 @@ class _Area:
 
     def _take(self, offer: Offer, amount_w: int, requests: Sequence[Request]) -> None:
         self._accepted.extend(self._market.take(offer, amount_w, requests))
+
+    def _follow(self, offer: Offer) -> None:
+        """Consider what waited for an offer."""
         for waiting in self._waiting.pop(offer.position, ()):
             self._consider(waiting)
 

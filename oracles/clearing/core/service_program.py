@@ -11,7 +11,9 @@ from math import floor
 
 import numpy as np
 
+from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import Product
+from offchain.protocol.terms import SLOT_S
 from oracles.clearing.core.book import Offer, Request
 from oracles.clearing.core.mixed_integer import (
     Floats,
@@ -32,24 +34,29 @@ Reliability = Mapping[bytes, int]
 """Per mille of what a PoD was to deliver that it delivered; one that isn't named: all."""
 
 
+class RuleBroken(FlexledgerError):
+    """Quantities that no clearing of the book may take; names the first rule that they break."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A point of a front: what the program's optimum costs (µ€), leaves unserved (W and slot), risks (W and slot that are
-    expected not to be delivered), and how many offers it takes."""
+    expected not to be delivered), how many offers it takes, and what it emits (grams; 0 where the operator doesn't mind)."""
 
     cost_ueur: int
     unserved_w: int
     unreliable_w: int
     activations: int
+    co2_g: int
 
     def dominates(self, other: "Point") -> bool:
         """Whether it is nowhere worse, and somewhere better."""
         mine, theirs = self.as_tuple(), other.as_tuple()
         return mine != theirs and all(a <= b for a, b in zip(mine, theirs, strict=True))
 
-    def as_tuple(self) -> tuple[int, int, int, int]:
+    def as_tuple(self) -> tuple[int, int, int, int, int]:
         """The objectives in order."""
-        return self.cost_ueur, self.unserved_w, self.unreliable_w, self.activations
+        return self.cost_ueur, self.unserved_w, self.unreliable_w, self.activations, self.co2_g
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,15 @@ class ServiceProgram:
     """One side's requests, and every way in which offers that are left may serve them."""
 
     def __init__(
-        self, state: MarketState, areas: Sequence[Sequence[Request]], reliability: Reliability
+        self,
+        state: MarketState,
+        areas: Sequence[Sequence[Request]],
+        reliability: Reliability,
+        parameters: ClearingParameters,
     ) -> None:
         self._state = state
         self._reliability = reliability
+        self._parameters = parameters
         self._program = MixedIntegerProgram()
         self._is_taken: dict[int, int] = {}
         self._needed = {request.position: state.needed(request) for area in areas for request in area}
@@ -84,19 +96,13 @@ class ServiceProgram:
         self._add_bonds()
         self._add_pods()
 
-    def best(self, parameters: ClearingParameters) -> Floats:
+    def best(self) -> Floats:
         """The optimum at the operator's weights."""
-        return self._program.minimise(self._weighted(parameters))
+        return self._program.minimise(self._weighted)
 
-    def weighed_ueur(self, parameters: ClearingParameters, x: Floats) -> float:
+    def weighed_ueur(self, x: Floats) -> float:
         """All objectives at the runs' quantities, in µ€ by the operator's weights."""
-        point = self.point(x)
-        return (
-            point.cost_ueur
-            + point.unserved_w * parameters.unserved_ueur_per_kw / 1000
-            + point.unreliable_w * parameters.unreliability_ueur_per_kw / 1000
-            + point.activations * parameters.activation_ueur
-        )
+        return sum(weight * value for weight, value in zip(self._weights, self._objectives(x), strict=True))
 
     def of_shares(self, shares: Floats) -> Floats:
         """Quantities by column of the share that is wanted of each run."""
@@ -109,11 +115,12 @@ class ServiceProgram:
         """The share of each run that quantities are."""
         return np.array([x[run.column] / self._program.upper(run.column) for run in self.runs])
 
-    def trade_offs(self, parameters: ClearingParameters) -> Iterator[Floats]:
-        """Least cost at levels of unserved relief and of unreliability, from the least possible to doing nothing."""
+    def trade_offs(self) -> Iterator[Floats]:
+        """Least cost at levels of unserved relief, from the least possible to doing nothing, and there at levels of
+        unreliability, and of CO2 where the operator minds."""
         most_w = value_of(self._unserved, self._nothing())
         least_w = value_of(self._unserved, self._program.minimise(self._unserved))
-        steps = parameters.front_steps
+        steps = self._parameters.front_steps
         for unserved_step in range(steps + 1):
             level = least_w + (most_w - least_w) * unserved_step / steps
             bound = (self._unserved, level + self._needed_w * INTEGRALITY + PRECISION_W)
@@ -121,11 +128,12 @@ class ServiceProgram:
             if cheapest is None:
                 continue
             yield cheapest
-            riskiest = value_of(self._unreliable, cheapest)
-            for risk_step in range(steps) if riskiest > PRECISION_W else ():
-                safer = self._cheapest(bound, (self._unreliable, riskiest * risk_step / steps))
-                if safer is not None:
-                    yield safer
+            for harm in (self._unreliable, self._co2):
+                most = value_of(harm, cheapest)
+                for step in range(steps) if most > PRECISION_W else ():
+                    better = self._cheapest(bound, (harm, most * step / steps))
+                    if better is not None:
+                        yield better
 
     def _cheapest(self, *bounds: tuple[Terms, float]) -> Floats | None:
         try:
@@ -135,18 +143,24 @@ class ServiceProgram:
 
     def point(self, x: Floats) -> Point:
         """The objectives at the runs' quantities, whatever the other columns say."""
+        return Point(*map(round, self._objectives(x)))
+
+    def _objectives(self, x: Floats) -> tuple[float, float, float, int, float]:
+        """In the order of `Point`."""
         relief_w = sum(
             float(x[run.column]) * request.effectiveness[run.offer.pod][0] / 1000
             for run in self.runs
             for request in run.requests
         )
-        return Point(
-            cost_ueur=round(value_of(self._cost, x)),
-            unserved_w=round(self._needed_w - relief_w),
-            unreliable_w=round(value_of(self._unreliable, x)),
-            activations=sum(
-                any(x[run.column] > PRECISION_W for run in runs) for runs in self._of_offer.values()
-            ),
+        activations = sum(
+            any(x[run.column] > PRECISION_W for run in runs) for runs in self._of_offer.values()
+        )
+        return (
+            value_of(self._cost, x),
+            self._needed_w - relief_w,
+            value_of(self._unreliable, x),
+            activations,
+            value_of(self._co2, x),
         )
 
     def in_whole_w(self, x: Floats) -> Floats:
@@ -155,6 +169,29 @@ class ServiceProgram:
         for run, amount_w in self._whole(x):
             out[run.column] = amount_w
         return out
+
+    def require_kept(self, x: Floats) -> None:
+        """RuleBroken where whole W by column break a rule."""
+        room = _Room(self._state, self._needed)
+        for position in self._service_order:
+            offer = self._offer(position)
+            parts = [(run, int(x[run.column])) for run in self._of_offer[position] if x[run.column]]
+            if not parts:
+                continue
+            forbidden = room.forbids(offer)
+            if forbidden:
+                raise RuleBroken(f"offer {position} is taken, {forbidden}")
+            for run, amount_w in parts:
+                for rule, most_w in room.limits(run):
+                    if amount_w > most_w:
+                        served = ", ".join(str(request.position) for request in run.requests)
+                        raise RuleBroken(
+                            f"offer {position}: {amount_w} W taken for request {served}, {rule}: {most_w} W"
+                        )
+                room.use(run, amount_w)
+            taken_w = sum(amount_w for _, amount_w in parts)
+            if taken_w < self._least_w(offer):
+                raise RuleBroken(f"offer {position}: {taken_w} W taken, below its minimum")
 
     def take(self, x: Floats) -> Iterator[Acceptance]:
         """Take the quantities, in whole W and within what integers allow."""
@@ -170,8 +207,8 @@ class ServiceProgram:
             parts = [(run, room.whole_w(run, float(x[run.column]))) for run in self._of_offer[position]]
             if offer.is_block:
                 parts = [max(parts, key=lambda part: part[1])]
-            least_w = offer.min_power_w - (offer.counted_w - self._state.left_w[position])
-            if sum(amount_w for _, amount_w in parts) >= least_w and room.allows(offer):
+            enough = sum(amount_w for _, amount_w in parts) >= self._least_w(offer)
+            if enough and not room.forbids(offer):
                 for run, wanted_w in parts:
                     amount_w = room.whole_w(run, wanted_w)
                     if amount_w:
@@ -180,6 +217,10 @@ class ServiceProgram:
 
     def _offer(self, position: int) -> Offer:
         return self._state.offers[position]
+
+    def _least_w(self, offer: Offer) -> int:
+        """What its minimum still asks for, beyond what is taken of it already."""
+        return offer.min_power_w - (offer.counted_w - self._state.left_w[offer.position])
 
     def _service_key(self, position: int) -> tuple[bool, int, bytes]:
         offer = self._offer(position)
@@ -228,8 +269,7 @@ class ServiceProgram:
         self._is_taken[offer.position] = taken
         amount = {run.column: 1.0 for run in runs}
         self._program.row({**amount, taken: -left_w}, at_most=0)
-        still_w = offer.min_power_w - (offer.counted_w - left_w)
-        self._program.row({**amount, taken: -max(1, still_w)}, at_least=0)
+        self._program.row({**amount, taken: -max(1, self._least_w(offer))}, at_least=0)
         if offer.is_block and len(runs) > 1:
             chosen = {self._program.column(1, integer=True): run for run in runs}
             for column, run in chosen.items():
@@ -285,15 +325,40 @@ class ServiceProgram:
             for run in self.runs
         }
 
-    def _weighted(self, parameters: ClearingParameters) -> Terms:
+    @property
+    def _co2(self) -> Terms:
+        """Grams; nothing where the operator doesn't mind."""
+        if not self._parameters.co2_ueur_per_kg:
+            return {}
+        return {
+            run.column: len(run.requests) * self._co2_g_per_kwh(run.offer) * SLOT_S / 3600 / 1000
+            for run in self.runs
+            if run.offer.product.is_active
+        }
+
+    def _co2_g_per_kwh(self, offer: Offer) -> int:
+        stated = offer.co2_g_per_kwh
+        return self._parameters.co2_default_g_per_kwh if stated is None else stated
+
+    @property
+    def _weights(self) -> tuple[float, float, float, float, float]:
+        """What a unit of each objective counts, in µ€, in the order of `Point`."""
+        parameters = self._parameters
+        return (
+            1.0,
+            parameters.unserved_ueur_per_kw / 1000,
+            parameters.unreliability_ueur_per_kw / 1000,
+            float(parameters.activation_ueur),
+            parameters.co2_ueur_per_kg / 1000,
+        )
+
+    @property
+    def _weighted(self) -> Terms:
         """All objectives in µ€."""
         total: dict[int, float] = defaultdict(float)
-        for terms, weight in (
-            (self._cost, 1.0),
-            (self._unserved, parameters.unserved_ueur_per_kw / 1000),
-            (self._unreliable, parameters.unreliability_ueur_per_kw / 1000),
-            (dict.fromkeys(self._is_taken.values(), 1.0), parameters.activation_ueur),
-        ):
+        activations = dict.fromkeys(self._is_taken.values(), 1.0)
+        objectives = (self._cost, self._unserved, self._unreliable, activations, self._co2)
+        for terms, weight in zip(objectives, self._weights, strict=True):
             for column, coefficient in terms.items():
                 total[column] += coefficient * weight
         return total
@@ -315,25 +380,32 @@ class _Room:
 
     def whole_w(self, run: Run, wanted_w: float) -> int:
         """As much of what is wanted of a run as fits."""
-        offer = run.offer
-        fits = [
-            floor(wanted_w + PRECISION_W),
-            self._state.left_w[offer.position] - self._of_offer[offer.position],
-        ]
-        for request in run.requests:
-            fits.append(self._needed[request.position] // request.effectiveness[offer.pod][0])
-            if self._of_pod[offer.pod, request.slot, offer.product.opposite]:
-                return 0
-            room_w = self._state.pod_room_w(offer.pod, request.slot, offer.product)
-            fits.append(room_w - self._of_pod[offer.pod, request.slot, offer.product])
-        return max(0, min(fits))
+        return max(0, min(floor(wanted_w + PRECISION_W), *(most_w for _, most_w in self.limits(run))))
 
-    def allows(self, offer: Offer) -> bool:
-        """Whether its group and its link allow it."""
+    def limits(self, run: Run) -> Iterator[tuple[str, int]]:
+        """What bounds a run, and to how many W."""
+        offer = run.offer
+        yield (
+            "more than is left of it",
+            self._state.left_w[offer.position] - self._of_offer[offer.position],
+        )
+        for request in run.requests:
+            permille = request.effectiveness[offer.pod][0]
+            yield "more than is needed", self._needed[request.position] // permille
+            if self._of_pod[offer.pod, request.slot, offer.product.opposite]:
+                yield "whose PoD is taken the opposite way", 0
+            room_w = self._state.pod_room_w(offer.pod, request.slot, offer.product)
+            taken_w = self._of_pod[offer.pod, request.slot, offer.product]
+            yield "more than its PoD may give", room_w - taken_w
+
+    def forbids(self, offer: Offer) -> str:
+        """Why its group or its link doesn't allow an offer; empty if both do."""
         taken_of_group = self._of_group.get((offer.commitment, offer.group), offer.position)
         if offer.group and taken_of_group != offer.position:
-            return False
-        return offer.parent is None or self._of_offer[offer.parent] > 0 or self._state.is_taken(offer.parent)
+            return f"and so is offer {taken_of_group} of its group"
+        if offer.parent is None or self._of_offer[offer.parent] > 0 or self._state.is_taken(offer.parent):
+            return ""
+        return f"without offer {offer.parent}, to which it is linked"
 
     def use(self, run: Run, amount_w: int) -> None:
         """Take so much of it."""

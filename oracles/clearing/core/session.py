@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
@@ -12,6 +13,7 @@ from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import Left, after_refusals, left_of, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import MapParts, in_threads
+from oracles.clearing.core.posted import clearing_as_posted
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
 from oracles.clearing.core.reserve import with_reserve
@@ -23,17 +25,22 @@ SEVERAL_OBJECTIVES = {ClearingMethod.EXACT: clear_exactly, ClearingMethod.NSGA2:
 
 ClearBook = Callable[[Book], tuple[Clearing, tuple[Front, ...] | None]]
 """A session's method: a book's clearing, and its fronts if it has several objectives."""
+ReadPosted = Callable[[Book, ListDocument], Clearing]
+"""A book's clearing as a posted market outcome has it, held to the rules and to the optimum."""
+LISTS = (OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE)
 
 
 @dataclass(frozen=True)
 class ClearedSession:
     """A session's book, how it was cleared, and the document that says so. `fronts`: of a clearing by several objectives.
-    `left`: what the DSO has left of the offers that it refused in the rounds before this one, by their positions."""
+    `left`: what the DSO has left of the offers that it refused in the rounds before this one, by their positions. `read_posted`:
+    where another result may be as good."""
 
     book: Book
     clearing: Clearing
     market: ListDocument
     clear_book: ClearBook
+    read_posted: ReadPosted | None = None
     fronts: tuple[Front, ...] = ()
     round: int = 1
     left: Mapping[int, Left] = field(default_factory=dict)
@@ -70,7 +77,14 @@ def clear_session(
             clearing = replace(clearing, acceptances=pay_as_clear(book, clearing.acceptances))
         return with_reserve(clearing, book, pods, seed), fronts
 
-    return _cleared(assemble(documents, pods, terms), clear_book, terms.session, author, 1, {})
+    def read_posted(book: Book, market: ListDocument) -> Clearing:
+        weights = parameters or ClearingParameters()
+        clearing = clearing_as_posted(book, pods, seed, weights, reliability or {}, market)
+        return with_reserve(clearing, book, pods, seed)
+
+    book = assemble(documents, pods, terms)
+    first = _cleared(book, clear_book, terms.session, author, 1, {})
+    return replace(first, read_posted=read_posted) if method in SEVERAL_OBJECTIVES else first
 
 
 def clear_again(cleared: ClearedSession, technical: ListDocument) -> ClearedSession:
@@ -81,13 +95,29 @@ def clear_again(cleared: ClearedSession, technical: ListDocument) -> ClearedSess
     refusals = refusals_of(technical, cleared.market)
     left = {**cleared.left, **left_of(cleared.clearing, refusals, cleared.round)}
     session, author = cleared.market.session, cleared.market.author
-    return _cleared(cleared.book, cleared.clear_book, session, author, cleared.round + 1, left)
+    again = _cleared(cleared.book, cleared.clear_book, session, author, cleared.round + 1, left)
+    return replace(again, read_posted=cleared.read_posted)
 
 
 def is_worthwhile(again: ClearedSession, cleared: ClearedSession, technical: ListDocument) -> bool:
     """Whether the next round serves any request more than the technical outcome leaves of the last."""
     refusals = refusals_of(technical, cleared.market)
     return serves_more(again.clearing, after_refusals(cleared.clearing, refusals, cleared.round))
+
+
+def as_posted(cleared: ClearedSession, market: ListDocument) -> ClearedSession:
+    """A round as a posted market outcome must have it; `cleared`: as this build clears it.
+
+    By several objectives another result is as good, if it keeps to the rules and is within 0.1 % of the optimum: raises
+    RuleBroken or WorseThanPossible if it doesn't. Posted leaves that aren't those of the round's `market` are false.
+    """
+    same = all(market.list_of(kind).root == cleared.market.list_of(kind).root for kind in LISTS)
+    if same or cleared.read_posted is None:
+        return cleared
+    found = cleared.read_posted(as_left(cleared.book, cleared.left), market)
+    clearing = naming_refusals(found, cleared.left)
+    document = outcome_document(cleared.book, clearing, market.session, market.author)
+    return replace(cleared, clearing=clearing, market=document, fronts=())
 
 
 def validate_session(cleared: ClearedSession, technical: ListDocument, author: str) -> ListDocument:
@@ -106,4 +136,4 @@ def _cleared(
     clearing = naming_refusals(found, left)
     notes = None if fronts is None else {"fronts": front_notes(fronts)}
     market = outcome_document(book, clearing, session, author, notes)
-    return ClearedSession(book, clearing, market, clear_book, fronts or (), round_, left)
+    return ClearedSession(book, clearing, market, clear_book, None, fronts or (), round_, left)

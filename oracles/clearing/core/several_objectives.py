@@ -1,4 +1,4 @@
-"""Clearing by several objectives: cost, unserved relief, unreliability, activations.
+"""Clearing by several objectives: cost, unserved relief, unreliability, activations, CO2.
 
 The rules are price priority's, but the best whole instead of offer by offer; paid as bid. The DSO's requests are served
 first, the TSO's with what that leaves. Each side's front is kept, the operator's weights pick its point.
@@ -37,10 +37,11 @@ def clear_exactly(
     reliability: Reliability | None = None,
 ) -> tuple[Clearing, tuple[Front, ...]]:
     """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
-    return _clear(
+    return clear_by(
         MarketState(book, pods, seed),
         reliability or {},
-        lambda program: [program.best(parameters), *program.trade_offs(parameters)],
+        parameters,
+        lambda program: [program.best(), *program.trade_offs()],
     )
 
 
@@ -55,10 +56,10 @@ def clear_by_nsga2(
 
     def solve(program: ServiceProgram) -> list[Floats]:
         found = evolve(program, parameters, int.from_bytes(seed[:4], "big"))
-        best = min(range(len(found)), key=lambda each: (program.weighed_ueur(parameters, found[each]), each))
+        best = min(range(len(found)), key=lambda each: (program.weighed_ueur(found[each]), each))
         return [found[best], *found]
 
-    return _clear(MarketState(book, pods, seed), reliability or {}, solve)
+    return clear_by(MarketState(book, pods, seed), reliability or {}, parameters, solve)
 
 
 def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
@@ -73,12 +74,16 @@ def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
     ]
 
 
-def _clear(state: MarketState, reliability: Reliability, solve: Solve) -> tuple[Clearing, tuple[Front, ...]]:
+def clear_by(
+    state: MarketState, reliability: Reliability, parameters: ClearingParameters, solve: Solve
+) -> tuple[Clearing, tuple[Front, ...]]:
+    """Clear side by side, each as its program is solved, the TSO's with what the DSO's leaves."""
     accepted: list[Acceptance] = []
     fronts = []
     areas = areas_of(state.requests)
     for side in (Side.DSO_REQUEST, Side.TSO_REQUEST):
-        program = ServiceProgram(state, [area for area in areas if area[0].side is side], reliability)
+        of_side = [area for area in areas if area[0].side is side]
+        program = ServiceProgram(state, of_side, reliability, parameters)
         if program.runs:
             solutions = solve(program)
             fronts.append(_front(side, [program.point(x) for x in solutions]))

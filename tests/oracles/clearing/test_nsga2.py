@@ -76,6 +76,23 @@ def test_the_weights_choose_no_worse_than_the_exact_optimum_rounded_down() -> No
     assert evolved.chosen.unserved_w <= exact.chosen.unserved_w + len(book.offers)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_exact_optimum_is_never_lost(seed: int) -> None:
+    """Activations are none of its three objectives, and a small population soon forgets what it was seeded with."""
+    documents, reliability = random_book(seed, offers=30)
+    book = assemble(documents, PODS, TERMS)
+    parameters = replace(QUICK, activation_ueur=200_000, population=4, generations=20)
+    (exact,), (evolved,) = (
+        clear(book, PODS, SEED, parameters, reliability)[1] for clear in (clear_exactly, clear_by_nsga2)
+    )
+    weights = (1, 10_000, 0, 200_000, 0)
+    best, chosen = (
+        sum(weight * value for weight, value in zip(weights, front.chosen.as_tuple(), strict=True))
+        for front in (exact, evolved)
+    )
+    assert chosen <= best * 1.001 + 10_000 * exact.chosen.activations
+
+
 def test_the_same_book_gives_the_same_outcome() -> None:
     documents, _ = random_book(3, offers=20)
     made = {

@@ -157,6 +157,18 @@ class TestLinks:
         ]
         assert taken(cleared(offers, needs(1000, 1500))) == [(0, 0, 1000), (1, 1, 1000), (2, 1, 500)]
 
+    @pytest.mark.parametrize("seed", range(4))
+    def test_takes_no_room_of_one_that_ties_with_its_parent(self, seed: int) -> None:
+        """What waits is considered when the whole tie has its shares: else their PoD would give more than it can."""
+        offers = [
+            offer(0, 1000, 20_000),
+            offer(0, 1500, 20_000),
+            replace(offer(0, 3000, 10_000), linked_to=0),
+        ]
+        documents, pods = book_of(offers, dso=[needs(9000)]), registry(64, limit_w=3000)
+        found = clear_session(documents, pods, bytes([seed] * 32), TERMS, ORACLE)
+        assert taken(found) == [(0, 0, 1000), (1, 0, 1500), (2, 0, 500)]
+
     def test_and_isnt_taken_without_it(self) -> None:
         offers = [offer(0, 1000, 20_000), replace(offer(0, 1000, 10_000, slot=1), linked_to=0)]
         found = cleared(offers, needs(0, 1000))

@@ -1,5 +1,7 @@
 """The index of reliability: from settled leaves alone, fair to newcomers, deaf to what was excused."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,12 +9,17 @@ from hypothesis import strategies as st
 from offchain.protocol.leaves import SETTLEMENT, Value
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import DeliveryStatus
-from oracles.clearing.core.reliability import PRIOR_W, reliability_index
+from oracles.clearing.core.reliability import PRIOR_W, DeliveryRecord
 from tests.oracles.clearing.books import AGGREGATORS, pod
 
 FIRST, SECOND = AGGREGATORS
 OWNERS = {pod(0): FIRST, pod(2): FIRST, pod(1): SECOND}
 Delivery = tuple[int, int, int]
+
+
+def reliability_index(settlements: Sequence[ListDocument], aggregators: dict[bytes, str]) -> dict[bytes, int]:
+    """Of these PoDs, over these settlements."""
+    return DeliveryRecord(settlements).index_of_pods(aggregators)
 
 
 def settled(*deliveries: Delivery, status: DeliveryStatus = DeliveryStatus.MEASURED) -> ListDocument:
@@ -38,6 +45,19 @@ def test_a_newcomer_starts_with_its_aggregators_record() -> None:
     index = reliability_index([settled((0, 100_000, 60_000))], OWNERS)
     assert index[pod(2)] == 600
     assert index[pod(1)] == 1000
+
+
+def test_an_aggregators_own_index_is_its_record_over_all_its_pods() -> None:
+    """Of the second nothing is known, what was excused isn't counted, more than accepted makes up for nothing."""
+    record = DeliveryRecord(
+        [
+            settled((0, 60_000, 30_000), (2, 40_000, 90_000)),
+            settled((0, 1_000, 0), (1, 1_000, 0), status=DeliveryStatus.EXCUSED),
+        ]
+    )
+    assert list(record.aggregators) == [FIRST]
+    found = record.aggregators[FIRST]
+    assert (found.accepted_w, found.delivered_w, found.permille()) == (100_000, 70_000, 700)
 
 
 def test_its_own_record_counts_the_more_the_longer_it_is() -> None:

@@ -93,11 +93,12 @@ def every_result(book: Book) -> Iterator[list[tuple[Offer, list[Request]]]]:
     options = [[None, *possible_runs(book, each)] for each in book.offers]
     for choice in every(*options):
         took = [(each, run) for each, run in zip(book.offers, choice, strict=True) if run is not None]
-        if _keeps_to_the_rules(took):
+        if keeps_to_the_rules(took):
             yield took
 
 
-def _keeps_to_the_rules(took: Sequence[tuple[Offer, list[Request]]]) -> bool:
+def keeps_to_the_rules(took: Sequence[tuple[Offer, list[Request]]]) -> bool:
+    """Whether whole offers may be taken so."""
     relief: dict[int, int] = defaultdict(int)
     of_pod: dict[tuple[bytes, int, Product], int] = defaultdict(int)
     positions = {each.position for each, _ in took}
@@ -175,7 +176,7 @@ def test_no_result_of_whole_offers_is_better(
 
 @settings(max_examples=120, deadline=None)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
-def test_price_priority_keeps_to_the_rules_and_is_no_better(
+def test_price_prioritykeeps_to_the_rules_and_is_no_better(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]
 ) -> None:
     """What it takes is one of the results that enumeration finds; the exact one is at least as good."""
@@ -398,7 +399,7 @@ class TestFront:
         market = clear_session(documents, PODS, SEED, EXACT, ORACLE).market
         (noted,) = market.notes["fronts"]
         assert noted["side"] == int(Side.DSO_REQUEST)
-        assert noted["chosen"] == [30_000, 0, 0, 2]
+        assert noted["chosen"] == [30_000, 0, 0, 2, 0]
         assert type(market).from_bytes(market.to_bytes(), joint=False).notes == market.notes
 
 
