@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from offchain.audit.accusations.accusation import Accusation
 from offchain.audit.accusations.assessment import MarketResult, RefusalAccusations, ValidationAccusations
 from offchain.audit.accusations.outcome import OutcomeAccusations
+from offchain.audit.accusations.real_time import RealTimeAccusations
 from offchain.audit.accusations.settlement import SettledFacts, SettlementAccusations
 from offchain.audit.book import BookPages
 from offchain.audit.verify import FalseResult, HiddenResult, SessionReplay
@@ -19,6 +20,7 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import DemandedList
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
+from oracles.clearing.facts import ahead_result
 from oracles.session_facts import baseline_documents, reading_batches
 
 NOTHING_FROZEN: list[object] = []
@@ -90,12 +92,14 @@ class Challenger:
         validated, settled = view.validated_outcome(session), view.settlement(session)
         book = BookPages(view, self._documents, session)
         if found.stage is Stage.MARKET and market is not None:
+            yield from self._real_time(found, market, book)
             yield from OutcomeAccusations(found, market, book)
         if found.stage is Stage.TECHNICAL and technical is not None and market is not None:
             yield from RefusalAccusations(found, technical, self._market_result(market))
         if found.stage is Stage.VALIDATED and validated and technical and market:
             refusals = self._replay.refusals(technical)
             shown = (self._market_result(market), technical, refusals, book)
+            yield from self._real_time(found, validated, book)
             yield from ValidationAccusations(found, validated, *shown)
             yield from OutcomeAccusations(found, validated, book)
         if found.stage is Stage.SETTLEMENT and settled is not None and validated is not None:
@@ -109,6 +113,11 @@ class Challenger:
                 reading_batches(view, self._documents, terms),
             )
             yield from SettlementAccusations(found, *settled, facts)
+
+    def _real_time(self, found: FalseResult, posted: Outcome, book: BookPages) -> RealTimeAccusations:
+        terms = self._replay.terms
+        ahead = ahead_result(self._view, self._documents, terms)
+        return RealTimeAccusations(found, posted, book, terms, ahead)
 
     def _market_result(self, market: Outcome) -> MarketResult:
         return MarketResult(market, self._replay.outcome_document(Stage.MARKET, market))

@@ -144,7 +144,8 @@ class SessionReplay:
             _same_lists("market outcome", document, cleared.market)
             _same_fields("market outcome", posted, posted_outcome(cleared.market, cid, seed))
         accepted = len(cleared.market.list_of(OUTCOME_BY_REQUEST))
-        return Check("clearing", f"{len(cleared.book.offers)} offers, {accepted} accepted quantities")
+        sold = f"; {len(cleared.book.sold)} places were sold day ahead" if terms.marketType else ""
+        return Check("clearing", f"{len(cleared.book.offers)} offers, {accepted} accepted quantities{sold}")
 
     def _technical_outcome(self, terms: SessionTerms) -> Check | None:
         market, posted = (

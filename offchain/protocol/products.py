@@ -43,6 +43,7 @@ class OfferOption(IntEnum):
     """Bits of an offer leaf's `options`."""
 
     REAL_TIME = 1
+    """Day-ahead: rolls over into real time if nothing of it is accepted. In real time: rolled over."""
     FLEXIBLE_BLOCK = 2
 
 
@@ -76,6 +77,8 @@ class OfferStatus(IntEnum):
     """The PoD is unknown, another aggregator's, or the leaf breaks the PoD's limits or the session's slots."""
     UNCOVERED = 8
     """The aggregator's free collateral doesn't cover the penalty for delivering none of it."""
+    COM_SOLD = 9
+    """In real time: what it could have served of its PoD was sold day ahead, for the same kind of power."""
 
 
 class DeliveryStatus(IntEnum):

@@ -4,6 +4,7 @@ import logging
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Stage
+from offchain.chain.sessions import for_each_session
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
@@ -16,7 +17,7 @@ from oracles.clearing.core.session import ClearedSession, validate_session
 from oracles.clearing.facts import clear_from_chain
 from oracles.clearing.on_dask import parts_on
 from oracles.session_facts import fetch_list_document
-from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
+from oracles.turns import Clock, clock_of, is_my_turn
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from offchain.chain.client import ChainClient
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
+from offchain.protocol.roles import Role
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, prepared
 from tests.chain.workers import shared_folder
 from tests.market.desk import Desk, good_offers, open_desk, request
@@ -27,6 +29,18 @@ def desk(original: Path, tmp_path: Path) -> Iterator[Desk]:
 def revealed(desk: Desk) -> Desk:
     play_to_clearing(desk)
     return desk
+
+
+@pytest.fixture
+def auditor(desk: Desk) -> ChainClient:
+    """An auditor, with what a demand or a case costs in the vault."""
+    market, person = desk.market, CAST.auditor
+    market.operator.send("ParticipantRegistry", "register", person.address, Role.AUDITOR.mask, person.name)
+    chain = market.speaking_as(person)
+    market.operator.send("Euro", "mint", person.address, 100_000_000)
+    chain.send("Euro", "approve", chain.address_of("Vault"), 100_000_000)
+    chain.send("Vault", "deposit", 100_000_000)
+    return chain
 
 
 def play_to_clearing(

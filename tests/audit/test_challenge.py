@@ -28,18 +28,6 @@ from tests.chain.workers import shared_folder
 from tests.market.desk import Desk, offers, request
 
 
-@pytest.fixture
-def auditor(desk: Desk) -> ChainClient:
-    """An auditor, with what a demand or a case costs in the vault."""
-    market, person = desk.market, CAST.auditor
-    market.operator.send("ParticipantRegistry", "register", person.address, Role.AUDITOR.mask, person.name)
-    chain = market.speaking_as(person)
-    market.operator.send("Euro", "mint", person.address, 100_000_000)
-    chain.send("Euro", "approve", chain.address_of("Vault"), 100_000_000)
-    chain.send("Vault", "deposit", 100_000_000)
-    return chain
-
-
 def challenged(desk: Desk, auditor: ChainClient) -> tuple[bool, list[str]]:
     said: list[str] = []
     right = Challenger(auditor, desk.market.documents, TERMS.session, said.append).run()

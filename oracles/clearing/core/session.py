@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
+from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import after_refusals, outcome_document, refusals_of
@@ -37,10 +38,12 @@ def clear_session(
     author: str,
     parameters: ClearingParameters | None = None,
     reliability: Mapping[bytes, int] | None = None,
+    sold: SoldPlaces | None = None,
     map_parts: MapParts = in_threads,
 ) -> ClearedSession:
     """The market outcome of a session. `author`: the oracle that posts it; `parameters`, `reliability` (per mille by PoD): of
-    several objectives; `map_parts`: who clears the parts of a book by price priority.
+    several objectives; `sold`: places that the day-ahead result has sold, which stands; `map_parts`: who clears the parts of
+    a book by price priority.
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
@@ -48,7 +51,7 @@ def clear_session(
         known = [int(each) for each in ClearingMethod]
         raise InvalidInput("method", terms.method, f"must be one of {known}")
     method = ClearingMethod(terms.method)
-    book = assemble(documents, pods, terms)
+    book = assemble(documents, pods, terms, sold)
     if method in SEVERAL_OBJECTIVES:
         clearing, fronts = SEVERAL_OBJECTIVES[method](
             book, pods, seed, parameters or ClearingParameters(), reliability

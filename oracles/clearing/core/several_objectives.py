@@ -38,7 +38,7 @@ def clear_exactly(
 ) -> tuple[Clearing, tuple[Front, ...]]:
     """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
     return _clear(
-        MarketState(book, pods, seed),
+        MarketState(book, pods, seed, book.sold),
         reliability or {},
         lambda program: [program.best(parameters), *program.trade_offs(parameters)],
     )
@@ -58,7 +58,7 @@ def clear_by_nsga2(
         best = min(range(len(found)), key=lambda each: (program.weighed_ueur(parameters, found[each]), each))
         return [found[best], *found]
 
-    return _clear(MarketState(book, pods, seed), reliability or {}, solve)
+    return _clear(MarketState(book, pods, seed, book.sold), reliability or {}, solve)
 
 
 def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
