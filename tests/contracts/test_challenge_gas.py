@@ -50,7 +50,10 @@ from tests.contracts.test_gas import NOISE, START_S
 FIGURES = Path(__file__).parent / "challenge_gas.json"
 DEPTH = 28
 LIMIT = 200_000
-DEARER = {"wrongReward": "a mechanism's answer, and a first payment to the customer"}
+DEARER = {
+    "falselySold": "three proofs, a document's opening, and the deadlines of two sessions",
+    "wrongReward": "a mechanism's answer, and a first payment to the customer",
+}
 """What costs more than the limit though its calldata alone doesn't: each with why."""
 AT_FLOOR = {
     "cheaperRefused",
