@@ -15,6 +15,7 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
     uint8 private constant COM_MINIMUM = 4;
     uint8 private constant COM_EXCLUDED = 5;
     uint8 private constant RESERVED = 9;
+    uint8 private constant RESERVE_EXCLUDED = 10;
 
     constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
@@ -224,6 +225,7 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
 
     /// @dev Whether an offer isn't taken for its price: also if the reserve has it, or has used its PoD.
     function _isRefusedByRequests(Leaves.OutcomeByOfferLeaf calldata b) private pure returns (bool) {
-        return b.acceptedW == 0 && ((b.status >= COM_DEARER && b.status <= COM_MINIMUM) || b.status >= RESERVED);
+        bool beyond = b.status == RESERVED || b.status == RESERVE_EXCLUDED;
+        return b.acceptedW == 0 && ((b.status >= COM_DEARER && b.status <= COM_MINIMUM) || beyond);
     }
 }

@@ -22,6 +22,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
     uint8 private constant UNCOVERED = 8;
     uint8 private constant RESERVED = 9;
     uint8 private constant RESERVE_EXCLUDED = 10;
+    uint8 private constant COM_SOLD = 11;
 
     constructor(IMarket market_, IOutcomeBoard board_, IPodRegistry pods_) OutcomeProofs(market_, board_, pods_) {}
 
@@ -56,7 +57,7 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         Leaves.OutcomeByOfferLeaf calldata leaf = answer.leaf;
         bool fault = leaf.length != outcome.byOfferLength || leaf.position >= leaf.length
             || leaf.acceptedW > leaf.countedW || (leaf.status <= PARTLY_ACCEPTED) != (leaf.acceptedW != 0)
-            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > RESERVE_EXCLUDED
+            || (leaf.firstByRequest != 0) != (leaf.acceptedW != 0) || leaf.status > COM_SOLD
             || (leaf.status == TEC && stage == IOutcomeBoard.Stage.MARKET);
         _decide(outcome.session, stage, fault, "MalformedAnswer");
     }

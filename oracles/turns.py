@@ -1,15 +1,10 @@
 """Whose turn it is to post a result of a session, as the board sees it (IOutcomeBoard)."""
 
-import logging
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Posting, Stage
-from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.terms import ANYBODY, SessionTerms
-
-logger = logging.getLogger(__name__)
 
 SET_POINTS_S = 900
 """Set points leave so long before delivery."""
@@ -23,19 +18,6 @@ class Clock:
     market_s: int
     real_s: int
     paused: bool
-
-
-def for_each_session(sessions: Iterable[int], look_at: Callable[[int], None]) -> None:
-    """Look at every session, and then raise the first one's fault: it keeps no other session waiting."""
-    faults = []
-    for session in sessions:
-        try:
-            look_at(session)
-        except FlexledgerError as fault:
-            logger.error("session %d: %s", session, fault)
-            faults.append(fault)
-    if faults:
-        raise faults[0]
 
 
 def clock_of(chain: ChainClient, session: int) -> Clock:

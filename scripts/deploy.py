@@ -139,6 +139,7 @@ def deploy_market(deployment: Deployment, deployer: Any) -> dict[str, Any]:
     challenges = [
         deploy("OutcomeChallenges", market, board, pods),
         deploy("ClearingChallenges", market, board, pods),
+        deploy("RealTimeChallenges", market, board, pods),
         deploy("AssessmentChallenges", market, board, pods),
         deploy("ReserveChallenges", market, board, pods),
         deploy("SettlementChallenges", market, board, pods, mechanisms),

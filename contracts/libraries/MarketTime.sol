@@ -25,6 +25,15 @@ library MarketTime {
         interval = uint8(localS % DAY_S / INTERVAL_S);
     }
 
+    /// @notice The local midnight with which an instant's day begins.
+    /// @param instantS UTC Unix seconds
+    function dayStart(uint256 instantS) internal pure returns (uint256) {
+        uint256 localS = instantS + HOUR_S + (isSummer(instantS) ? HOUR_S : 0);
+        // The clock changes after midnight: on that day the instant's own hour may be another one.
+        uint256 inWinterS = localS - localS % DAY_S - HOUR_S;
+        return isSummer(inWinterS) ? inWinterS - HOUR_S : inWinterS;
+    }
+
     /// @notice Whether summer time holds at an instant, UTC Unix seconds.
     function isSummer(uint256 instantS) internal pure returns (bool) {
         // The clock changes at 01:00 UTC: an hour earlier that is midnight.

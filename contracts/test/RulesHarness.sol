@@ -29,4 +29,11 @@ contract RulesHarness {
             (found[i][0], found[i][1]) = MarketTime.dayAndInterval(instantsS[i]);
         }
     }
+
+    function dayStarts(uint256[] calldata instantsS) external pure returns (uint256[] memory found) {
+        found = new uint256[](instantsS.length);
+        for (uint256 i = 0; i < instantsS.length; ++i) {
+            found[i] = MarketTime.dayStart(instantsS[i]);
+        }
+    }
 }

@@ -36,16 +36,31 @@ Baseline = Mapping[tuple[str, int], tuple[int, int]]
 """(PoD, slot) to net W and var."""
 
 
-def set_points(accepted: Sequence[AcceptedPower], baseline: Baseline) -> dict[str, list[SetPoint]]:
-    """Set points by PoD, in order of slots, for the slots in which anything was accepted."""
-    moved: dict[tuple[str, int], list[int]] = {}
+def set_points(
+    accepted: Sequence[AcceptedPower],
+    baseline: Baseline,
+    standing: Mapping[tuple[str, int], SetPoint] | None = None,
+) -> dict[str, list[SetPoint]]:
+    """Set points by PoD, in order of slots, for the slots in which anything was accepted.
+
+    `standing`: in real time, the day-ahead set points by PoD and slot. A kind of power that isn't moved now stays where they
+    have it, so that the later of two set points of a slot says all that holds.
+    """
+    moved: dict[tuple[str, int], dict[bool, int]] = {}
     for entry in accepted:
-        place = moved.setdefault((entry.pod, entry.slot), [0, 0])
-        place[0 if entry.product.is_active else 1] += entry.product.sign * entry.accepted_w
+        up = moved.setdefault((entry.pod, entry.slot), {})
+        kind = entry.product.is_active
+        up[kind] = up.get(kind, 0) + entry.product.sign * entry.accepted_w
     out: dict[str, list[SetPoint]] = {}
-    for (pod, slot), (up_w, up_var) in sorted(moved.items()):
-        power_w, reactive_var = baseline[pod, slot]
-        out.setdefault(pod, []).append(SetPoint(slot, power_w - up_w, reactive_var - up_var))
+    for place, up in sorted(moved.items()):
+        power_w, reactive_var = baseline[place]
+        held = (standing or {}).get(place)
+        if held is not None:
+            power_w = power_w if True in up else held.power_w
+            reactive_var = reactive_var if False in up else held.reactive_var
+        pod, slot = place
+        point = SetPoint(slot, power_w - up.get(True, 0), reactive_var - up.get(False, 0))
+        out.setdefault(pod, []).append(point)
     return out
 
 

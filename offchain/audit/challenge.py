@@ -14,6 +14,7 @@ from offchain.audit.accusations.assessment import (
     ValidationAccusations,
 )
 from offchain.audit.accusations.outcome import OutcomeAccusations
+from offchain.audit.accusations.real_time import RealTimeAccusations
 from offchain.audit.accusations.reserve import ReserveAccusations
 from offchain.audit.accusations.settlement import SettledFacts, SettlementAccusations
 from offchain.audit.book import BookPages
@@ -25,6 +26,7 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import DemandedList
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
+from oracles.clearing.facts import ahead_result
 from oracles.session_facts import baseline_documents, reading_batches
 
 NOTHING_FROZEN: list[object] = []
@@ -103,6 +105,7 @@ class Challenger:
         elif posted is not None:
             before = [each for each in rounds if each.stage < found.stage]
             is_validated = found.stage is Stage.VALIDATED
+            yield from self._real_time(found, posted, book)
             if is_validated:
                 yield from ValidationAccusations(found, posted, before[-1])
             yield from NamedRefusalAccusations(found, posted, before, book)
@@ -128,6 +131,11 @@ class Challenger:
             found.technical,
             self._replay.refusals(found.stage, found.technical),
         )
+
+    def _real_time(self, found: FalseResult, posted: Outcome, book: BookPages) -> RealTimeAccusations:
+        terms = self._replay.terms
+        ahead = ahead_result(self._view, self._documents, terms)
+        return RealTimeAccusations(found, posted, book, terms, ahead)
 
     def _posted_outcome(self, stage: Stage) -> Outcome | None:
         if stage.is_market:

@@ -19,6 +19,7 @@ from offchain.protocol.products import MarginUnit, OfferStatus, Product, Side
 from offchain.protocol.rounds import refusal_named
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Offer, Request, assemble, within_cap
+from oracles.clearing.facts import AheadResult, ahead_result
 from oracles.session_facts import book_documents
 
 MARGINS = {
@@ -57,13 +58,14 @@ def explain(replay: SessionReplay, view: MarketView, position: int) -> Explanati
         [replay.refusals(each.stage, each.technical) for each in replay.assessed_rounds()],
         view.pods_at_gate(terms),
         terms,
+        ahead_result(view, replay.documents, terms),
     )
     return Explanation(stage, *teller.tell(position))
 
 
 class Teller:
     """An outcome and what it rests on, told offer by offer. `outcome`: the last market outcome, or the validated one;
-    `refusals`: the technical outcomes' documents, round by round."""
+    `refusals`: the technical outcomes' documents, round by round; `ahead`: of a real-time session, the day-ahead result."""
 
     def __init__(
         self,
@@ -73,7 +75,9 @@ class Teller:
         refusals: Sequence[ListDocument],
         pods: Mapping[bytes, PodFacts],
         terms: SessionTerms,
+        ahead: AheadResult | None = None,
     ) -> None:
+        self._ahead = ahead
         self._book, self._pods, self._terms = assemble(documents, pods, terms), pods, terms
         self._documents = {reveal.commitment: document for reveal, document in documents}
         self._answers = outcome.list_of(OUTCOME_BY_OFFER).records()
@@ -146,6 +150,8 @@ class Teller:
             yield f"offer {other} was taken instead: of its group, or of its PoD"
         elif status is OfferStatus.COM_EXCLUDED:
             yield f"offer {offer.parent}, to which it is linked, wasn't taken"
+        elif status is OfferStatus.COM_SOLD and self._ahead is not None:
+            yield from self._sold(self._ahead, because - 1)
         elif status is OfferStatus.UNCOVERED:
             yield "nothing of the aggregator's collateral was left for its penalty"
         elif because and status in (OfferStatus.TEC, OfferStatus.PARTLY_ACCEPTED):
@@ -160,6 +166,17 @@ class Teller:
         gone = all(entry.integer("offerPosition") != offer.position for entry in self._reserve)
         if status is OfferStatus.RESERVED and gone:
             yield "it was in reserve until the DSO refused something of its PoD in that slot"
+
+    def _sold(self, ahead: AheadResult, position: int) -> Iterator[str]:
+        entries = ahead.document.list_of(OUTCOME_BY_REQUEST).records()
+        if position < len(entries):
+            entry = entries[position]
+            slot = self._terms.slot_at(ahead.terms.slot_start_s(entry.integer("slot")))
+            product = Product(entry.integer("product"))
+            yield (
+                f"{_kw(entry.integer('acceptedW'), product)} {_way(product)} of its PoD were sold day ahead in slot {slot}: entry "
+                f"{position} of session {ahead.terms.session}, which stands"
+            )
 
     def _refused(self, refusals: ListDocument, index: int, offer: Offer) -> str:
         leaf = refusals.list_of(REFUSAL).records()[index]

@@ -183,7 +183,8 @@ class SessionReplay:
             len(cleared.market.list_of(kind)) for kind in (OUTCOME_BY_REQUEST, OUTCOME_RESERVE)
         )
         offers = len(cleared.book.offers)
-        detail = f"{offers} offers, {accepted} accepted quantities, {reserved} in reserve, {how}"
+        sold = f"; {len(cleared.book.sold)} places were sold day ahead" if terms.marketType else ""
+        detail = f"{offers} offers, {accepted} accepted quantities, {reserved} in reserve, {how}{sold}"
         return Check(_of_round("clearing", stage), detail)
 
     def _technical_outcome(self, terms: SessionTerms, stage: Stage) -> Check | None:

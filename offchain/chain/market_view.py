@@ -7,6 +7,7 @@ from typing import Any
 
 from offchain.chain.client import ChainClient, Event
 from offchain.protocol.cid import Cid
+from offchain.protocol.market_time import day_start_s, local_date
 from offchain.protocol.products import Side
 from offchain.protocol.roles import Role
 from offchain.protocol.rounds import MOST_ROUNDS
@@ -176,6 +177,14 @@ class MarketView:
         values = self._chain.call("MarketSessions", "terms", session)
         names = [field.name for field in fields(SessionTerms)][1:]
         return SessionTerms(session, **dict(zip(names, values, strict=True)))
+
+    def day_ahead_of(self, terms: SessionTerms) -> SessionTerms | None:
+        """The day-ahead session on whose result a real-time session rests: that of the local day, unless its result may still
+        change when the real-time session's book is complete. So none rests on itself."""
+        midnight_s = day_start_s(local_date(terms.deliveryStart))
+        session = int(self._chain.call("MarketSessions", "sessionAt", 0, midnight_s))
+        ahead = self.terms(session) if session else None
+        return ahead if ahead is not None and terms.rests_on(ahead) else None
 
     def market_time_s(self, session: int) -> int:
         """The clock that the session's deadlines go by: the chain's, less pauses since its creation."""

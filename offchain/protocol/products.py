@@ -43,6 +43,7 @@ class OfferOption(IntEnum):
     """Bits of an offer leaf's `options`."""
 
     REAL_TIME = 1
+    """Day-ahead: rolls over into real time if nothing of it is accepted. In real time: rolled over."""
     FLEXIBLE_BLOCK = 2
 
 
@@ -80,6 +81,8 @@ class OfferStatus(IntEnum):
     """Refused commercially by the requests, but picked for the reserve."""
     RESERVE_EXCLUDED = 10
     """Refused commercially by the requests; the reserve has taken its PoD to its limit, or the opposite way."""
+    COM_SOLD = 11
+    """In real time: what it could have served of its PoD was sold day ahead, for the same kind of power."""
 
 
 class DeliveryStatus(IntEnum):

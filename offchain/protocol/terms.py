@@ -53,6 +53,18 @@ class SessionTerms:
         """When a slot starts."""
         return self.deliveryStart + slot * SLOT_S
 
+    def slot_at(self, instant_s: int) -> int:
+        """Number of the slot that starts at an instant, counted from the session's first: below 0 before it."""
+        return (instant_s - self.deliveryStart) // SLOT_S
+
+    def rests_on(self, ahead: "SessionTerms") -> bool:
+        """Whether a day-ahead session's result can't change any more when this session's book is complete.
+
+        Both market times stand still in a pause, so that the order of their deadlines is that of the terms.
+        """
+        fixed_s = ahead.validatedOutcomeDeadline - ahead.pausedBeforeS
+        return fixed_s <= self.documentsDeadline - self.pausedBeforeS
+
 
 SLOT_S = 900
 """Seconds of a slot: a quarter of an hour."""

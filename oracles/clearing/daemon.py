@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Round, Stage
+from offchain.chain.sessions import for_each_session
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
@@ -18,7 +19,7 @@ from oracles.clearing.core.session import ClearedSession, clear_again, is_worthw
 from oracles.clearing.facts import as_standing, clear_from_chain
 from oracles.clearing.on_dask import parts_on
 from oracles.session_facts import fetch_refusals
-from oracles.turns import Clock, clock_of, for_each_session, is_my_turn, last_part_s
+from oracles.turns import Clock, clock_of, is_my_turn, last_part_s
 
 logger = logging.getLogger(__name__)
 

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, SETTLEMENT
+from offchain.protocol.lists import ListDocument
+from offchain.protocol.real_time import sold_places
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
@@ -76,12 +79,41 @@ def _first_round(
     view: MarketView, store: DocumentStore, terms: SessionTerms, author: str, map_parts: MapParts
 ) -> ClearedSession:
     documents = book_documents(view, store, terms.session)
-    pods, seed = view.pods_at_gate(terms), view.seed(terms.session)
+    pods, seed, ahead = view.pods_at_gate(terms), view.seed(terms.session), ahead_result(view, store, terms)
+    sold = None if ahead is None else sold_places(ahead.document, ahead.terms, terms)
     if terms.method not in SEVERAL_OBJECTIVES:
-        return clear_session(documents, pods, seed, terms, author, map_parts=map_parts)
+        return clear_session(documents, pods, seed, terms, author, sold=sold, map_parts=map_parts)
     parameters = clearing_parameters(view, store, terms)
     reliability = record_at_gate(view, store, terms).index_of_pods(aggregators_of(pods))
-    return clear_session(documents, pods, seed, terms, author, parameters, reliability)
+    return clear_session(documents, pods, seed, terms, author, parameters, reliability, sold)
+
+
+@dataclass(frozen=True, eq=False)
+class AheadResult:
+    """A day-ahead session and its validated outcome, on which a real-time session rests."""
+
+    terms: SessionTerms
+    outcome: Outcome
+    document: ListDocument
+
+
+def ahead_result(view: MarketView, store: DocumentStore, terms: SessionTerms) -> AheadResult | None:
+    """The day-ahead result that counts for a real-time session: none where the day has no day-ahead session whose result is
+    fixed by then, or where that ended empty. Raises FlexledgerError where its document can't be had or isn't what was posted.
+    """
+    ahead = view.day_ahead_of(terms)
+    posted = None if ahead is None else view.validated_outcome(ahead.session)
+    if ahead is None or posted is None:
+        return None
+    cid = Cid(posted.cidCodec, posted.cidDigest)
+    roots = {OUTCOME_BY_OFFER: posted.byOfferRoot, OUTCOME_BY_REQUEST: posted.byRequestRoot}
+    document = fetch_list_document(store, "day-ahead outcome", cid, roots)
+    # A position beyond the posted length can't be named as a reason: no outcome then, rather than one that can be struck.
+    found = len(document.list_of(OUTCOME_BY_REQUEST))
+    if found != posted.byRequestLength:
+        rule = f"its document's list has {found} leaves"
+        raise InvalidInput(f"session {ahead.session}: byRequestLength", posted.byRequestLength, rule)
+    return AheadResult(ahead, posted, document)
 
 
 def aggregators_of(pods: Mapping[bytes, PodFacts]) -> dict[bytes, str]:

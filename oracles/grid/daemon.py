@@ -9,6 +9,7 @@ import numpy as np
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Stage
+from offchain.chain.sessions import for_each_session
 from offchain.protocol.book_documents import Area, Relief
 from offchain.protocol.cid import Cid
 from offchain.protocol.keccak import keccak256
@@ -26,7 +27,7 @@ from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import FlexiblePod, RequestSettings, size_request
 from oracles.grid.facts import anchored_grid, assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document
-from oracles.turns import Clock, clock_of, for_each_session, is_my_turn
+from oracles.turns import Clock, clock_of, is_my_turn
 
 logger = logging.getLogger(__name__)
 

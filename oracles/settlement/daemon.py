@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView, Stage
+from offchain.chain.sessions import for_each_session
 from offchain.protocol.cid import Cid
 from offchain.protocol.claims import claim_tree, claims_of
 from offchain.protocol.leaves import SETTLEMENT
@@ -15,7 +16,7 @@ from offchain.store.receipts import Stores
 from oracles.session_facts import fetch_list_document
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.facts import settle_from_chain
-from oracles.turns import clock_of, for_each_session, is_my_turn
+from oracles.turns import clock_of, is_my_turn
 
 GATHERED_AT_ONCE = 100
 

@@ -283,7 +283,7 @@ def aggregator_platform(
         stage.folder / "aggregators" / person.name,
         _client(stage.exits, stage.dso_url, own),
         _client(stage.exits, stage.customer_database_url, own),
-        baseline,
+        lambda _kind, _start_s: baseline,
         stage.operator.now_s,
     )
     client = MqttClient(

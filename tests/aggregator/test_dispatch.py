@@ -38,6 +38,19 @@ def test_only_slots_with_something_accepted_have_a_set_point_and_they_are_in_ord
     assert set_points([], baseline) == {}
 
 
+def test_in_real_time_the_other_kind_of_power_stays_where_the_day_ahead_has_it() -> None:
+    baseline = {("a", slot): (5000, 100) for slot in range(3)}
+    standing = {("a", slot): SetPoint(30 + slot, 4000, 90) for slot in (0, 2)}
+    accepted = [
+        AcceptedPower("a", 0, Q_UP, 10),
+        AcceptedPower("a", 1, Q_UP, 10),
+        AcceptedPower("a", 2, UP, 7),
+    ]
+    assert set_points(accepted, baseline, standing) == {
+        "a": [SetPoint(0, 4000, 90), SetPoint(1, 5000, 90), SetPoint(2, 4993, 90)]
+    }
+
+
 def test_an_activation_is_four_hours_counted_from_the_sessions_start() -> None:
     points = [SetPoint(slot, slot, 0) for slot in (0, 15, 16, 31, 95)]
     assert {block: [point.slot for point in some] for block, some in by_activation(points).items()} == {

@@ -1,5 +1,6 @@
 """The aggregator's platform: outcomes kept, set points sent once, and the same again after a kill."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from offchain.aggregator.dispatch import Baseline
 from offchain.aggregator.platform import AHEAD_S, AggregatorPlatform
 from offchain.customer_database.documents import AttributedActivation
 from offchain.messaging.mqtt import Message
@@ -15,14 +17,16 @@ from offchain.protocol.documents.light_node import ActivationService
 from offchain.protocol.documents.outcome import Rejection, ValidatedRow, validated_outcome
 from offchain.protocol.documents.time_frame import MarketType
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.market_time import Window, day_start_s
+from offchain.protocol.market_time import Window, day_start_s, real_time_windows
 from offchain.protocol.products import Product
 from offchain.rest.client import PlatformUnavailable
 
-START_S = day_start_s(date(2026, 9, 10))
+DAY = date(2026, 9, 10)
+START_S = day_start_s(DAY)
 KEY_A, KEY_B = bytes([0xA1] * 32), bytes([0xB2] * 32)
 POD_A, POD_B = "0x" + KEY_A.hex(), "0x" + KEY_B.hex()
 BASELINE = {(pod, slot): (4000, 100) for pod in (POD_A, POD_B) for slot in range(96)}
+REAL_TIME_BASELINE = {(pod, slot): (6000, 300) for pod in (POD_A, POD_B) for slot in range(16)}
 OUTCOME = "0x" + "0c" * 32
 
 
@@ -77,9 +81,20 @@ class House:
     now_s: int = START_S - 50_000
     dso: Other = field(default_factory=Other)
     customer_database: Other = field(default_factory=Other)
+    real_time: Baseline = field(default_factory=dict)
+
+    def baselines(self, kind: MarketType, start_s: int) -> Baseline:
+        """Day-ahead of the day, and of the real-time session that starts at slot 16."""
+        known = {
+            (MarketType.DAY_AHEAD, START_S): BASELINE,
+            (MarketType.REAL_TIME, slot_s(16)): self.real_time,
+        }
+        return known[kind, start_s]
 
     def platform(self) -> AggregatorPlatform:
-        return AggregatorPlatform(self.folder, self.dso, self.customer_database, BASELINE, lambda: self.now_s)
+        return AggregatorPlatform(
+            self.folder, self.dso, self.customer_database, self.baselines, lambda: self.now_s
+        )
 
 
 @pytest.fixture
@@ -191,3 +206,88 @@ def test_what_isnt_an_outcome_is_refused_and_not_kept(house: House, payload: byt
     assert platform.outcomes() == {}
     platform.on_outcome(message())
     assert set(platform.outcomes()) == {OUTCOME}
+
+
+class TestRealTime:
+    """The second real-time session of the day, slots 16 to 31: its outcome comes twenty minutes before delivery."""
+
+    ID = "0x" + "0d" * 20
+
+    def message(self, rows: Sequence[ValidatedRow]) -> Message:
+        window = real_time_windows(DAY)[1]
+        document = validated_outcome(self.ID, MarketType.REAL_TIME, window, rows)
+        return Message("outcomes", dump(document))
+
+    def test_its_set_points_stand_beside_the_day_aheads_on_its_own_baseline(self, house: House) -> None:
+        house.real_time = REAL_TIME_BASELINE
+        platform = house.platform()
+        platform.on_outcome(message())
+        house.now_s = slot_s(16) - 1200
+        platform.on_outcome(self.message([row(POD_A, 0, 900), row(POD_B, 8, 400)]))
+        platform.step()
+        house.now_s = slot_s(20) - AHEAD_S
+        platform.step()
+        assert points_of(house) == {
+            (KEY_A, slot_s(16)): [(5100, 300)],
+            (KEY_A, slot_s(20)): [(2500, 100)],
+            (KEY_A, slot_s(21)): [(3500, 100)],
+            (KEY_B, slot_s(22)): [(3700, 100)],
+            (KEY_B, slot_s(24)): [(5600, 300)],
+        }
+        assert platform.step() == 0
+        assert house.platform().step() == 0
+
+    def test_where_it_moves_the_other_kind_of_power_the_later_set_point_says_both(self, house: House) -> None:
+        house.real_time = REAL_TIME_BASELINE
+        platform = house.platform()
+        platform.on_outcome(message([row(POD_A, 16, 1500)]))
+        house.now_s = slot_s(16) - AHEAD_S
+        platform.step()
+        house.now_s = slot_s(16) - 1200
+        platform.on_outcome(self.message([row(POD_A, 0, 50, Product.REACTIVE_UP)]))
+        platform.step()
+        assert points_of(house) == {(KEY_A, slot_s(16)): [(2500, 100), (2500, 250)]}
+
+    def test_what_wasnt_sent_before_it_isnt_sent_after_it(self, house: House) -> None:
+        house.real_time = REAL_TIME_BASELINE
+        platform = house.platform()
+        platform.on_outcome(self.message([row(POD_A, 4, 50, Product.REACTIVE_UP)]))
+        platform.on_outcome(message())
+        house.now_s = slot_s(40)
+        platform.step()
+        assert points_of(house)[KEY_A, slot_s(20)] == [(2500, 250)]
+        assert points_of(house)[KEY_A, slot_s(21)] == [(3500, 100)]
+        assert points_of(house)[KEY_A, slot_s(40)] == [(3300, 100)]
+
+    def test_killed_before_it_comes_the_day_aheads_are_sent_again_as_they_were(self, house: House) -> None:
+        house.real_time = REAL_TIME_BASELINE
+        platform = house.platform()
+        platform.on_outcome(message())
+        house.now_s = slot_s(20) - AHEAD_S
+        house.customer_database.away = True
+        with pytest.raises(PlatformUnavailable):
+            platform.step()
+        house.customer_database.away = False
+        platform.on_outcome(self.message([row(POD_A, 4, 50, Product.REACTIVE_UP)]))
+        house.platform().step()
+        ahead = [payload for path, payload in house.dso.posted if b"2500" in payload]
+        assert ahead.count(house.dso.posted[0][1]) == 2
+
+
+def points_of(house: House) -> dict[tuple[bytes, int], list[tuple[int, int]]]:
+    """What the DSO was sent for each PoD and quarter-hour, oldest first."""
+    out: dict[tuple[bytes, int], list[tuple[int, int]]] = {}
+    for document in house.dso.documents:
+        assert isinstance(document, ActivationService)
+        for point in document.set_points:
+            place = (document.pod, point.quarter_hour)
+            out.setdefault(place, []).append((point.active_power, point.reactive_power))
+    return out
+
+
+@pytest.mark.parametrize("field", ["startTime", "marketType"])
+def test_an_outcome_without_its_frame_is_refused(house: House, field: str) -> None:
+    content = json.loads(message().payload)
+    del content[field]
+    with pytest.raises(InvalidInput, match=field):
+        house.platform().on_outcome(Message("outcomes", json.dumps(content).encode()))

@@ -1,7 +1,7 @@
 """A small book and outcomes of it, honest or with one lie, as documents whose roots are posted."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from offchain.protocol.book_documents import Area, OfferEntry, Relief, offers_document, request_document
@@ -18,6 +18,7 @@ from offchain.protocol.leaves import (
 )
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import Product, Side
+from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from offchain.protocol.typed_data import Outcome, Registration
 from oracles.clearing.core.outcome import posted_outcome
@@ -49,11 +50,14 @@ def leaf_salt(_: bytes, position: int) -> bytes:
 
 @dataclass(frozen=True)
 class SmallBook:
-    """Two offers of one aggregator, two of another, each 5 kW at another price; a request for 12 kW from all PoDs."""
+    """Two offers of one aggregator, two of another, each 5 kW at another price; a request for 12 kW from all PoDs.
+
+    `sold`: in real time, what the day-ahead result sold."""
 
     terms: SessionTerms
     documents: tuple[tuple[Sealed, ListDocument], ...]
     facts: dict[bytes, PodFacts]
+    sold: SoldPlaces = field(default_factory=dict)
 
     def sealed(self) -> list[Sealed]:
         return [made for made, _ in self.documents]
@@ -78,7 +82,7 @@ class SmallBook:
             )
             first[is_offer] += document.leaf_count
             entries.append((reveal, document))
-        return clear_session(entries, self.facts, seed, self.terms, author)
+        return clear_session(entries, self.facts, seed, self.terms, author, sold=self.sold)
 
     def opening(self, number: int) -> tuple[Any, ...]:
         """What proves a document of the book, by its place."""

@@ -44,6 +44,8 @@ from tests.contracts.play import (
     post_market,
     session_terms,
 )
+from tests.contracts.real_time import RealTimeDay, create, day_ahead_terms, real_time_terms
+from tests.contracts.real_time import play as play_real_time
 from tests.contracts.reserves import with_reserve
 from tests.contracts.results import (
     REFUSED_ENTRY,
@@ -59,7 +61,10 @@ from tests.contracts.test_gas import NOISE, START_S
 FIGURES = Path(__file__).parent / "challenge_gas.json"
 DEPTH = 28
 LIMIT = 200_000
-DEARER = {"wrongReward": "a mechanism's answer, and a first payment to the customer"}
+DEARER = {
+    "falselySold": "three proofs, a document's opening, and the deadlines of two sessions",
+    "wrongReward": "a mechanism's answer, and a first payment to the customer",
+}
 """What costs more than the limit though its calldata alone doesn't: each with why."""
 AT_FLOOR = {
     "cheaperLeftOut",
@@ -629,6 +634,24 @@ def settlement_lies(results: Results) -> dict[str, Play]:
     }
 
 
+def real_time_lies(day: RealTimeDay) -> dict[str, Play]:
+    """What was sold day ahead taken again, and an offer called sold by another PoD's entry."""
+
+    def sold_twice(_: Results, sender: Any) -> Any:
+        made, ahead = day.post(day.sold_again()), day.sold
+        shown = (astuple(made.outcome), MARKET, made.entry(0), astuple(ahead.outcome), ahead.entry(0))
+        return call(day.ahead, "RealTimeChallenges", "soldTwice", *shown, sender=sender)
+
+    def falsely_sold(_: Results, sender: Any) -> Any:
+        values = {"status": int(OfferStatus.COM_SOLD), "because": 1, "acceptedW": 0, "firstByRequest": 0}
+        made, ahead = day.post(with_lie(day.cleared().market, ANSWER, 3, **values)), day.sold
+        shown = (astuple(made.outcome), MARKET, made.answer(3), day.book.offer(1, 1))
+        ahead_shown = (astuple(ahead.outcome), ahead.entry(0))
+        return call(day.ahead, "RealTimeChallenges", "falselySold", *shown, *ahead_shown, sender=sender)
+
+    return {"soldTwice": sold_twice, "falselySold": falsely_sold}
+
+
 @pytest.fixture
 def deep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every list's tree is `DEPTH` deep."""
@@ -662,6 +685,10 @@ def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any,
         results.post_market()
         results.post_technical(results.refusals_of([(2, 500)]))
         measure(VALIDATED_RESERVE_LIES, results)
+    with undone():
+        ahead = create(market, day_ahead_terms())
+        day = play_real_time(market, ahead, create(market, real_time_terms(ahead)))
+        measure(real_time_lies(day), day.ahead)
     terms = a_session(market, operator)
     results = play_to_clearing(market, terms, before_gate=lambda: before_gate(market, terms))
     measure(MARKET_LIES, results)

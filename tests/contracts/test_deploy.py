@@ -33,6 +33,7 @@ CONTRACTS = {
     "PercentageMechanism",
     "PodRegistry",
     "ReadingAnchor",
+    "RealTimeChallenges",
     "RelayStakes",
     "ReserveChallenges",
     "SessionRules",

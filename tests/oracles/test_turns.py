@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from offchain.chain.market_view import Posting, Stage
+from offchain.chain.sessions import for_each_session
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.terms import ANYBODY
-from oracles.turns import Clock, deadline_of, for_each_session, is_my_turn
+from oracles.turns import Clock, deadline_of, is_my_turn
 from tests.oracles.clearing.books import ORACLE, TERMS
 
 NAMED = "0x" + "0d" * 20

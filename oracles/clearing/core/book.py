@@ -31,6 +31,7 @@ from offchain.protocol.keccak import HASH_BYTES, as_words
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferStatus, Product, Side
+from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book_kernels import fill_table, look_up
 
@@ -289,12 +290,19 @@ class Book:
     penalty_ueur_per_kw: int
     void_documents: Mapping[int, str]
     """Documents that are void, by number, and why."""
+    sold: SoldPlaces = field(default_factory=dict)
+    """What the day-ahead result has sold of the PoDs already."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Book):
             return NotImplemented
         mine, theirs = list(self.offers), list(other.offers)
-        return (mine, self.requests, self.void_documents) == (theirs, other.requests, other.void_documents)
+        return (mine, self.requests, self.void_documents, self.sold) == (
+            theirs,
+            other.requests,
+            other.void_documents,
+            other.sold,
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -441,11 +449,13 @@ def assemble(
     documents: Iterable[tuple[Reveal, ListDocument | None]],
     pods: Mapping[bytes, PodFacts],
     terms: SessionTerms,
+    sold: SoldPlaces | None = None,
 ) -> Book:
     """The book of the available documents.
 
-    `documents` in any order, None where one can't be read; `pods` is the registry at the gate. No document is an error
-    for the others. Raises InvalidInput where the documents' first positions don't follow each other: one is missing.
+    `documents` in any order, None where one can't be read; `pods` is the registry at the gate; `sold`: what the day-ahead
+    result has sold already. No document is an error for the others. Raises InvalidInput where the documents' first
+    positions don't follow each other: one is missing.
     """
     registry, names = PodTable.of(pods), Names(PodTable.of(pods))
     parts: list[dict[str, npt.NDArray[Any]]] = []
@@ -484,6 +494,7 @@ def assemble(
         names.all,
         terms.penaltyUeurPerKw,
         void,
+        sold or {},
     )
 
 

@@ -64,7 +64,7 @@ def clearing_as_posted(
             )
         return [x]
 
-    clearing, _ = clear_by(MarketState(book, pods, seed), reliability, parameters, solve)
+    clearing, _ = clear_by(MarketState(book, pods, seed, book.sold), reliability, parameters, solve)
     _require_none(wanted)
     return clearing
 

@@ -24,7 +24,7 @@ from oracles.clearing.core.parts import BookIndex, Extract, MapParts, in_threads
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.results import clearing_of
 from oracles.clearing.core.sharing import pro_rata
-from oracles.clearing.core.state import Acceptance, Clearing, MarketState
+from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
 
 
 def clear(
@@ -36,6 +36,9 @@ def clear(
     A request is served at most up to its relief: the sum of accepted W times per mille never passes relief times
     1000, so it stays short by less than one W's effect. A PoD is never taken for both directions of one slot.
     """
+    if book.sold:
+        # Columns know nothing of places that the day-ahead result has sold.
+        return _one_by_one(MarketState(book, pods, seed, book.sold), areas_of(book.requests))
     index = BookIndex(book, pods)
     extracts, plain = parts_of(index, pods, seed)
     taken = list(map_parts(PlainPart.clear, plain))
@@ -44,8 +47,11 @@ def clear(
 
 def clear_one_by_one(extract: Extract) -> Clearing:
     """Clear a part of a book offer by offer."""
-    state = MarketState(extract, extract.pods, extract.seed)
-    return state.finished([entry for area in extract.areas for entry in _Area(state, area).serve()])
+    return _one_by_one(MarketState(extract, extract.pods, extract.seed), extract.areas)
+
+
+def _one_by_one(market: MarketState, areas: Sequence[Sequence[Request]]) -> Clearing:
+    return market.finished([entry for area in areas for entry in _Area(market, area).serve()])
 
 
 class _Area:

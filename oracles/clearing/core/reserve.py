@@ -102,8 +102,9 @@ class _Pick:
         )
 
     def room_w(self, offer: Offer) -> int:
-        """What an offer's PoD may still give in its slot: nothing, if it is taken the opposite way."""
-        if self._taken_w.get((offer.pod, offer.slot, offer.product.opposite)):
+        """What an offer's PoD may still give in its slot: nothing, if it is taken the opposite way, or was sold day ahead."""
+        is_sold = (offer.pod, offer.slot, offer.product.is_active) in self._book.sold
+        if is_sold or self._taken_w.get((offer.pod, offer.slot, offer.product.opposite)):
             return 0
         taken_w = self._taken_w.get((offer.pod, offer.slot, offer.product), 0)
         return self._pods[offer.pod].limit_w(offer.product) - taken_w

@@ -8,6 +8,7 @@ from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
+from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import Left, after_refusals, left_of, outcome_document, refusals_of
@@ -54,10 +55,12 @@ def clear_session(
     author: str,
     parameters: ClearingParameters | None = None,
     reliability: Mapping[bytes, int] | None = None,
+    sold: SoldPlaces | None = None,
     map_parts: MapParts = in_threads,
 ) -> ClearedSession:
     """The market outcome of a session. `author`: the oracle that posts it; `parameters`, `reliability` (per mille by PoD): of
-    several objectives; `map_parts`: who clears the parts of a book by price priority.
+    several objectives; `sold`: places that the day-ahead result has sold, which stands; `map_parts`: who clears the parts of
+    a book by price priority.
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
@@ -82,7 +85,7 @@ def clear_session(
         clearing = clearing_as_posted(book, pods, seed, weights, reliability or {}, market)
         return with_reserve(clearing, book, pods, seed)
 
-    book = assemble(documents, pods, terms)
+    book = assemble(documents, pods, terms, sold)
     first = _cleared(book, clear_book, terms.session, author, 1, {})
     return replace(first, read_posted=read_posted) if method in SEVERAL_OBJECTIVES else first
 

@@ -38,7 +38,7 @@ def clear_exactly(
 ) -> tuple[Clearing, tuple[Front, ...]]:
     """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
     return clear_by(
-        MarketState(book, pods, seed),
+        MarketState(book, pods, seed, book.sold),
         reliability or {},
         parameters,
         lambda program: [program.best(), *program.trade_offs()],
@@ -59,7 +59,7 @@ def clear_by_nsga2(
         best = min(range(len(found)), key=lambda each: (program.weighed_ueur(found[each]), each))
         return [found[best], *found]
 
-    return clear_by(MarketState(book, pods, seed), reliability or {}, parameters, solve)
+    return clear_by(MarketState(book, pods, seed, book.sold), reliability or {}, parameters, solve)
 
 
 def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:

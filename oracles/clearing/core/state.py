@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import OfferStatus, Product, Side
+from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import Book, Effectiveness, Offer, Request, within_cap
 
@@ -182,9 +183,17 @@ def areas_of(requests: Sequence[Request]) -> list[list[Request]]:
 
 
 class MarketState:
-    """What has been taken so far. `left_w`: of each offer; `tie`: by which offers that tie go one by one."""
+    """What has been taken so far. `left_w`: of each offer; `tie`: by which offers that tie go one by one; `sold`: what the
+    day-ahead result has sold."""
 
-    def __init__(self, book: OffersAndRequests, pods: Mapping[bytes, PodFacts], seed: bytes) -> None:
+    def __init__(
+        self,
+        book: OffersAndRequests,
+        pods: Mapping[bytes, PodFacts],
+        seed: bytes,
+        sold: SoldPlaces | None = None,
+    ) -> None:
+        self.sold = sold or {}
         self.requests = book.requests
         self.offers = {offer.position: offer for offer in book.offers}
         self.left_w = {position: offer.counted_w for position, offer in self.offers.items()}
@@ -202,7 +211,7 @@ class MarketState:
     def finished(self, accepted: Iterable[Acceptance]) -> Clearing:
         """The clearing of everything that was taken, with a reason for every other offer."""
         acceptances = tuple(sorted(accepted, key=self._place_in_list))
-        reasons = _Reasons(self.requests, self._pods, acceptances)
+        reasons = _Reasons(self.requests, self._pods, acceptances, self.sold)
         outcome = [self._status(offer, reasons) for offer in self.offers.values()]
         starts = {entry.offer.position: entry.request.slot for entry in reversed(acceptances)}
         return Clearing(
@@ -256,8 +265,8 @@ class MarketState:
         return offer.parent is None or self.is_taken(offer.parent)
 
     def pod_room_w(self, pod: bytes, slot: int, product: Product) -> int:
-        """What a PoD may still give in a slot: nothing, if it is taken the opposite way."""
-        if self.taken_w[pod, slot, product.opposite]:
+        """What a PoD may still give in a slot: nothing, if it is taken the opposite way or was sold day ahead."""
+        if self.taken_w[pod, slot, product.opposite] or (pod, slot, product.is_active) in self.sold:
             return 0
         return self._pods[pod].limit_w(product) - self.taken_w[pod, slot, product]
 
@@ -279,6 +288,9 @@ class MarketState:
         taken_w = offer.counted_w - self.left_w[offer.position]
         if taken_w:
             return (OfferStatus.ACCEPTED if taken_w == offer.power_w else OfferStatus.PARTLY_ACCEPTED), 0
+        sold_by = reasons.sold_by(offer)
+        if sold_by is not None:
+            return OfferStatus.COM_SOLD, sold_by + 1
         if not reasons.is_wanted(offer):
             return OfferStatus.COM_NOT_NEEDED, 0
         if not self.may_be_taken(offer):
@@ -295,9 +307,14 @@ class _Reasons:
     """Why offers weren't taken, from the whole clearing."""
 
     def __init__(
-        self, requests: Iterable[Request], pods: Mapping[bytes, PodFacts], acceptances: Sequence[Acceptance]
+        self,
+        requests: Iterable[Request],
+        pods: Mapping[bytes, PodFacts],
+        acceptances: Sequence[Acceptance],
+        sold: SoldPlaces,
     ) -> None:
         self._pods = pods
+        self._sold = sold
         self._caps: dict[PodSlot, Fraction] = {}
         for request in requests:
             if request.counted_w:
@@ -314,6 +331,20 @@ class _Reasons:
             self._first.setdefault(place, position)
             self._first_of_offer.setdefault(entry.offer.position, position)
 
+    def sold_by(self, offer: Offer) -> int | None:
+        """Position, in the day-ahead outcome's list, of an entry that leaves an offer no place to run; None if it has one."""
+        found: list[int] = []
+        for first in range(offer.slot, offer.last_slot + 1):
+            of_run = [self._sold_in(offer, slot) for slot in range(first, first + offer.duration_slots)]
+            sold = [position for position in of_run if position is not None]
+            if not sold:
+                return None
+            found.append(sold[0])
+        return found[0] if found else None
+
+    def _sold_in(self, offer: Offer, slot: int) -> int | None:
+        return self._sold.get((offer.pod, slot, offer.product.is_active))
+
     def is_wanted(self, offer: Offer) -> bool:
         """Whether requests that count name its PoD and product in all slots of a place where it may run, at price caps that
         take it."""
@@ -324,7 +355,8 @@ class _Reasons:
 
     def _is_wanted_in(self, offer: Offer, slot: int) -> bool:
         cap = self._caps.get((offer.pod, slot, offer.product))
-        return cap is not None and offer.price_ueur_per_kw <= cap
+        unsold = self._sold_in(offer, slot) is None
+        return unsold and cap is not None and offer.price_ueur_per_kw <= cap
 
     def first_entry_of(self, offer: int | None) -> int:
         """Position + 1 of an offer's first entry; 0 if it has none."""

@@ -10,7 +10,13 @@ from brownie.test import given
 from hypothesis import example, settings
 from hypothesis import strategies as st
 
-from offchain.protocol.market_time import day_of_week, day_start_s, slots_of_day, wall_clock_interval
+from offchain.protocol.market_time import (
+    day_of_week,
+    day_start_s,
+    local_date,
+    slots_of_day,
+    wall_clock_interval,
+)
 from offchain.protocol.products import DeliveryStatus
 from offchain.protocol.terms import SLOT_S
 from oracles.settlement.core.settle import judge
@@ -67,6 +73,7 @@ def test_reads_the_clock_alike_whenever_it_changes(harness: Any) -> None:
         some = instants[first : first + 500]
         expected = [(day_of_week(instant), wall_clock_interval(instant)) for instant in some]
         assert [tuple(found) for found in harness.daysAndIntervals(some)] == expected
+        assert list(harness.dayStarts(some)) == [day_start_s(local_date(instant)) for instant in some]
 
 
 @given(quarters=st.lists(st.integers(FIRST_S // SLOT_S, 2**32 // SLOT_S), min_size=100, max_size=100))
@@ -74,3 +81,4 @@ def test_reads_the_clock_alike_at_any_quarter_hour(harness: Any, quarters: list[
     instants = [SLOT_S * quarter for quarter in quarters]
     expected = [(day_of_week(instant), wall_clock_interval(instant)) for instant in instants]
     assert [tuple(found) for found in harness.daysAndIntervals(instants)] == expected
+    assert list(harness.dayStarts(instants)) == [day_start_s(local_date(instant)) for instant in instants]
