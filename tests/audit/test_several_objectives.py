@@ -152,6 +152,7 @@ class TestAnotherResult:
         how = "leaf for leaf as replayed" if is_replayed else "another result than the replay's"
         assert any(how in line for line in said), said
         self.refuse(desk, document, 5_000)
+        market.chain.advance_to(TERMS.validatedOutcomeDeadline - TERMS.takeoverS)
         ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
         posted = market.view.validated_outcome(TERMS.session)
         assert posted is not None
@@ -159,6 +160,21 @@ class TestAnotherResult:
         validated = self.replay(desk).outcome_document(Stage.VALIDATED, posted)
         assert validated.list_of(OUTCOME_BY_REQUEST).integers("offerPosition") == [offer]
         assert validated.list_of(OUTCOME_BY_REQUEST).integers("acceptedW") == [10_000]
+
+    @pytest.mark.parametrize("offer", [0, 1])
+    def test_is_what_the_next_round_rests_on(self, desk: Desk, offer: int) -> None:
+        market = desk.market
+        document = self.outcome(desk, offer)
+        post(desk, document)
+        self.refuse(desk, document, 5_000)
+        ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
+        posted = market.view.market_outcome(TERMS.session, 2)
+        assert posted is not None
+        again = self.replay(desk).outcome_document(Stage.MARKET_2, posted)
+        taken = again.list_of(OUTCOME_BY_OFFER).integers("acceptedW")
+        assert taken[offer] <= 10_000, "no further than the DSO has left it"
+        assert sum(taken) == 15_000
+        assert self.replay(desk).result(Stage.MARKET_2).name == "clearing, round 2"
 
     def test_that_is_worse_fails_and_goes_to_the_arbiter(self, desk: Desk, auditor: ChainClient) -> None:
         post(desk, self.outcome(desk, 2))

@@ -15,6 +15,7 @@ from oracles.clearing.core.book import Book, Offer, Request, assemble
 from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.posted import WorseThanPossible, clearing_as_posted
+from oracles.clearing.core.reserve import with_reserve
 from oracles.clearing.core.service_program import RuleBroken
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.state import MarketState
@@ -56,7 +57,7 @@ def as_read(
     """A posted outcome as its leaves must be."""
     book = assemble(documents, PODS, TERMS)
     clearing = clearing_as_posted(book, PODS, SEED, parameters, reliability or {}, market)
-    return outcome_document(book, clearing, TERMS.session, market.author)
+    return outcome_document(book, with_reserve(clearing, book, PODS, SEED), TERMS.session, market.author)
 
 
 def read(
