@@ -108,8 +108,10 @@ class Challenger:
             yield from self._real_time(found, posted, book)
             if is_validated:
                 yield from ValidationAccusations(found, posted, before[-1])
-            yield from NamedRefusalAccusations(found, posted, before, book)
-            yield from OutcomeAccusations(found, posted, book)
+            named = NamedRefusalAccusations(found, posted, before, book)
+            of_outcome = OutcomeAccusations(found, posted, book)
+            for accusations in (named, of_outcome) if before else (of_outcome, named):
+                yield from accusations
             yield from ReserveAccusations(found, posted, book, before[-1] if is_validated else None)
         if found.stage is Stage.SETTLEMENT and settled is not None and validated is not None:
             terms = self._replay.terms

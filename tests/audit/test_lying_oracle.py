@@ -41,7 +41,7 @@ def changed(document: ListDocument, kind: LeafKind, field: str, value: int, inde
     for leaves in document.lists:
         columns = dict(leaves.columns)
         if leaves.kind is kind:
-            column = np.array(columns[field])
+            column = np.array(columns[field][:])
             column[index] = value
             columns[field] = column
         lists.append(LeafList(leaves.kind, columns))

@@ -107,7 +107,8 @@ def test_what_wasnt_used_rolls_over_and_is_taken_and_an_auditor_replays_both(
     for session in (TERMS.session, SECOND_SESSION):
         said = replayed(day, session)
         assert said[-1] == "PASS", said
-    assert any("4 offers, 3 accepted quantities; 2 places were sold day ahead" in line for line in said)
+    assert any("4 offers, 3 accepted quantities, 0 in reserve" in line for line in said)
+    assert any("2 places were sold day ahead" in line for line in said)
     assert challenged(day, auditor)[0]
     assert struck_for(auditor) == []
 

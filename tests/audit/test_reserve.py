@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from offchain.audit.accusations.assessment import MarketResult
-from offchain.audit.accusations.reserve import Assessed, ReserveAccusations
+from offchain.audit.accusations.assessment import RoundResults
+from offchain.audit.accusations.reserve import ReserveAccusations
 from offchain.audit.book import BookPages
 from offchain.audit.challenge import Challenger
 from offchain.audit.verify import FalseResult, SessionReplay
@@ -115,6 +115,7 @@ def test_the_daemons_reserve_is_the_replays_and_nothing_speaks_against_it(
     assert struck(reserving, auditor) == []
     # And of what the DSO refuses of PoD 0 its reserve goes along.
     technical = post_technical(reserving, 0, 500)
+    market.chain.advance_to(TERMS.validatedOutcomeDeadline - TERMS.takeoverS)
     ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
     validated = market.view.validated_outcome(TERMS.session)
     assert validated is not None
@@ -265,7 +266,7 @@ def test_a_validated_reserve_that_doesnt_follow_costs_the_bond(
     ClearingDaemon(market.speaking_as(ORACLE), market.documents, market.stores).step()
     technical = post_technical(reserving, 0, 500)
     cleared = truth(reserving)
-    refusals = SessionReplay(auditor, market.documents, TERMS.session).refusals(technical)
+    refusals = SessionReplay(auditor, market.documents, TERMS.session).refusals(Stage.TECHNICAL, technical)
     document = lie(cleared, refusals)
     cid = market.documents.put(document.to_bytes())
     made = posted_outcome(document, cid, technical.hash())
@@ -276,7 +277,7 @@ def test_a_validated_reserve_that_doesnt_follow_costs_the_bond(
     posted = market.view.market_outcome(TERMS.session)
     assert posted is not None
     book = BookPages(market.view, market.documents, TERMS.session)
-    assessed = Assessed(MarketResult(posted, cleared.market), technical, refusals)
+    assessed = RoundResults(Stage.TECHNICAL, posted, cleared.market, technical, refusals)
     for accusation in ReserveAccusations(found.value, made, book, assessed):
         with suppress(ChainRefused):
             auditor.send(accusation.contract, accusation.function, *accusation.arguments)

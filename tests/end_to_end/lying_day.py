@@ -214,7 +214,7 @@ def _dearer(document: ListDocument | None) -> ListDocument | None:
         return None
     offers = document.list_of(OFFER)
     columns = dict(offers.columns)
-    columns["priceUeurPerKw"] = np.asarray(columns["priceUeurPerKw"]) + RAISED_UEUR_PER_KW
+    columns["priceUeurPerKw"] = np.asarray(columns["priceUeurPerKw"][:]) + RAISED_UEUR_PER_KW
     return replace(document, lists=(LeafList(OFFER, columns),))
 
 

@@ -77,15 +77,15 @@ def test_nothing_in_an_honest_outcome_is_a_fault(market: Any, day: RealTimeDay) 
             day.book.offer(index // 2, index % 2),
         )
         with is_no_fault("FalselyExcluded"):
-            market.ClearingChallenges.falselyExcluded(outcome, answer, offer, made.entry(0), auditor)
+            market.ClearingChallenges.falselyExcluded(outcome, MARKET, answer, offer, made.entry(0), auditor)
         with is_no_fault("MalformedAnswer"):
             market.OutcomeChallenges.malformedAnswer(outcome, MARKET, answer, auditor)
         with is_no_fault("Miscounted"):
             earlier = made.answer(max(index - 1, 0))
-            market.OutcomeChallenges.miscounted(outcome, earlier, answer, offer, auditor)
+            market.OutcomeChallenges.miscounted(outcome, MARKET, earlier, answer, offer, auditor)
         with is_no_fault("CheaperRefused"):
             shown = (made.entry(0), answer, offer, day.book.request(), day.book.effectiveness(index))
-            market.ClearingChallenges.cheaperRefused(outcome, *shown, auditor)
+            market.ClearingChallenges.cheaperRefused(outcome, MARKET, *shown, auditor)
 
 
 def test_an_answer_of_another_entry_than_the_one_that_it_names_shows_nothing(day: RealTimeDay) -> None:
