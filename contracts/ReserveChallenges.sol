@@ -124,7 +124,7 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
         else _requireIn(outcome, other);
         // Up and down of one kind of power differ in the last bit.
         bool fault = reserved.leaf.pod == other.leaf.pod && reserved.leaf.slot == other.leaf.slot
-            && reserved.leaf.product ^ 1 == other.leaf.product;
+            && reserved.leaf.product >> 1 == other.leaf.product >> 1 && reserved.leaf.product != other.leaf.product;
         _decide(outcome.session, stage, fault, "TakenBothWays");
     }
 

@@ -164,6 +164,8 @@ contract ChallengesFuzz is Deployment {
     {
         // One offer serves one request once.
         bool sameOffer = seeds.sameOffer && !seeds.sameRequest;
+        // And is of one PoD.
+        bool samePod = seeds.samePod || sameOffer;
         Leaves.OutcomeByRequestLeaf memory a = _leaf(seeds.firstW, seeds.firstPrice, seeds.firstEffectiveness);
         Leaves.OutcomeByRequestLeaf memory b = _leaf(seeds.secondW, seeds.secondPrice, seeds.secondEffectiveness);
         if (uint256(b.priceUeurPerKw) * a.effectivenessPermille < uint256(a.priceUeurPerKw) * b.effectivenessPermille) {
@@ -172,9 +174,9 @@ contract ChallengesFuzz is Deployment {
         b.position = 1;
         b.requestPosition = seeds.sameRequest ? 0 : 1;
         b.offerPosition = sameOffer ? 0 : 1;
-        b.pod = bytes32(uint256(seeds.samePod ? 0 : 1));
+        b.pod = bytes32(uint256(samePod ? 0 : 1));
         if (sameOffer) (a.nextForOffer, b.offerRunningW) = (2, a.acceptedW + b.acceptedW);
-        if (seeds.samePod) {
+        if (samePod) {
             (a.nextForPod, b.previousForPod) = (2, 1);
             b.podRunningW = a.acceptedW + b.acceptedW;
             (a.podTotalW, b.podTotalW) = (b.podRunningW, b.podRunningW);
