@@ -176,7 +176,7 @@ def test_no_result_of_whole_offers_is_better(
 
 @settings(max_examples=120, deadline=None)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
-def test_price_prioritykeeps_to_the_rules_and_is_no_better(
+def test_price_priority_keeps_to_the_rules_and_is_no_better(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]
 ) -> None:
     """What it takes is one of the results that enumeration finds; the exact one is at least as good."""
