@@ -304,8 +304,6 @@ class Book:
             other.sold,
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     @cached_property
     def offers(self) -> "Offers":
         """The offers as objects."""

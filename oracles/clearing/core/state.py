@@ -64,8 +64,6 @@ class Column(Sequence[T]):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self.array if dtype is None else self.array.astype(dtype)
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Entries(Sequence[Acceptance]):
     """Accepted quantities in the order of the list by request, in columns.
@@ -141,8 +139,6 @@ class Entries(Sequence[Acceptance]):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
