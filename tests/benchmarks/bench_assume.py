@@ -1,7 +1,8 @@
 """Price priority against ASSUME's pay-as-clear and pay-as-bid markets, on the same orders.
 
 A supply order is a divisible offer, a demand order a request of one slot. What is accepted in each slot, and the price of the
-dearest that is, must be the same.
+dearest that is, must be the same. Before the clock starts ASSUME has its orders as dictionaries, and we ours as a book and the
+registry in columns.
 """
 
 import json
@@ -16,7 +17,7 @@ from offchain.protocol.book_rules import most_ueur
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import Reveal
-from oracles.clearing.core.book import Book, assemble
+from oracles.clearing.core.book import Book, PodTable, assemble
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
 from oracles.clearing.core.state import Acceptance
@@ -35,7 +36,7 @@ ROLES = {"PayAsClearRole": ("pay-as-clear", 50), "PayAsBidRole": ("pay-as-bid", 
 
 def run() -> list[dict[str, object]]:
     """Rows for the report. Raises RuntimeError where accepted volumes or prices differ, or ASSUME isn't there."""
-    book, pods = _book(), registry(2 * PODS)
+    book, pods = _book(), PodTable.of(registry(2 * PODS))
     rows: list[dict[str, object]] = []
     for role, (name, target) in ROLES.items():
         seconds = []

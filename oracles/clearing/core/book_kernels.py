@@ -9,6 +9,7 @@ from numba import njit
 if TYPE_CHECKING:
     Words = npt.NDArray[np.uint64]
     Indexes = npt.NDArray[np.int32]
+    Integers = npt.NDArray[np.integer]
 
 
 @njit(inline="always")
@@ -51,3 +52,23 @@ def look_up(words: "Words", names: "Words", table: "Indexes", out: "Indexes") ->
         while table[place] >= 0 and not _same(words, row, names, table[place]):
             place = (place + 1) & (len(table) - 1)
         out[row] = table[place]
+
+
+@njit(nogil=True, cache=True)
+def look_up_effects(
+    pods: "Indexes",
+    permille: "Integers",
+    position: "Integers",
+    rows: "Integers",
+    offer: "Integers",
+    pod_of_offer: "Indexes",
+    row_of_pod: "Indexes",
+    out_permille: "Integers",
+    out_position: "Integers",
+) -> None:
+    """Write per mille and position of the PoDs of some rows' offers, all of them in one effectiveness. `row_of_pod`: room."""
+    for row in range(len(pods)):
+        row_of_pod[pods[row]] = row
+    for row in rows:
+        found = row_of_pod[pod_of_offer[offer[row]]]
+        out_permille[row], out_position[row] = permille[found], position[found]

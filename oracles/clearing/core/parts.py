@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from os import cpu_count
 from typing import Any, Protocol, TypeVar
 
@@ -18,24 +19,17 @@ import numpy.typing as npt
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import NOT_VOID, Book, Effectiveness, Offer, PodTable, Request
-from oracles.clearing.core.plain import Grid, PlainOffers, PlainPart, TieBreaker
-from oracles.clearing.core.plain_kernels import (
-    MOST_KEYED_UEUR,
-    connect,
-    copy_offers,
-    find_runs,
-    nodes_of_offers,
-    pairs_of_pods,
-    sort_by,
-)
+from oracles.clearing.core.part_kernels import connect, find_runs, nodes_of_offers, pairs_of_pods, sort_by
+from oracles.clearing.core.plain import NOTHING, Grid, PlainOffers, PlainPart
+from oracles.clearing.core.plain_kernels import MOST_KEYED_UEUR
 from oracles.clearing.core.state import areas_of
 
 OFFERS_A_PART = 500_000
+THREADS = cpu_count() or 1
+MOST_CUTS = 8
+"""Parts that a part of very many offers is cut into, by slots: each looks at all of its offers."""
 OFFERS_AT_ONCE = 4_000_000
 Array = npt.NDArray[Any]
-COPIED = (np.uint32, np.int16, np.uint8, np.int64, np.uint32)
-"""Position, slot, product, price and W of a part's offers."""
-NOTHING: Array = np.zeros(0, dtype=np.uint8)
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -48,13 +42,17 @@ class MapParts(Protocol):
 
 
 def in_threads(function: Callable[[A], B], things: Iterable[A]) -> Iterator[B]:
-    """One thread a core; things are made as threads come free."""
-    threads = cpu_count() or 1
+    """One thread a core, none for a single thing; things are made as threads come free."""
     waiting: list[Future[B]] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for thing in things:
+    coming = iter(things)
+    first = list(islice(coming, 2))
+    if len(first) < 2:
+        yield from map(function, first)
+        return
+    with ThreadPoolExecutor(THREADS) as pool:
+        for thing in chain(first, coming):
             waiting.append(pool.submit(function, thing))
-            if len(waiting) > threads:
+            if len(waiting) > THREADS:
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
@@ -232,12 +230,15 @@ def _bound_parts(index: BookIndex) -> dict[int, int]:
 def _not_plain(book: Book) -> Array:
     """Positions of offers that aren't divisible single ones."""
     columns = book.columns
-    found = [
-        first + np.flatnonzero(~columns.are_divisible(part) & (columns.void[part] == NOT_VOID))
-        for first in range(0, len(columns), OFFERS_AT_ONCE)
-        for part in [slice(first, first + OFFERS_AT_ONCE)]
-    ]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *found])
+
+    def find(first: int) -> Array:
+        some = slice(first, first + OFFERS_AT_ONCE)
+        found: Array = np.flatnonzero(~columns.are_divisible(some) & (columns.void[some] == NOT_VOID))
+        return first + found
+
+    return np.concatenate(
+        [np.zeros(0, dtype=np.int64), *in_threads(find, range(0, len(columns), OFFERS_AT_ONCE))]
+    )
 
 
 def _may_overflow(book: Book) -> bool:
@@ -313,7 +314,7 @@ def _plain_parts(index: BookIndex, is_plain: Array, seed: bytes) -> Iterator[Pla
     for number in np.unique(shelf_of_request[is_plain]).tolist():
         pods = pods_by_shelf[pods_first[number + 1] : pods_first[number + 2]]
         chosen = is_plain & (shelf_of_request == number)
-        cuts = max(1, -(-int(sizes[pods].sum()) // (2 * OFFERS_A_PART)))
+        cuts = min(max(1, int(sizes[pods].sum()) // (8 * OFFERS_A_PART)), MOST_CUTS)
         slots = np.unique(index.grid.request_slot[chosen])
         for some in np.array_split(slots, min(cuts, len(slots))):
             yield _plain_part(index, chosen & np.isin(index.grid.request_slot, some), pods, local, seed)
@@ -328,16 +329,6 @@ def _plain_part(index: BookIndex, chosen: Array, pods: Array, local: Array, seed
     rows = _joined(
         [np.arange(grid.effect_first[each], grid.effect_first[each + 1]) for each in effects], np.int64
     )
-    is_wanted = np.zeros(index.slots, dtype=bool)
-    is_wanted[grid.request_slot[chosen]] = True
-    pod_first = np.zeros(len(pods) + 1, dtype=np.int64)
-    room = int((index.run_last - index.run_first)[pods].sum())
-    copied = [np.empty(room, dtype) for dtype in COPIED]
-    copy_offers(
-        pods, index.run_first, index.run_last, index.order, columns.slot, columns.product,
-        columns.price_ueur_per_kw, columns.counted_w, columns.void, is_wanted, pod_first, *copied,
-    )  # fmt: skip
-    position, slot, product, price, counted_w = (column[: pod_first[-1]] for column in copied)
     return PlainPart(
         Grid(
             area_effect=area_effect,
@@ -351,10 +342,22 @@ def _plain_part(index: BookIndex, chosen: Array, pods: Array, local: Array, seed
             effect_pod=local[grid.effect_pod[rows]],
             effect_permille=grid.effect_permille[rows],
         ),
-        PlainOffers(pod_first, position, slot, product, price, counted_w, index.limit_w[pods]),
+        PlainOffers(
+            run_first=index.run_first[pods],
+            run_last=index.run_last[pods],
+            order=index.order,
+            slot=columns.slot,
+            product=columns.product,
+            price_ueur_per_kw=columns.price_ueur_per_kw,
+            counted_w=columns.counted_w,
+            position=NOTHING,
+            limit_w=index.limit_w[pods],
+        ),
         index.request[chosen],
         index.slots,
-        TieBreaker(seed, index.book.leaves, position),
+        index.book.pods[pods],
+        seed,
+        index.book.leaves,
     )
 
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import Book, Offer, Request, within_cap
 from oracles.clearing.core.sharing import pro_rata
 from oracles.clearing.core.state import Acceptance, Clearing, merit
+from oracles.clearing.core.ties import Tie, tie_of
 
 REFUSED_BY_REQUESTS = (OfferStatus.COM_DEARER, OfferStatus.COM_MINIMUM)
 
@@ -118,8 +118,8 @@ class _Pick:
         ]
         return sorted(offers, key=lambda offer: (merit(offer, request), self._tie(offer)))
 
-    def _tie(self, offer: Offer) -> bytes:
-        return keccak256(self._seed + offer.leaf_hash)
+    def _tie(self, offer: Offer) -> Tie:
+        return tie_of(self._seed, offer.pod, offer.slot, offer.leaf_hash)
 
     def _share(self, tied: Sequence[Offer], request: Request, needed: int) -> int:
         """Divisible offers of equal merit share what is needed, as in price priority; gives what is needed still."""

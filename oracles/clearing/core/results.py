@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from offchain.protocol.products import OfferStatus
 from oracles.clearing.core.book import Book
-from oracles.clearing.core.parts import NOTHING, BookIndex, Extract, ends, in_threads
-from oracles.clearing.core.plain import Taken
-from oracles.clearing.core.plain_kernels import find_reasons, sort_by
+from oracles.clearing.core.part_kernels import sort_by
+from oracles.clearing.core.parts import BookIndex, Extract, ends, in_threads
+from oracles.clearing.core.plain import NOTHING, Taken
+from oracles.clearing.core.reason_kernels import find_reasons
 from oracles.clearing.core.state import Clearing, Column, Entries
 
 PODS_AT_ONCE = 100_000
@@ -33,10 +34,13 @@ def clearing_of(
         )
         for name, dtype in (("request", np.int32), ("offer", np.uint32), ("accepted_w", np.uint32))
     )
-    place = _places(request, len(index.book.requests))
+    if len(request) and (request[1:] < request[:-1]).any():
+        place = _places(request, len(index.book.requests))
+        request, offer, accepted_w = (_sorted(column, place) for column in (request, offer, accepted_w))
+    else:
+        place = np.arange(len(request), dtype=np.uint32)
     sizes = np.cumsum([sum(len(each.request) for each in taken), *map(len, of_extracts)])
     places = [place[first:last] for first, last in pairwise(sizes)]
-    request, offer, accepted_w = (_sorted(column, place) for column in (request, offer, accepted_w))
     entries = Entries(index.book, request, offer, accepted_w, columns.price_ueur_per_kw[offer])
     status, because = _reasons(index, entries)
     start_slot = columns.slot.copy() if extracts else columns.slot

@@ -25,6 +25,7 @@ from oracles.clearing.core.mixed_integer import (
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.reliability import ALWAYS_PERMILLE
 from oracles.clearing.core.state import Acceptance, MarketState
+from oracles.clearing.core.ties import Tie
 
 PRECISION_W = 1e-4
 """What HiGHS may miss a whole W by."""
@@ -222,7 +223,7 @@ class ServiceProgram:
         """What its minimum still asks for, beyond what is taken of it already."""
         return offer.min_power_w - (offer.counted_w - self._state.left_w[offer.position])
 
-    def _service_key(self, position: int) -> tuple[bool, int, bytes]:
+    def _service_key(self, position: int) -> tuple[bool, int, Tie]:
         offer = self._offer(position)
         return offer.parent is not None, offer.price_ueur_per_kw, self._state.tie[position]
 

@@ -10,7 +10,7 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
 from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from oracles.clearing.core.book import Book, assemble
+from oracles.clearing.core.book import Book, PodTable, assemble
 from oracles.clearing.core.outcome import Left, after_refusals, left_of, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import MapParts, in_threads
@@ -68,6 +68,8 @@ def clear_session(
         known = [int(each) for each in ClearingMethod]
         raise InvalidInput("method", terms.method, f"must be one of {known}")
     method = ClearingMethod(terms.method)
+
+    pods = PodTable.of(pods)
 
     def clear_book(book: Book) -> tuple[Clearing, tuple[Front, ...] | None]:
         fronts = None

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from oracles.clearing.core.ties import Tie
 
-def pro_rata(room_w: Sequence[int], permille: Sequence[int], needed: int, ties: Sequence[bytes]) -> list[int]:
+
+def pro_rata(room_w: Sequence[int], permille: Sequence[int], needed: int, ties: Sequence[Tie]) -> list[int]:
     """Shares of `needed` (W times per mille) in proportion to `room_w`, whole W, the rest in order of `ties`.
 
     The sum of share times per mille never passes `needed`, and no share passes its room.

@@ -11,11 +11,12 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import Book, Effectiveness, Offer, Request, within_cap
+from oracles.clearing.core.book_kernels import look_up_effects
+from oracles.clearing.core.ties import Tie, tie_of
 
 PodSlot = tuple[bytes, int, Product]
 T = TypeVar("T")
@@ -110,17 +111,18 @@ class Entries(Sequence[Acceptance]):
             for each in self._book.requests
         ]
         effect = np.array(of_request, dtype=np.int64)[self.request]
-        by_effect = np.argsort(effect, kind="stable")
+        # Entries of one effectiveness together.
+        by_effect = np.argsort(effect, kind="stable") if len(effects) > 1 else np.arange(len(effect))
         ends = np.cumsum(np.bincount(effect, minlength=len(effects)))
-        pod = self._book.columns.pod[self.offer]
         permille, position = np.zeros((2, len(self)), dtype=np.int64)
-        row_of_pod = np.zeros(len(self._book.pods), dtype=np.int64)
+        row_of_pod = np.zeros(len(self._book.pods), dtype=np.int32)
         for (number, each), end in zip(effects.values(), ends.tolist(), strict=True):
             mine = by_effect[ends[number - 1] if number else 0 : end]
             if len(mine):
-                row_of_pod[each.pod] = np.arange(len(each))
-                rows = row_of_pod[pod[mine]]
-                permille[mine], position[mine] = each.permille[rows], each.position[rows]
+                look_up_effects(
+                    each.pod, each.permille, each.position, mine, self.offer, self._book.columns.pod, row_of_pod,
+                    permille, position,
+                )  # fmt: skip
         return permille, position
 
     def __len__(self) -> int:
@@ -196,7 +198,10 @@ class MarketState:
         self.taken_w: dict[PodSlot, int] = defaultdict(int)
         self.for_dso_w: dict[PodSlot, int] = defaultdict(int)
         self.below_minimum = dict.fromkeys(self.offers, False)
-        self.tie = {position: keccak256(seed + offer.leaf_hash) for position, offer in self.offers.items()}
+        self.tie = {
+            position: tie_of(seed, offer.pod, offer.slot, offer.leaf_hash)
+            for position, offer in self.offers.items()
+        }
         self.by_pod: dict[tuple[bytes, Product], list[Offer]] = defaultdict(list)
         self._pods = pods
         self._taken_of_group: dict[tuple[int, int], int] = {}
@@ -227,7 +232,7 @@ class MarketState:
             )
         return max(need, 0)
 
-    def _place_in_list(self, entry: Acceptance) -> tuple[int, Fraction, bool, bytes]:
+    def _place_in_list(self, entry: Acceptance) -> tuple[int, Fraction, bool, Tie]:
         offer, request = entry.offer, entry.request
         return request.position, merit(offer, request), not offer.is_divisible, self.tie[offer.position]
 

@@ -28,7 +28,13 @@ class _Market:
         self.book, self.pods = book, pods
         self.entries: list[tuple[Request, Offer, int]] = []
         self.closed: set[int] = set()
-        self.tie = {offer.position: keccak256(seed + offer.leaf_hash) for offer in book.offers}
+        self.tie = {
+            offer.position: (
+                keccak256(seed + offer.pod + bytes(30) + offer.slot.to_bytes(2, "big")),
+                keccak256(seed + offer.leaf_hash),
+            )
+            for offer in book.offers
+        }
 
     def areas(self) -> list[list[Request]]:
         """An area's requests, one a slot; a second one for the same slot is an area of its own."""

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import OfferEntry
-from oracles.clearing.core import parts
+from oracles.clearing.core import parts, plain
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.parts import BookIndex, Extract, MapParts, parts_of
 from oracles.clearing.core.plain_kernels import KEY_SCALE, MOST_KEYED_UEUR, share_of
 from oracles.clearing.core.price_priority import clear, clear_one_by_one
 from oracles.clearing.core.state import Clearing, areas_of
-from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod
+from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import AREAS, COVERAGE, OFFERS, PODS, books
 
@@ -76,6 +76,30 @@ def test_parts_and_workers_change_nothing(documents: Documents, offers: int, thr
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parts, "OFFERS_A_PART", offers)
         assert clear(book, PODS, SEED, worked_by(threads)) == whole
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_what_a_sample_says_of_prices_changes_nothing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One PoD in ten is looked at first. They may be dearer than the others, as dear, or cheaper than what is needed costs."""
+    chance = Random(number)
+    pods = registry(64, limit_w=2500)
+    prices = [[chance.randint(1, 9) * 1000 for _ in range(chance.choice((1, 4)))] for _ in range(2)]
+    offers = [
+        offer(pod_number, chance.randint(1, 2000), chance.choice(prices[pod_number % 10 == 0]), slot=slot)
+        for pod_number in range(0, 60)
+        for slot in (0, 1)
+        for _ in range(chance.choice((1, 2)))
+    ]
+    effects = {each: chance.choice((1000, 500)) for each in range(0, 60)}
+    needs = [area(chance.randint(1, 90_000), effects, cap=10_000, slot=slot) for slot in (0, 1)]
+    for_tso = [area(chance.randint(1, 90_000), effects, cap=10_000, slot=slot) for slot in (0, 1)]
+    book = assemble(book_of(offers, dso=needs, tso=for_tso), pods, TERMS)
+    monkeypatch.setattr(plain, "SAMPLED_PODS", 6)
+    monkeypatch.setattr(plain, "FEWEST_SAMPLED", 0)
+    found = clear(book, pods, SEED)
+    expected = clear_one_by_one(Extract(list(book.offers), areas_of(book.requests), pods, SEED))
+    assert list(found.acceptances) == list(expected.acceptances)
+    assert list(found.status) == list(expected.status)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -28,10 +28,10 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 def mixed_book() -> list:
-    """Villages of four PoDs: plain ones whose offers tie, and one with a block."""
-    offers = [offer(number, 1000, 10_000, slot=slot) for number in range(16) for slot in range(3)] + [
-        replace(offer(13, 500, 9_000), duration_slots=2)
-    ]
+    """Villages of four PoDs: plain ones whose offers tie, two of them one PoD's, and one with a block."""
+    offers = [
+        offer(number, w, 10_000, slot=slot) for number in range(16) for slot in range(3) for w in (600, 401)
+    ] + [replace(offer(13, 500, 9_000), duration_slots=2)]
     needs = [
         area(2501, dict.fromkeys(range(first, first + 4), 1000), slot=slot)
         for first in range(0, 16, 4)
@@ -49,12 +49,14 @@ def test_gives_the_same_roots(cluster: LocalCluster) -> None:
 
 
 def test_a_part_takes_along_only_what_it_needs() -> None:
-    """Not the book: its own offers' leaves."""
+    """Its own offers, not the book; no leaves where place and seed tell all offers apart."""
     city = city_of(CitySize(pods=3000, secondary=120, primary=30, aggregators=4))
     index = BookIndex(city.book, city.pods)
     part = next(parts_of(index, city.pods, city.seed)[1])
     sent = pickle.dumps(part)
-    assert len(sent) < 300 * len(part.offers.position)
+    offers = pickle.loads(sent).offers
+    assert len(sent) < 30 * len(offers.position) + 200 * len(part.pods)
+    assert len(offers.position) < len(city.book.columns)
     taken, again = vars(part.clear()), vars(pickle.loads(sent).clear())
     assert {name: list(column) for name, column in again.items()} == {
         name: list(column) for name, column in taken.items()
@@ -79,7 +81,7 @@ class DiesOnce:
 def test_a_worker_killed_in_the_middle_changes_nothing(
     cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "OFFERS_A_PART", 2000)
+    monkeypatch.setattr(parts, "OFFERS_A_PART", 500)
     city = city_of(CitySize(pods=300, secondary=12, primary=3, aggregators=4))
     index = BookIndex(city.book, city.pods)
     expected = [part.clear() for part in parts_of(index, city.pods, city.seed)[1]]
