@@ -162,7 +162,10 @@ class BookIndex:
     def pairs(self) -> Array:
         """Pairs of areas' PoDs that share one."""
         empty = np.zeros((0, 2), dtype=np.int64)
-        out = np.empty((pairs_of_pods(self.pod_first, self.pod_effect, empty), 2), dtype=np.int64)
+        count = pairs_of_pods(self.pod_first, self.pod_effect, empty)
+        if not count:
+            return empty
+        out = np.empty((count, 2), dtype=np.int64)
         pairs_of_pods(self.pod_first, self.pod_effect, out)
         return np.unique(out, axis=0)
 
@@ -186,9 +189,12 @@ def parts_of(
 ) -> tuple[list[Extract], Iterator[PlainPart]]:
     """The parts of a book, those of plain offers made one after the other."""
     part_of_node = _bound_parts(index)
+    is_plain = index.grid.request_cap >= 0
+    if not part_of_node:
+        return [], _plain_parts(index, is_plain, seed)
     bound_request = np.isin(_node_of_requests(index), list(part_of_node))
-    extracts = _extracts(index, part_of_node, pods, seed) if part_of_node else []
-    return extracts, _plain_parts(index, ~bound_request & (index.grid.request_cap >= 0), seed)
+    extracts = _extracts(index, part_of_node, pods, seed)
+    return extracts, _plain_parts(index, is_plain & ~bound_request, seed)
 
 
 def _node_of_requests(index: BookIndex) -> Array:
@@ -198,11 +204,14 @@ def _node_of_requests(index: BookIndex) -> Array:
 def _bound_parts(index: BookIndex) -> dict[int, int]:
     """By node that isn't plain the number of its part."""
     bound = _not_plain(index.book)
+    may_overflow = _may_overflow(index.book)
+    if not (len(bound) or may_overflow or index.is_costly.any()):
+        return {}
     linked = index.book.columns.linked_to[bound].astype(np.int64) - 1
     positions = np.unique(np.concatenate([bound, linked[linked >= 0]]))
     reached = index.nodes_of(positions)
     costly = _node_of_requests(index)[index.is_costly]
-    if _may_overflow(index.book):
+    if may_overflow:
         costly = np.flatnonzero(index.is_present.ravel())
     if not len(reached) and not len(costly):
         return {}
@@ -315,6 +324,9 @@ def _plain_parts(index: BookIndex, is_plain: Array, seed: bytes) -> Iterator[Pla
         pods = pods_by_shelf[pods_first[number + 1] : pods_first[number + 2]]
         chosen = is_plain & (shelf_of_request == number)
         cuts = min(max(1, int(sizes[pods].sum()) // (8 * OFFERS_A_PART)), MOST_CUTS)
+        if cuts == 1:
+            yield _plain_part(index, chosen, pods, local, seed)
+            continue
         slots = np.unique(index.grid.request_slot[chosen])
         for some in np.array_split(slots, min(cuts, len(slots))):
             yield _plain_part(index, chosen & np.isin(index.grid.request_slot, some), pods, local, seed)
