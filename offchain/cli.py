@@ -46,18 +46,21 @@ def configure(verbose: Annotated[bool, typer.Option(help="Log what every part do
 
 @app.command()
 def demo(
-    grid: Annotated[str, typer.Option(help="SimBench code of the grid.")] = "",
+    use_case: Annotated[str, typer.Option(help="congestion or voltage.")] = "congestion",
+    grid: Annotated[str, typer.Option(help="SimBench code of the grid, else the use case's.")] = "",
     day: Annotated[str, typer.Option(help="Delivery day, YYYY-MM-DD.")] = "",
     pods: Annotated[int, typer.Option(help="PoDs in the market.")] = 0,
     folder: Annotated[Path, typer.Option(help="Where the day is kept.")] = DEMO_FOLDER,
 ) -> None:
     """Play a market day end to end; started again after a kill, it goes on where it was."""
     from scripts.demo.day import DemoSettings, play
+    from scripts.demo.use_case import UseCase
 
     defaults = DemoSettings(folder=folder)
     settings = DemoSettings(
         folder=folder,
-        grid=grid or defaults.grid,
+        use_case=UseCase(use_case),
+        grid=grid,
         day=date.fromisoformat(day) if day else defaults.day,
         pods=pods or defaults.pods,
     )

@@ -1,6 +1,6 @@
 """The demo's case: which PoDs of a SimBench grid are in the market, what they can give, at what price, and how they behave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,11 +9,13 @@ import numpy as np
 from offchain.protocol.book_documents import BaselineEntry, OfferEntry
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Product
-from offchain.protocol.terms import SessionTerms
+from offchain.protocol.terms import SLOT_S, SessionTerms
+from oracles.grid.core.from_pandapower import LimitSettings
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.simbench_case import CasePod, SimbenchCase, load_simbench_case
 from scripts.demo.cast import AGGREGATOR_NAMES
 from scripts.demo.field import Behaviour
+from scripts.demo.use_case import UseCase, after_event
 
 FLEXIBLE_PERMILLE = 600
 """Share of its power in a slot that a PoD offers."""
@@ -62,8 +64,8 @@ class MarketPod:
 class DemoCase:
     """A grid and a day, with the PoDs of most power as the market's, turn about with either aggregator."""
 
-    def __init__(self, grid: str, day: date, count: int) -> None:
-        self.case: SimbenchCase = load_simbench_case(grid, day)
+    def __init__(self, grid: str, day: date, count: int, limits: LimitSettings = LimitSettings()) -> None:
+        self.case: SimbenchCase = load_simbench_case(grid, day, limits)
         peak_w = np.abs(self.case.p_w).max(axis=0)
         order = sorted(range(len(self.case.pods)), key=lambda index: (-int(peak_w[index]), index))
         chosen = [index for index in order if peak_w[index] >= LEAST_OFFER_W][:count]
@@ -136,15 +138,27 @@ def _behaviour(place: int) -> Behaviour:
 
 
 class CaseNetwork:
-    """The case as the DSO's network: what `oracles.grid.daemon` asks of one."""
+    """The case as the DSO's network: what `oracles.grid.daemon` asks of one. From `event_s` on (UTC Unix seconds) it is as the
+    use case's event leaves it."""
 
-    def __init__(self, case: DemoCase, pseudonym_of: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        case: DemoCase,
+        pseudonym_of: Mapping[str, bytes],
+        use_case: UseCase,
+        event_s: int,
+        now_s: Callable[[], int],
+    ) -> None:
         self._case = case
+        self._use_case = use_case
+        self._event_s = event_s
+        self._now_s = now_s
         self._node_of = {pseudonym_of[pod.pod_id]: pod.unit.node for pod in case.pods}
 
     def document(self) -> Document:
         """The grid model's document."""
-        return self._case.case.document
+        document = self._case.case.document
+        return document if self._now_s() < self._event_s else after_event(self._use_case, document)
 
     def node_of(self, pod: bytes) -> int:
         """Node of a PoD by its pseudonym."""
@@ -155,4 +169,6 @@ class CaseNetwork:
         p_w, q_var = self._case.case.p_w.copy(), self._case.case.q_var.copy()
         mine = [pod.index for pod in self._case.pods]
         p_w[:, mine], q_var[:, mine] = 0, 0
-        return self._case.case.at_nodes(p_w)[: terms.slots], self._case.case.at_nodes(q_var)[: terms.slots]
+        first = (terms.deliveryStart - self._case.case.slot_starts_s[0]) // SLOT_S
+        window = slice(first, first + terms.slots)
+        return self._case.case.at_nodes(p_w)[window], self._case.case.at_nodes(q_var)[window]

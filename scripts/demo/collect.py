@@ -12,7 +12,7 @@ from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.metering import Readings, readings_of
 from offchain.protocol.products import DeliveryStatus, OfferStatus, Product, Side
-from offchain.protocol.terms import Reveal, SessionTerms, request_owner
+from offchain.protocol.terms import SLOT_S, Reveal, SessionTerms, request_owner
 from offchain.protocol.typed_data import Pair
 from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
@@ -29,6 +29,7 @@ from scripts.demo.figures import (
     MoneyFigure,
     OfferFigure,
     PodFigure,
+    RealTimeFigures,
     by_slot,
 )
 from scripts.demo.stage import Stage
@@ -40,9 +41,13 @@ Book = Sequence[tuple[Reveal, ListDocument]]
 
 
 def collect(
-    stage: Stage, terms: SessionTerms, pseudonym_of: dict[str, bytes], seconds: dict[str, float]
+    stage: Stage,
+    terms: SessionTerms,
+    real_time: SessionTerms,
+    pseudonym_of: dict[str, bytes],
+    seconds: dict[str, float],
 ) -> DayFigures:
-    """All figures of a finished day."""
+    """All figures of a finished day. `terms`: the day-ahead session's."""
     view, case = MarketView(stage.operator), stage.case
     validated, found = view.validated_outcome(terms.session), view.settlement(terms.session)
     if validated is None or found is None:
@@ -64,9 +69,8 @@ def collect(
     readings = readings_of(batches, terms, genuine_of(stage.operator))
     grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
     before, before_summary = _grid_day(grid.model, grid.forecast.p_w, grid.forecast.q_var)
-    after, after_summary = _grid_day(
-        grid.model, *case.measured_at_nodes(_measured(case, pseudonym_of, readings))
-    )
+    measured = case.measured_at_nodes(_measured(case, pseudonym_of, readings))
+    after, after_summary = _grid_day(grid.model, *measured)
     requested: dict[str, int] = defaultdict(int)
     needed: dict[int, int] = defaultdict(int)
     for reveal, document in book:
@@ -124,6 +128,29 @@ def collect(
         merit_order_slot=busiest,
         merit_order_needed_w=needed[busiest],
         shown_pods=_shown(case, pseudonym_of, readings, accepted),
+        real_time=_real_time(stage, real_time, measured),
+    )
+
+
+def _real_time(stage: Stage, terms: SessionTerms, measured: tuple[Integers, Integers]) -> RealTimeFigures:
+    """What the real-time session came to. `measured`: net W and var at the nodes over the whole day."""
+    view = MarketView(stage.operator)
+    validated = view.validated_outcome(terms.session)
+    if validated is None:
+        raise LookupError("the real-time session isn't finished")
+    accepted = _document(stage, validated.cidDigest, validated.cidCodec).list_of(OUTCOME_BY_REQUEST).records()
+    grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
+    first = (terms.deliveryStart - stage.case.case.slot_starts_s[0]) // SLOT_S
+    window = slice(first, first + terms.slots)
+    _, before = _grid_day(grid.model, grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots])
+    _, after = _grid_day(grid.model, *(at_nodes[window] for at_nodes in measured))
+    paid = stage.operator.events("SettlementLedger", "Paid", session=terms.session)
+    return RealTimeFigures(
+        session=terms.session,
+        before_summary=before,
+        after_summary=after,
+        accepted_wh=sum(record.integer("acceptedW") for record in accepted) // WH_PER_W_SLOT,
+        paid_ueur=sum(int(event.args["amountUeur"]) for event in paid),
     )
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from offchain.aggregator.dispatch import Baseline
 from offchain.aggregator.platform import AggregatorPlatform
+from offchain.aggregator.real_time import RealTimeDesk
 from offchain.chain.client import ChainRefused
 from offchain.chain.market_view import MarketView
 from offchain.chain.market_view import Stage as ResultStage
@@ -22,6 +24,7 @@ from offchain.market.timetable import SessionKind, sessions_of_day
 from offchain.protocol.book_documents import Area, baseline_document, offers_document, request_document
 from offchain.protocol.documents.base import Document, build
 from offchain.protocol.documents.pod import ActionType, FlexibilityLimits, Pod, max_flexibility_of
+from offchain.protocol.documents.time_frame import MarketType
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.market_time import day_start_s
@@ -42,8 +45,10 @@ from scripts.demo.case import DSO_CAP_UEUR, TSO_CAP_UEUR, CaseNetwork, DemoCase,
 from scripts.demo.cast import ORACLE_ROLES, Cast, Person
 from scripts.demo.collect import collect
 from scripts.demo.figures import DayFigures
+from scripts.demo.real_time import CasePlans, RealTimeSession, real_time_terms
 from scripts.demo.report import console_table, write_report
 from scripts.demo.stage import POM, Stage, aggregator_platform, field_and_nodes, forget, set_stage
+from scripts.demo.use_case import SCENARIOS, Scenario, UseCase
 
 HOUR_S = 3600
 ACTIVE_PRODUCTS = 1 << Product.ACTIVE_UP | 1 << Product.ACTIVE_DOWN
@@ -65,10 +70,18 @@ class DemoSettings:
     """What is played, and where it is kept."""
 
     folder: Path
-    grid: str = "1-LV-rural1--2-no_sw"
+    use_case: UseCase = UseCase.CONGESTION
+    grid: str = ""
+    """SimBench code; empty: the use case's own."""
     day: date = date(2026, 6, 1)
     pods: int = 60
     seed: str = "flexledger demo"
+
+    @property
+    def scenario(self) -> Scenario:
+        """The use case's grid, or another one, with its limits."""
+        scenario = SCENARIOS[self.use_case]
+        return replace(scenario, grid=self.grid) if self.grid else scenario
 
 
 @dataclass
@@ -104,15 +117,16 @@ def play(settings: DemoSettings, console: Console) -> None:
     _begin(settings)
     progress = Progress(console, settings.folder / "seconds.json")
     with progress.step("Load the grid"):
-        case = DemoCase(settings.grid, settings.day, settings.pods)
+        scenario = settings.scenario
+        case = DemoCase(scenario.grid, settings.day, settings.pods, scenario.limits)
         progress.say(
-            f"{settings.grid}: {case.case.model.nodes} nodes, {len(case.case.pods)} PoDs, {len(case.pods)} in the market"
+            f"{scenario.grid}: {case.case.model.nodes} nodes, {len(case.case.pods)} PoDs, {len(case.pods)} in the market"
         )
     cast = Cast(settings.seed)
     start_s = day_start_s(settings.day)
     genesis_s = start_s - 18 * HOUR_S
     with set_stage(settings.folder, cast, case, genesis_s, progress.say) as stage:
-        day = Day(stage, progress, terms_of(settings.day))
+        day = Day(stage, progress, settings)
         figures = day.play()
         figures_path = settings.folder / "summary.json"
         write_report(figures, settings.folder / "report.html")
@@ -125,7 +139,8 @@ def play(settings: DemoSettings, console: Console) -> None:
 
 def _begin(settings: DemoSettings) -> None:
     """Start afresh unless an unfinished day of the same settings, whose chain still runs, is there to go on with."""
-    wanted = json.dumps([settings.grid, settings.day.isoformat(), settings.pods, settings.seed])
+    played = [settings.use_case, settings.grid, settings.day.isoformat(), settings.pods, settings.seed]
+    wanted = json.dumps(played)
     record = settings.folder / "settings.json"
     unfinished = (
         record.exists() and record.read_text() == wanted and not (settings.folder / "summary.json").exists()
@@ -152,7 +167,7 @@ class SealedRequests:
 
     def submit(self, terms: SessionTerms, areas: Sequence[Area]) -> None:
         """Commit to a request for these areas."""
-        key = self._stage.cast.secret("request-salt", self._person.name)
+        key = self._stage.cast.secret("request-salt", f"{self._person.name}/{terms.session}")
         document = request_document(
             terms.session, self._person.address, areas, lambda _, position: leaf_salt(key, position)
         )
@@ -162,12 +177,14 @@ class SealedRequests:
 class Day:
     """Plays the day on a stage."""
 
-    def __init__(self, stage: Stage, progress: Progress, terms: SessionTerms) -> None:
+    def __init__(self, stage: Stage, progress: Progress, settings: DemoSettings) -> None:
         self._stage = stage
         self._cast = stage.cast
         self._case = stage.case
         self._progress = progress
-        self._terms = terms
+        self._settings = settings
+        self._terms = terms_of(settings.day)
+        self._real_time = real_time_terms(settings.day)
         self._pseudonym_of: dict[str, bytes] = {}
 
     def play(self) -> DayFigures:
@@ -177,10 +194,13 @@ class Day:
             self._register_participants()
         with step("Register PoDs with their customers' consent"):
             self._register_pods()
-        with step("Create the session and anchor baselines"):
-            self._create_session()
+        with step("Create the sessions and anchor baselines"):
+            for terms in (self._terms, self._real_time):
+                self._create_session(terms)
             self._anchor_baselines()
-        network = CaseNetwork(self._case, self._pseudonym_of)
+        network = CaseNetwork(
+            self._case, self._pseudonym_of, self._settings.use_case, self._event_s, self._stage.operator.now_s
+        )
         dso = SealedRequests(self._stage, self._cast.dso, Side.DSO_REQUEST)
         tso = SealedRequests(self._stage, self._cast.tso, Side.TSO_REQUEST)
         grid = self._grid_daemon(network, dso)
@@ -207,12 +227,16 @@ class Day:
         aggregators = [self._aggregator(person) for person in self._cast.aggregators]
         with step("Publish outcomes to each participant's topic"):
             self._publish(aggregators)
-        with step("Deliver: set points out, readings in, anchored"):
-            self._deliver(aggregators)
+        desks = [self._real_time_desk(person) for person in self._cast.aggregators]
+        real_time = RealTimeSession(self._stage, self._real_time, desks, dso.client, grid)
+        with step("Deliver: set points out, readings in, anchored; and a session in real time"):
+            self._deliver(aggregators, real_time)
         with step("Settle, pay and reward"):
             self._settle()
         with step("Read the day back"):
-            return collect(self._stage, self._terms, self._pseudonym_of, self._progress.seconds)
+            return collect(
+                self._stage, self._terms, self._real_time, self._pseudonym_of, self._progress.seconds
+            )
 
     # Before the gate
 
@@ -332,8 +356,8 @@ class Day:
             "PodRegistry", "register", consent, consent.sign(chain.domain("PodRegistry"), customer.key)
         )
 
-    def _create_session(self) -> None:
-        operator, terms = self._stage.operator, self._terms
+    def _create_session(self, terms: SessionTerms) -> None:
+        operator = self._stage.operator
         if not operator.call("MarketSessions", "sessionAt", terms.marketType, terms.deliveryStart):
             values = [getattr(terms, name) for name in SessionTerms.__dataclass_fields__ if name != "session"]
             operator.send("MarketSessions", "create", tuple(values))
@@ -422,12 +446,25 @@ class Day:
     # Delivery
 
     def _aggregator(self, person: Person) -> AggregatorPlatform:
-        baseline = {
-            ("0x" + self._pseudonym_of[pod.pod_id].hex(), slot): (pod.power_w[slot], pod.reactive_var[slot])
-            for pod in self._pods_of(person)
-            for slot in range(self._case.case.slots)
-        }
+        pods = self._pods_of(person)
+
+        def baseline(_: MarketType, start_s: int) -> Baseline:
+            first = (start_s - self._terms.deliveryStart) // SLOT_S
+            return {
+                ("0x" + self._pseudonym_of[pod.pod_id].hex(), slot - first): (
+                    pod.power_w[slot],
+                    pod.reactive_var[slot],
+                )
+                for pod in pods
+                for slot in range(first, self._case.case.slots)
+            }
+
         return aggregator_platform(self._stage, person, baseline)
+
+    def _real_time_desk(self, person: Person) -> RealTimeDesk:
+        plans = CasePlans(self._case, self._pods_of(person), self._pseudonym_of, self._salt_of)
+        chain, client = self._stage.chain_as(person), self._stage.market_as(person)
+        return RealTimeDesk(chain, self._stage.documents, client, plans)
 
     def _publish(self, aggregators: Sequence[AggregatorPlatform]) -> None:
         self._stage.publication.step()
@@ -436,7 +473,7 @@ class Day:
             self._require("an outcome at each aggregator", time.monotonic() < deadline)
             time.sleep(0.05)
 
-    def _deliver(self, aggregators: Sequence[AggregatorPlatform]) -> None:
+    def _deliver(self, aggregators: Sequence[AggregatorPlatform], real_time: RealTimeSession) -> None:
         terms, stage = self._terms, self._stage
         self._until(terms.deliveryStart - HOUR_S)
 
@@ -458,6 +495,9 @@ class Day:
                     self._take_in(slot)
                 if boundary.now >= terms.delivery_end_s:
                     break
+                if boundary.now == self._event_s // SLOT_S * SLOT_S:
+                    self._progress.say(f"{self._settings.scenario.event}: the DSO asks again")
+                real_time.step(boundary.now)
                 dispatch()
                 self._until(boundary.now + SLOT_S)
         self._progress.say(f"{terms.slots * len(self._case.pods)} readings due; {stage.packets.counts()}")
@@ -483,26 +523,33 @@ class Day:
         terms, settlement = self._terms, self._stage.settlement
         self._until(terms.readings_deadline_s + 1)
         self._post_settlement()
-        posting = MarketView(self._stage.operator).posting(terms.session, ResultStage.SETTLEMENT)
-        posted_s = posting.posted_at_s
+        view = MarketView(self._stage.operator)
+        sessions = (terms.session, self._real_time.session)
+        posted_s = max(view.posting(session, ResultStage.SETTLEMENT).posted_at_s for session in sessions)
         self._until(posted_s + terms.challengeWindowS + 1)
         settlement.step()
         settlement.step()
-        self._require(
-            "final settlement", self._stage.operator.call("SettlementLedger", "isFinal", terms.session)
-        )
-        for account in (self._cast.dso, self._cast.tso, *self._cast.aggregators):
-            self._unless_done("SettlementLedger", "releaseCoverage", terms.session, account.address)
-        view = MarketView(self._stage.operator)
-        for stage in ResultStage:
-            if view.posting(terms.session, stage).bond_ueur:
-                self._stage.operator.send("OutcomeBoard", "releaseBond", terms.session, int(stage))
+        for session in sessions:
+            self._close(session)
         for person in self._cast.aggregators:
             chain = self._stage.chain_as(person)
             free_ueur = int(chain.call("Vault", "free", person.address))
             if free_ueur:
                 chain.send("Vault", "withdraw", free_ueur)
         self._progress.say("payments withdrawn by the aggregators, tokens in the customers' wallets")
+
+    def _close(self, session: int) -> None:
+        """Free what a settled session has bound."""
+        operator = self._stage.operator
+        self._require(
+            f"final settlement of session {session}", operator.call("SettlementLedger", "isFinal", session)
+        )
+        for account in (self._cast.dso, self._cast.tso, *self._cast.aggregators):
+            self._unless_done("SettlementLedger", "releaseCoverage", session, account.address)
+        view = MarketView(operator)
+        for stage in ResultStage:
+            if view.posting(session, stage).bond_ueur:
+                operator.send("OutcomeBoard", "releaseBond", session, int(stage))
 
     def _post_settlement(self) -> None:
         self._stage.settlement.step()
@@ -515,6 +562,11 @@ class Day:
                 raise
 
     # Small things
+
+    @property
+    def _event_s(self) -> int:
+        """When something happens on the grid: a while before the real-time session's forecast."""
+        return self._real_time.baselineGate - SLOT_S
 
     def _until(self, instant_s: int) -> None:
         self._stage.chain.advance_to(instant_s)

@@ -61,6 +61,17 @@ class MoneyFigure:
 
 
 @dataclass(frozen=True)
+class RealTimeFigures:
+    """What a real-time session came to: violations on the forecast with what was sold day ahead, and as measured."""
+
+    session: int
+    before_summary: list[str]
+    after_summary: list[str]
+    accepted_wh: int
+    paid_ueur: int
+
+
+@dataclass(frozen=True)
 class DayFigures:
     """All figures of a demo day."""
 
@@ -89,6 +100,7 @@ class DayFigures:
     merit_order_slot: int
     merit_order_needed_w: int
     shown_pods: list[PodFigure] = field(repr=False)
+    real_time: RealTimeFigures
 
     @property
     def refused(self) -> dict[str, int]:
@@ -101,7 +113,7 @@ class DayFigures:
         return {
             "grid": self.grid,
             "day": self.day,
-            "sessions": [self.session],
+            "sessions": [self.session, self.real_time.session],
             "pods": self.pods,
             "violations_before": self.before.violations,
             "violations_after": self.after.violations,
@@ -118,6 +130,12 @@ class DayFigures:
             "gas": {
                 name: {"count": len(used), "least": min(used), "most": max(used), "total": sum(used)}
                 for name, used in self.gas.items()
+            },
+            "real_time": {
+                "violations_before": self.real_time.before_summary,
+                "violations_after": self.real_time.after_summary,
+                "accepted_wh": self.real_time.accepted_wh,
+                "paid_ueur": self.real_time.paid_ueur,
             },
             "kpis": self.kpis,
             "seconds": {name: round(spent, 1) for name, spent in self.seconds.items()},

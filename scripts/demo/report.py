@@ -60,6 +60,15 @@ def table_rows(figures: DayFigures) -> list[tuple[str, str]]:
     for name, money in figures.money.items():
         amounts = f"{_euro(money.paid_ueur)} paid, {_euro(money.penalised_ueur)} penalised"
         rows.append((f"Aggregator {name}", f"{amounts}, {money.tokens / UEUR:.2f} tokens to its customers"))
+    real_time = figures.real_time
+    rows.append(
+        (
+            f"Real time, session {real_time.session}",
+            f"before: {'; '.join(real_time.before_summary) or 'no violation'}; "
+            f"{_kwh(real_time.accepted_wh)} accepted, {_euro(real_time.paid_ueur)} paid; "
+            f"as measured: {'; '.join(real_time.after_summary) or 'no violation'}",
+        )
+    )
     rows.append(("Readings", f"{figures.readings} signed, anchored in {figures.anchored_batches} batches"))
     return rows
 

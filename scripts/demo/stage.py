@@ -13,7 +13,7 @@ from pathlib import Path
 from lightnode.config import NodeConfig
 from lightnode.fleet import Fleet
 from offchain.access_layer.intake import Intake
-from offchain.aggregator.platform import AggregatorPlatform
+from offchain.aggregator.platform import AggregatorPlatform, Baselines
 from offchain.chain.client import ChainClient
 from offchain.chain.local import CHAIN_ID, LocalChain
 from offchain.chain.manifest import Manifest
@@ -274,16 +274,14 @@ def set_stage(
         )
 
 
-def aggregator_platform(
-    stage: Stage, person: Person, baseline: dict[tuple[str, int], tuple[int, int]]
-) -> AggregatorPlatform:
+def aggregator_platform(stage: Stage, person: Person, baselines: Baselines) -> AggregatorPlatform:
     """An aggregator's platform, listening on its own topic."""
     own = token(stage.cast, person.name)
     platform = AggregatorPlatform(
         stage.folder / "aggregators" / person.name,
         _client(stage.exits, stage.dso_url, own),
         _client(stage.exits, stage.customer_database_url, own),
-        lambda _kind, _start_s: baseline,
+        baselines,
         stage.operator.now_s,
     )
     client = MqttClient(
