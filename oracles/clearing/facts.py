@@ -15,7 +15,6 @@ from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from oracles.clearing.core.parameters import ClearingParameters
-from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.posted import WorseThanPossible
 from oracles.clearing.core.reliability import DeliveryRecord
 from oracles.clearing.core.service_program import RuleBroken
@@ -26,6 +25,7 @@ from oracles.clearing.core.session import (
     clear_again,
     clear_session,
 )
+from oracles.parallel import MapParts, in_threads
 from oracles.session_facts import book_documents, fetch_list_document, fetch_refusals, notarised_bytes
 
 HISTORY_S = 30 * 24 * 3600

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from oracles.clearing.core.parts import BookIndex, in_threads, parts_of
+from oracles.clearing.core.parts import BookIndex, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.results import clearing_of
+from oracles.parallel import in_threads
 from tests.benchmarks.city import City, CitySize, city_of
 
 PROJECT = Path(__file__).parents[2]

@@ -5,13 +5,10 @@ and those that they are bound to by group or link. What holds only plain offers 
 `OFFERS_A_PART`; the rest offer by offer (`price_priority.py`), so that a village's block doesn't slow down the city.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
-from os import cpu_count
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,39 +20,13 @@ from oracles.clearing.core.part_kernels import connect, find_runs, nodes_of_offe
 from oracles.clearing.core.plain import NOTHING, Grid, PlainOffers, PlainPart
 from oracles.clearing.core.plain_kernels import MOST_KEYED_UEUR
 from oracles.clearing.core.state import areas_of
+from oracles.parallel import in_threads
 
 OFFERS_A_PART = 500_000
-THREADS = cpu_count() or 1
 MOST_CUTS = 8
 """Parts that a part of very many offers is cut into, by slots: each looks at all of its offers."""
 OFFERS_AT_ONCE = 4_000_000
 Array = npt.NDArray[Any]
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-class MapParts(Protocol):
-    """A way to do the same with many things: in threads, or on other machines. Results come in the things' order."""
-
-    def __call__(self, function: Callable[[A], B], things: Iterable[A]) -> Iterable[B]:
-        """Results by thing."""
-
-
-def in_threads(function: Callable[[A], B], things: Iterable[A]) -> Iterator[B]:
-    """One thread a core, none for a single thing; things are made as threads come free."""
-    waiting: list[Future[B]] = []
-    coming = iter(things)
-    first = list(islice(coming, 2))
-    if len(first) < 2:
-        yield from map(function, first)
-        return
-    with ThreadPoolExecutor(THREADS) as pool:
-        for thing in chain(first, coming):
-            waiting.append(pool.submit(function, thing))
-            if len(waiting) > THREADS:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ from itertools import groupby
 
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import Book, Offer, Request
-from oracles.clearing.core.parts import BookIndex, Extract, MapParts, in_threads, parts_of
+from oracles.clearing.core.parts import BookIndex, Extract, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.results import clearing_of
 from oracles.clearing.core.sharing import pro_rata
 from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
+from oracles.parallel import MapParts, in_threads
 
 
 def clear(

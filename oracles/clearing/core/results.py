@@ -10,10 +10,11 @@ import numpy.typing as npt
 from offchain.protocol.products import OfferStatus
 from oracles.clearing.core.book import Book
 from oracles.clearing.core.part_kernels import sort_by
-from oracles.clearing.core.parts import BookIndex, Extract, ends, in_threads
+from oracles.clearing.core.parts import BookIndex, Extract, ends
 from oracles.clearing.core.plain import NOTHING, Taken
 from oracles.clearing.core.reason_kernels import find_reasons
 from oracles.clearing.core.state import Clearing, Column, Entries
+from oracles.parallel import in_threads
 
 PODS_AT_ONCE = 100_000
 Array = npt.NDArray[Any]

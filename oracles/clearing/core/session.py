@@ -13,7 +13,6 @@ from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Book, PodTable, assemble
 from oracles.clearing.core.outcome import Left, after_refusals, left_of, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
-from oracles.clearing.core.parts import MapParts, in_threads
 from oracles.clearing.core.posted import clearing_as_posted
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
@@ -21,6 +20,7 @@ from oracles.clearing.core.reserve import with_reserve
 from oracles.clearing.core.rounds import as_left, naming_refusals, serves_more
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly, front_notes
 from oracles.clearing.core.state import Clearing
+from oracles.parallel import MapParts, in_threads
 
 SEVERAL_OBJECTIVES = {ClearingMethod.EXACT: clear_exactly, ClearingMethod.NSGA2: clear_by_nsga2}
 

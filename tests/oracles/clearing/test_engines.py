@@ -16,10 +16,11 @@ from offchain.protocol.book_documents import OfferEntry
 from oracles.clearing.core import parts, plain
 from oracles.clearing.core.book import Book, assemble
 from oracles.clearing.core.outcome import outcome_document
-from oracles.clearing.core.parts import BookIndex, Extract, MapParts, parts_of
+from oracles.clearing.core.parts import BookIndex, Extract, parts_of
 from oracles.clearing.core.plain_kernels import KEY_SCALE, MOST_KEYED_UEUR, share_of
 from oracles.clearing.core.price_priority import clear, clear_one_by_one
 from oracles.clearing.core.state import Clearing, areas_of
+from oracles.parallel import MapParts
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import AREAS, COVERAGE, OFFERS, PODS, books

@@ -11,10 +11,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 from oracles.clearing.core import parts
-from oracles.clearing.core.parts import BookIndex, in_threads, parts_of
+from oracles.clearing.core.parts import BookIndex, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.session import clear_session
-from oracles.clearing.on_dask import OnDask, parts_on
+from oracles.on_dask import OnDask, parts_on
+from oracles.parallel import in_threads
 from tests.benchmarks.city import CitySize, city_of
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, registry
 

@@ -1,6 +1,6 @@
-"""The parts of a book cleared by the workers of a Dask scheduler: the same outcome, on other machines.
+"""Parts of clearing and assessment by the workers of a Dask scheduler: the same outcome, on other machines.
 
-What a part needs is sent with it, so workers need no book, chain or store; a part whose worker dies is done by another.
+What a part needs is sent with it, so workers need no book, grid, chain or store; a part whose worker dies is done by another.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from distributed import Client
 
-from oracles.clearing.core.parts import MapParts, in_threads
+from oracles.parallel import MapParts, in_threads
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -17,12 +17,12 @@ PARTS_A_THREAD = 2
 
 
 def parts_on(scheduler: str | None) -> MapParts:
-    """Who clears parts: the workers of a scheduler (its address), or threads of this process where there is none."""
+    """Who does parts: the workers of a scheduler (its address), or threads of this process where there is none."""
     return in_threads if scheduler is None else OnDask(Client(scheduler, set_as_default=False))
 
 
 class OnDask:
-    """Clears parts on the workers of a client's scheduler."""
+    """Does parts on the workers of a client's scheduler."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
