@@ -3,7 +3,7 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-from offchain.protocol.book_documents import PAYBACK_SLOTS, OfferEntry
+from offchain.protocol.book_documents import OfferEntry, payback_of
 from offchain.protocol.lists import Record
 from offchain.protocol.products import OfferOption, Product
 from offchain.protocol.real_time import SoldPlaces
@@ -68,10 +68,6 @@ def merged(documents: Sequence[Sequence[OfferEntry]]) -> list[OfferEntry]:
 
 
 def _shifted(leaf: Record, ahead: SessionTerms, terms: SessionTerms) -> OfferEntry:
-    payback = leaf.word("payback")
-    powers_w = [
-        int.from_bytes(payback[4 * slot : 4 * slot + 4], "big", signed=True) for slot in range(PAYBACK_SLOTS)
-    ]
     return OfferEntry(
         pod=leaf.word("pod"),
         slot=terms.slot_at(ahead.slot_start_s(leaf.integer("slot"))),
@@ -83,7 +79,7 @@ def _shifted(leaf: Record, ahead: SessionTerms, terms: SessionTerms) -> OfferEnt
         last_slot=terms.slot_at(ahead.slot_start_s(leaf.integer("lastSlot"))),
         duration_slots=leaf.integer("durationSlots"),
         exclusive_group=leaf.integer("exclusiveGroup"),
-        payback_w=tuple(powers_w),
+        payback_w=payback_of(leaf.word("payback")),
     )
 
 

@@ -20,6 +20,7 @@ from offchain.protocol.rounds import refusal_named
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Offer, Request, assemble, within_cap
 from oracles.clearing.facts import AheadResult, ahead_result
+from oracles.grid.core.documents import ELEMENTS_NOTE, SENSITIVITIES_NOTE, SLOTS_NOTE
 from oracles.session_facts import book_documents
 
 MARGINS = {
@@ -180,15 +181,26 @@ class Teller:
 
     def _refused(self, refusals: ListDocument, index: int, offer: Offer) -> str:
         leaf = refusals.list_of(REFUSAL).records()[index]
-        named = refusals.notes.get("elements")
-        element = named[index] if isinstance(named, list) else "0x" + leaf.word("element").hex()
+        element, slot, per_mw = (
+            _noted(refusals, name, index) for name in (ELEMENTS_NOTE, SLOTS_NOTE, SENSITIVITIES_NOTE)
+        )
+        if element is None:
+            element = "0x" + leaf.word("element").hex()
         parts, unit = MARGINS[MarginUnit(leaf.integer("marginUnit"))]
         of_parent = (
             "" if leaf.integer("offerPosition") == offer.position else ", for the offer that it is linked to"
         )
+        elsewhere = "" if slot in (None, leaf.integer("slot")) else f" in slot {slot}"
+        product = Product(leaf.integer("product"))
+        rise = (
+            f", which moves by {per_mw / parts:g} {unit} per M{_unit(product)[1:]} of it"
+            if isinstance(per_mw, int)
+            else ""
+        )
         return (
-            f"the DSO refused {_kw(leaf.integer('refusedW'), Product(leaf.integer('product')))}{of_parent}: {element} would be "
-            f"{leaf.integer('margin') / parts:g} {unit} beyond its limit, by grid model 0x{leaf.word('gridModel').hex()}"
+            f"the DSO refused {_kw(leaf.integer('refusedW'), product)}{of_parent}: {element} would be "
+            f"{leaf.integer('margin') / parts:g} {unit} beyond its limit{elsewhere}{rise}, by grid model "
+            f"0x{leaf.word('gridModel').hex()}"
         )
 
     def _rule_of(self, answer: Record, offer: Offer) -> str:
@@ -213,6 +225,12 @@ class Teller:
             and offer.pod in request.effectiveness
             and within_cap(offer, request)
         )
+
+
+def _noted(refusals: ListDocument, name: str, index: int) -> object:
+    """What a technical outcome's notes say of a refusal; None where they don't."""
+    found = refusals.notes.get(name)
+    return found[index] if isinstance(found, list) and index < len(found) else None
 
 
 def _whose(request: Request) -> str:

@@ -36,6 +36,7 @@ from oracles.clearing.core.session import (
     validate_session,
 )
 from oracles.clearing.facts import as_standing_or_own, clear_from_chain
+from oracles.grid.core.posted import FalseAssessment
 from oracles.grid.facts import assess_from_chain
 from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
 from oracles.settlement.core.session import posted_settlement
@@ -197,11 +198,12 @@ class SessionReplay:
         document = self.refusals(stage, posted)
         market_document = self.outcome_document(Stage.market_of(stage.round), market)
         poster = self._view.posting(self._session, stage).poster
-        replayed = assess_from_chain(self._view, self._documents, terms, market_document, poster)
+        assessed = assess_from_chain(self._view, self._documents, terms, market_document, poster)
         refused_w = sum(document.list_of(REFUSAL).integers("refusedW"))
-        with _false(stage, document, replayed):
+        with _false(stage, document, assessed.document):
             _same(f"{stage.title}: marketOutcomeHash", posted.marketOutcomeHash, market.hash())
-            _same_lists(stage.title, document, replayed)
+            _same(f"{stage.title}: gridModel", posted.gridModel, assessed.model_hash)
+            assessed.require_as_good(document)
             _same(f"{stage.title}: refusalLength", posted.refusalLength, len(document.list_of(REFUSAL)))
             _same(f"{stage.title}: refusedWSlots", posted.refusedWSlots, refused_w)
         refused = len(document.list_of(REFUSAL))
@@ -325,7 +327,7 @@ def _false(stage: Stage, posted: ListDocument, replayed: ListDocument) -> Iterat
     """A difference found inside makes the result a false one."""
     try:
         yield
-    except (ReplayDiffers, RuleBroken, WorseThanPossible) as difference:
+    except (ReplayDiffers, RuleBroken, WorseThanPossible, FalseAssessment) as difference:
         raise FalseResult(difference, stage, posted, replayed) from None
 
 

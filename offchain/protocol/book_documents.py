@@ -25,7 +25,8 @@ class OfferEntry:
 
     It runs for `duration_slots` from `slot`, or from where clearing puts it up to `last_slot`. At most one offer of an
     `exclusive_group` of the document is taken (0: none). `linked_to`: index in the document of an earlier offer that isn't
-    linked itself, without which this one isn't taken. `payback_w`: W (positive: up) in up to eight slots after the activation.
+    linked itself, without which this one isn't taken. `payback_w`: W (positive: up; var
+    for reactive products) in up to eight slots after the activation.
     `co2_g_per_kwh`: what each kWh of it emits, None where that isn't stated.
     """
 
@@ -110,6 +111,13 @@ def offers_document(session: int, author: str, offers: Sequence[OfferEntry], sal
     stated = [offer.co2_g_per_kwh for offer in offers]
     notes: dict[str, object] = {CO2_NOTE: stated} if any(each is not None for each in stated) else {}
     return ListDocument(session, author, (LeafList.of_rows(OFFER, rows),), notes)
+
+
+def payback_of(word: bytes) -> tuple[int, ...]:
+    """W (positive: up) in each of the slots after an activation, from an offer leaf's `payback`."""
+    return tuple(
+        int.from_bytes(word[4 * slot : 4 * slot + 4], "big", signed=True) for slot in range(PAYBACK_SLOTS)
+    )
 
 
 def _payback(payback_w: Sequence[int]) -> bytes:

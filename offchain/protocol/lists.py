@@ -80,8 +80,15 @@ class LeafList:
 
     def records(self) -> list[Record]:
         """All leaves in order."""
+        return self._records(0, len(self))
+
+    def record(self, index: int) -> Record:
+        """The leaf at an index of this list."""
+        return self._records(index, index + 1)[0]
+
+    def _records(self, first: int, last: int) -> list[Record]:
         names = [leaf_field.name for leaf_field in self.kind.fields]
-        rows = self.kind.rows(self.columns, 0, len(self))
+        rows = self.kind.rows(self.columns, first, last)
         return [Record(dict(zip(names, row, strict=True))) for row in rows]
 
     def integers(self, name: str) -> list[int]:

@@ -1,7 +1,7 @@
 """The grid oracle's daemon, at the DSO: anchors grid model and forecast, requests flexibility, assesses outcomes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import FlexiblePod, RequestSettings, size_request
 from oracles.grid.facts import anchored_grid, assess_from_chain
+from oracles.on_dask import parts_on
 from oracles.session_facts import baseline_documents, fetch_list_document
 from oracles.turns import Clock, clock_of, is_my_turn
 
@@ -42,7 +43,8 @@ class Network(Protocol):
         """Node to which a PoD of the market is connected, by its pseudonym."""
 
     def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
-        """Net W and var absorbed at each node (slots, nodes) by everybody who isn't in the market."""
+        """Net W and var absorbed at each node by everybody who isn't in the market, in the delivery window and
+        FORECAST_BEYOND_SLOTS after it: (slots, nodes)."""
 
 
 class RequestDesk(Protocol):
@@ -61,7 +63,11 @@ class GridDaemonSettings:
 
 
 class GridDaemon:
-    """Posts with the chain's account, which must be a registered grid oracle. `step` may be killed at any instant."""
+    """Posts with the chain's account, which must be a registered grid oracle. `step` may be killed at any instant.
+
+    `scheduler`: address of a Dask scheduler whose workers assess slots that nothing joins; without one, threads of this
+    process do.
+    """
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class GridDaemon:
         network: Network,
         desk: RequestDesk,
         settings: GridDaemonSettings,
+        scheduler: str | None = None,
     ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
@@ -79,6 +86,7 @@ class GridDaemon:
         self._network = network
         self._desk = desk
         self._settings = settings
+        self._map_parts = parts_on(scheduler)
 
     def step(self) -> None:
         """One look at every session: do what is due. A session's fault is raised when all have been looked at."""
@@ -111,12 +119,10 @@ class GridDaemon:
 
     def _forecast(self, terms: SessionTerms, model_hash: bytes) -> Forecast:
         """Baselines of the market's PoDs on top of what the others are expected to absorb."""
-        p_w, q_var = (array.copy() for array in self._network.background(terms))
         pods = self._view.pods()
         node_of_pod = {pod: self._network.node_of(pod) for pod in pods}
-        for (pod, slot), baseline in self._baselines(terms, pods).items():
-            p_w[slot, node_of_pod[pod]] += baseline.net.power_w
-            q_var[slot, node_of_pod[pod]] += baseline.net.reactive_var
+        baselines = self._baselines(terms, pods)
+        p_w, q_var = with_baselines(self._network.background(terms), baselines, node_of_pod, terms.slots)
         return Forecast(terms.session, model_hash, p_w, q_var, node_of_pod)
 
     def _baselines(self, terms: SessionTerms, pods: dict[bytes, PodFacts]) -> Baselines:
@@ -139,9 +145,8 @@ class GridDaemon:
             flexible.append(
                 FlexiblePod(pod, node, np.array(up_w, dtype=np.int64), np.array(down_w, dtype=np.int64))
             )
-        request = size_request(
-            grid.model, grid.forecast.p_w, grid.forecast.q_var, flexible, self._settings.sizing
-        )
+        p_w, q_var = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
+        request = size_request(grid.model, p_w, q_var, flexible, self._settings.sizing)
         if request.areas:
             self._desk.submit(terms, [self._area(area, grid.model_hash) for area in request.areas])
             logger.info("session %d: request for %d areas", terms.session, len(request.areas))
@@ -170,9 +175,9 @@ class GridDaemon:
             self._assess(terms, rounds[-1].market)
 
     def _assess(self, terms: SessionTerms, market: Outcome) -> None:
-        document = assess_from_chain(
-            self._view, self._documents, terms, self._market_document(market), self._chain.address
-        )
+        author, assessed = self._chain.address, self._market_document(market)
+        found = assess_from_chain(self._view, self._documents, terms, assessed, author, self._map_parts)
+        document = found.document
         raw = document.to_bytes()
         cid = self._documents.put(raw)
         refusals = document.list_of(REFUSAL)
@@ -181,7 +186,7 @@ class GridDaemon:
             marketOutcomeHash=market.hash(),
             refusalRoot=refusals.root,
             refusalLength=len(refusals),
-            gridModel=anchored_grid(self._view, self._documents, terms, self._chain.address).model_hash,
+            gridModel=found.model_hash,
             cidDigest=cid.digest,
             cidCodec=cid.codec,
             refusedWSlots=sum(refusals.integers("refusedW")),
@@ -195,6 +200,19 @@ class GridDaemon:
         return fetch_list_document(
             self._documents, "market outcome", cid, {OUTCOME_BY_REQUEST: market.byRequestRoot}
         )
+
+
+def with_baselines(
+    background: tuple[Integers, Integers], baselines: Baselines, node_of_pod: Mapping[bytes, int], slots: int
+) -> tuple[Integers, Integers]:
+    """Net W and var at each node with the PoDs' baselines on top of the background. After the window of so many slots, for
+    which nobody nominates, each PoD is expected to go on as in the last of them."""
+    p_w, q_var = (array.copy() for array in background)
+    for (pod, slot), baseline in baselines.items():
+        until = len(p_w) if slot == slots - 1 else slot + 1
+        p_w[slot:until, node_of_pod[pod]] += baseline.net.power_w
+        q_var[slot:until, node_of_pod[pod]] += baseline.net.reactive_var
+    return p_w, q_var
 
 
 def available_w(facts: PodFacts, net_w: int) -> tuple[int, int]:

@@ -1,24 +1,31 @@
 """What an assessment rests on, fetched from chain and store: the same for the daemon and for `verify`."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from offchain.chain.market_view import MarketView
+from offchain.protocol.book_documents import payback_of
 from offchain.protocol.errors import FlexledgerError
-from offchain.protocol.leaves import OFFER
+from offchain.protocol.leaves import OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Side
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
+from oracles.grid.core.assessment import Assessment, Case, assess_case
 from oracles.grid.core.documents import (
     Forecast,
-    assess_outcome,
+    OfferTerms,
     document_hash,
     forecast_of_bytes,
     grid_model_of_bytes,
+    outcome_items,
     technical_outcome,
 )
 from oracles.grid.core.network import GridModel
+from oracles.grid.core.posted import require_as_good
+from oracles.grid.core.violations import Watch
+from oracles.parallel import MapParts, in_threads
 from oracles.session_facts import book_documents, notarised_bytes
 
 
@@ -49,27 +56,59 @@ def anchored_grid(view: MarketView, store: DocumentStore, terms: SessionTerms, a
     return AnchoredGrid(model, document_hash(model_raw), forecast)
 
 
+@dataclass(frozen=True, eq=False)
+class AssessedMarket:
+    """A market outcome, what it accepts on the grid that an author anchored, and our own assessment of that."""
+
+    market: ListDocument
+    model_hash: bytes
+    case: Case
+    assessment: Assessment
+    author: str
+
+    @cached_property
+    def document(self) -> ListDocument:
+        """The technical outcome."""
+        return technical_outcome(self.assessment, self.market, self.model_hash, self.author)
+
+    def require_as_good(self, posted: ListDocument) -> None:
+        """FalseAssessment unless a posted technical outcome is as good as `document`, where floats differ."""
+        if posted.lists[0].root != self.document.lists[0].root or posted.notes != self.document.notes:
+            require_as_good(self.case, self.assessment, self.market, self.model_hash, posted)
+
+
 def assess_from_chain(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, market: ListDocument, author: str
-) -> ListDocument:
-    """The technical outcome of a market outcome on the grid that `author` anchored."""
+    view: MarketView,
+    store: DocumentStore,
+    terms: SessionTerms,
+    market: ListDocument,
+    author: str,
+    map_parts: MapParts = in_threads,
+) -> AssessedMarket:
+    """Assess a market outcome on the grid that `author` anchored."""
     grid = anchored_grid(view, store, terms, author)
-    minimum_w = _minima(view, store, terms.session)
-    assessment = assess_outcome(grid.model, grid.forecast, market, minimum_w)
-    return technical_outcome(assessment, market, grid.model_hash, author)
+    named = set(market.list_of(OUTCOME_BY_REQUEST).integers("offerPosition"))
+    items = outcome_items(grid.forecast, market, _offers(view, store, terms.session, named))
+    case = Case(Watch(grid.model), grid.forecast.p_w, grid.forecast.q_var, items)
+    return AssessedMarket(market, grid.model_hash, case, assess_case(case, map_parts), author)
 
 
-def _minima(view: MarketView, store: DocumentStore, session: int) -> list[int]:
-    """Minimum acceptance of every offer of the book, by position; 0 for those of a void document."""
-    out: list[int] = []
+def _offers(
+    view: MarketView, store: DocumentStore, session: int, positions: set[int]
+) -> dict[int, OfferTerms]:
+    """The offers at some positions of the book; none of a void document's."""
+    out: dict[int, OfferTerms] = {}
     for reveal, document in book_documents(view, store, session):
-        if reveal.side is not Side.OFFER:
+        if reveal.side is not Side.OFFER or document is None:
             continue
-        if document is not None and [leaves.kind for leaves in document.lists] == [OFFER]:
-            minima = document.list_of(OFFER).integers("minPowerW")
-            out.extend(minima if len(minima) == reveal.leaf_count else [0] * reveal.leaf_count)
-        else:
-            out.extend([0] * reveal.leaf_count)
+        if [leaves.kind for leaves in document.lists] != [OFFER] or document.leaf_count != reveal.leaf_count:
+            continue
+        leaves = document.list_of(OFFER)
+        mine = range(reveal.first_position, reveal.first_position + reveal.leaf_count)
+        for position in sorted(positions.intersection(mine)):
+            leaf = leaves.record(position - reveal.first_position)
+            payback_w = payback_of(leaf.word("payback"))
+            out[position] = OfferTerms(leaf.integer("powerW"), leaf.integer("minPowerW"), payback_w)
     return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.market_time import Window
 from offchain.protocol.terms import SLOT_S, SessionTerms
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.forecast.calendar import HolidayCalendar
 from oracles.grid.core.forecast.forecaster import Forecaster, Unit, retraining_s, train_forecaster
 from oracles.grid.core.forecast.history import History
@@ -55,7 +56,8 @@ class ForecastNetwork:
         return self._node_of_pod[pod]
 
     def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
-        """Net W and var at each node (slots, nodes) as forecast at the baseline gate; the same whenever it is asked."""
+        """Net W and var at each node as forecast at the baseline gate, in the window and FORECAST_BEYOND_SLOTS after it
+        (slots, nodes); the same whenever it is asked."""
         lead_slots = -((terms.baselineGate - terms.deliveryStart) // SLOT_S)
         issue_s = terms.deliveryStart - lead_slots * SLOT_S
         horizon = Horizon("24h" if terms.marketType == DAY_AHEAD else "4h", lead_slots)
@@ -65,7 +67,7 @@ class ForecastNetwork:
                 "readings", (p.power_w.shape, q.power_w.shape), "must be of the same slots and nodes"
             )
         past = History(p.start_s, np.concatenate([p.power_w, q.power_w], axis=1))
-        window = Window(terms.deliveryStart, terms.slots)
+        window = Window(terms.deliveryStart, terms.slots + FORECAST_BEYOND_SLOTS)
         values = self._forecaster(horizon, past, issue_s).forecast(past, issue_s, window)
         return values[:, : p.series], values[:, p.series :]
 

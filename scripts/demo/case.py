@@ -10,6 +10,7 @@ from offchain.protocol.book_documents import BaselineEntry, OfferEntry
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Product
 from offchain.protocol.terms import SLOT_S, SessionTerms
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.from_pandapower import LimitSettings
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.simbench_case import CasePod, SimbenchCase, load_simbench_case
@@ -165,10 +166,11 @@ class CaseNetwork:
         return self._node_of[pod]
 
     def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
-        """Net W and var at each node (slots, nodes) of all who aren't in the market."""
+        """Net W and var at each node (slots, nodes) of all who aren't in the market; the quarter-hours after the day are
+        expected to be like the day's first."""
         p_w, q_var = self._case.case.p_w.copy(), self._case.case.q_var.copy()
         mine = [pod.index for pod in self._case.pods]
         p_w[:, mine], q_var[:, mine] = 0, 0
         first = (terms.deliveryStart - self._case.case.slot_starts_s[0]) // SLOT_S
-        window = slice(first, first + terms.slots)
-        return self._case.case.at_nodes(p_w)[window], self._case.case.at_nodes(q_var)[window]
+        rows = (first + np.arange(terms.slots + FORECAST_BEYOND_SLOTS)) % self._case.case.slots
+        return self._case.case.at_nodes(p_w)[rows], self._case.case.at_nodes(q_var)[rows]

@@ -68,7 +68,8 @@ def collect(
     batches = reading_batches(view, stage.documents, terms)
     readings = readings_of(batches, terms, genuine_of(stage.operator))
     grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
-    before, before_summary = _grid_day(grid.model, grid.forecast.p_w, grid.forecast.q_var)
+    expected = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
+    before, before_summary = _grid_day(grid.model, *expected)
     measured = case.measured_at_nodes(_measured(case, pseudonym_of, readings))
     after, after_summary = _grid_day(grid.model, *measured)
     requested: dict[str, int] = defaultdict(int)

@@ -27,14 +27,17 @@ from tests.oracles.clearing.test_orders import EVERYONE, needs
 PODS = registry(64, limit_w=3000)
 
 
-def told(documents: Documents, position: int, *refused_w: int) -> tuple[OfferStatus, str]:
-    """What is said of an offer where the DSO refuses so much of each entry, if anything is given."""
+def told(documents: Documents, position: int, *refused_w: int, noted: bool = True) -> tuple[OfferStatus, str]:
+    """What is said of an offer where the DSO refuses so much of each entry, if anything is given, and notes why."""
     cleared = clear_session(documents, PODS, SEED, TERMS, AUTHOR)
     outcome, refusals = cleared.market, []
     if refused_w:
         entries = cleared.market.lists[1].records()
         rows = [refusal_row(place, w, entries[place].values) for place, w in enumerate(refused_w) if w]
-        refusals = [replace(refusals_document(rows), notes={"elements": ["line 7"] * len(rows)})]
+        notes = {"elements": ["line 7"], "slots": [3], "sensitivityPerMw": [1500]} if noted else {}
+        refusals = [
+            replace(refusals_document(rows), notes={name: each * len(rows) for name, each in notes.items()})
+        ]
         outcome = validate_session(cleared, refusals[0], AUTHOR)
     status, lines = Teller(documents, outcome, cleared.market, refusals, PODS, TERMS).tell(position)
     return status, "\n".join(lines)
@@ -123,11 +126,13 @@ def test_what_the_dso_refused_and_by_which_element() -> None:
     status, said = told(documents, 0, 400)
     assert status is OfferStatus.PARTLY_ACCEPTED
     assert (
-        "the DSO refused 0.4 kW: line 7 would be 0.001 % of loading beyond its limit, by grid model 0x00"
-        in said
+        "the DSO refused 0.4 kW: line 7 would be 0.001 % of loading beyond its limit in slot 3, which moves by 1.5 % of loading "
+        "per MW of it, by grid model 0x00" in said
     )
     assert "0.6 kW in slot 0" in said
     assert told(documents, 0, 1000)[0] is OfferStatus.TEC
+    bare = told(documents, 0, 400, noted=False)[1]
+    assert " would be 0.001 % of loading beyond its limit, by grid model 0x00" in bare
 
 
 def test_that_a_linked_one_went_with_the_other() -> None:

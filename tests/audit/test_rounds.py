@@ -5,7 +5,7 @@ each with 10 kW, and both PoDs of the other aggregator. So PoD 0 is cut in round
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,13 @@ from offchain.protocol.receipts import bundle, content
 from offchain.protocol.roles import Role
 from offchain.protocol.rounds import refusal_number
 from offchain.protocol.terms import SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Receipt, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Outcome, Receipt, TechnicalOutcome
 from offchain.store.documents import FolderStore
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_again, validate_session
 from oracles.clearing.daemon import ClearingDaemon
 from oracles.clearing.facts import clear_from_chain
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from oracles.grid.facts import assess_from_chain
@@ -60,7 +61,7 @@ class ThinLines:
         return 2 + [pod(number) for number in range(PODS_AT_START)].index(pseudonym)
 
     def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
-        nothing = np.zeros((terms.slots, 2 + PODS_AT_START), dtype=np.int64)
+        nothing = np.zeros((terms.slots + FORECAST_BEYOND_SLOTS, 2 + PODS_AT_START), dtype=np.int64)
         return nothing, nothing.copy()
 
 
@@ -313,37 +314,66 @@ class TestLies:
         assert stages == [Stage.MARKET, Stage.TECHNICAL, Stage.MARKET_2, Stage.TECHNICAL_2], said
 
 
-def test_refusals_of_another_number_than_posted_bind_nobody_and_cost_the_bond(
-    market: SmallMarket, auditor: ChainClient
-) -> None:
-    """Who names the refusal would be told that there is none: the clearing oracle waits until it is struck."""
-    clearing_step(market)
+def posted_assessment(market: SmallMarket) -> tuple[Outcome, ListDocument]:
+    """The first round's market outcome and its honest technical outcome, not posted."""
     posted = market.view.market_outcome(TERMS.session)
     assert posted is not None
     replay = SessionReplay(market.operator, market.documents, TERMS.session)
     cleared = replay.outcome_document(Stage.MARKET, posted)
     honest = assess_from_chain(market.view, market.documents, TERMS, cleared, GRID.address)
-    refusals = honest.list_of(REFUSAL)
-    cid = market.documents.put(honest.to_bytes())
-    model = market.view.notices(NoticeKind.GRID_MODEL, TERMS.session)[0].hash
-    false = TechnicalOutcome(
+    return posted, honest.document
+
+
+def post_refusals(market: SmallMarket, outcome: Outcome, document: ListDocument, length: int) -> None:
+    """Post a technical outcome that says to have so many refusals."""
+    refusals = document.list_of(REFUSAL)
+    cid = market.documents.put(document.to_bytes())
+    technical = TechnicalOutcome(
         session=TERMS.session,
-        marketOutcomeHash=posted.hash(),
+        marketOutcomeHash=outcome.hash(),
         refusalRoot=refusals.root,
-        refusalLength=0,
-        gridModel=model,
+        refusalLength=length,
+        gridModel=market.view.notices(NoticeKind.GRID_MODEL, TERMS.session)[0].hash,
         cidDigest=cid.digest,
         cidCodec=cid.codec,
         refusedWSlots=sum(refusals.integers("refusedW")),
     )
     until_s = TERMS.settlementDeadline + TERMS.challengeWindowS
     domain = market.operator.domain("Availability")
-    receipt = Receipt(content((refusals.root, 0)), cid.digest, cid.codec, until_s)
+    receipt = Receipt(content((refusals.root, length)), cid.digest, cid.codec, until_s)
     signed = [receipt.sign(domain, person.key) for person in CAST.stores[: TERMS.receipts]]
     receipts = bundle(receipt, domain, signed)
-    market.speaking_as(GRID).send("OutcomeBoard", "postTechnicalOutcome", false, receipts)
+    market.speaking_as(GRID).send("OutcomeBoard", "postTechnicalOutcome", technical, receipts)
+
+
+def test_refusals_of_another_number_than_posted_bind_nobody_and_cost_the_bond(
+    market: SmallMarket, auditor: ChainClient
+) -> None:
+    """Who names the refusal would be told that there is none: the clearing oracle waits until it is struck."""
+    clearing_step(market)
+    outcome, honest = posted_assessment(market)
+    post_refusals(market, outcome, honest, 0)
     with pytest.raises(FlexledgerError, match="refusalLength"):
         clearing_step(market)
     right, said = challenged(market, auditor)
     assert not right
     assert struck_for(auditor) == [(Stage.TECHNICAL, "MalformedRefusal")], said
+
+
+@pytest.mark.parametrize(("by_w", "said_of_it"), [(2, ""), (-2, ""), (1_500, "more of it would fit")])
+def test_another_machines_floats_make_no_honest_assessment_false(
+    market: SmallMarket, auditor: ChainClient, by_w: int, said_of_it: str
+) -> None:
+    """A few W more or less are refused elsewhere; 1.5 kW more is a lie, for which the arbiter is asked."""
+    clearing_step(market)
+    outcome, honest = posted_assessment(market)
+    row = list(honest.list_of(REFUSAL).row(0))
+    row[6:8] = [row[6] + by_w, row[7] + by_w]
+    other = replace(honest, lists=(LeafList.of_rows(REFUSAL, [row]),))
+    post_refusals(market, outcome, other, 1)
+    passed, said = replayed(market)
+    assert passed == (not said_of_it), said
+    assert said_of_it in said[-1]
+    right, said = challenged(market, auditor)
+    assert right == passed, said
+    assert any(line.startswith("CASE 1 opened") for line in said) == (not passed), said

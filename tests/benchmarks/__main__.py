@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import (
+    bench_assessment,
     bench_assume,
     bench_clearing,
     bench_fronts,
@@ -45,6 +46,7 @@ def main() -> None:
         bench_clearing,
         bench_outcome_root,
         bench_power_flow,
+        bench_assessment,
         bench_signatures,
         bench_fronts,
         bench_assume,

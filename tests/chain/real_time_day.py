@@ -22,6 +22,7 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import SessionTerms
 from oracles.clearing.daemon import ClearingDaemon
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from scripts.demo.cast import Person
@@ -72,7 +73,8 @@ class StandInNetwork:
 
     def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
         """Nothing."""
-        return np.zeros((terms.slots, 6), dtype=np.int64), np.zeros((terms.slots, 6), dtype=np.int64)
+        nothing = np.zeros((terms.slots + FORECAST_BEYOND_SLOTS, 6), dtype=np.int64)
+        return nothing, nothing.copy()
 
 
 class NoRequests:

@@ -3,28 +3,34 @@
 All are canonical JSON. A grid model goes by the keccak256 of its bytes, and so does a forecast.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from offchain.protocol import canonical_json
+from offchain.protocol.book_documents import PAYBACK_SLOTS
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL, Value
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import Product
-from oracles.grid.core.assessment import Assessment, Item, assess
+from oracles.grid.core.assessment import Assessment, Item
 from oracles.grid.core.network import Document, GridModel, Integers, grid_model_from_document
 
-FORECAST_FORMAT = "flexledger-forecast-1"
+FORECAST_FORMAT = "flexledger-forecast-2"
+FORECAST_BEYOND_SLOTS = PAYBACK_SLOTS
+"""Quarter-hours after the delivery window that a forecast covers as well: in them comes what activations pay back."""
+ELEMENTS_NOTE, SLOTS_NOTE, SENSITIVITIES_NOTE = "elements", "slots", "sensitivityPerMw"
+"""In the notes of a technical outcome, by position of the refusal."""
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """What the DSO expects without flexibility: net absorbed at each node, W and var (slots, nodes), and where the
-    PoDs of the market are connected. `grid_model`: hash of the model whose nodes these are."""
+    """What the DSO expects without flexibility: net absorbed at each node, W and var (slots, nodes), over the delivery
+    window and FORECAST_BEYOND_SLOTS after it, and where the PoDs of the market are connected. `grid_model`: hash of the model
+    whose nodes these are."""
 
     session: int
     grid_model: bytes
@@ -61,7 +67,8 @@ def forecast_bytes(forecast: Forecast) -> bytes:
 
 
 def forecast_of_bytes(raw: bytes, nodes: int, slots: int) -> Forecast:
-    """The forecast of a stored document, for a model of so many nodes. Raises InvalidInput where it isn't one."""
+    """The forecast of a stored document, for a model of so many nodes and a window of so many slots. Raises InvalidInput
+    where it isn't one."""
     content = canonical_json.loads(raw)
     if not isinstance(content, dict) or content.get("format") != FORECAST_FORMAT:
         raise InvalidInput("forecast.format", content, f"must be {FORECAST_FORMAT!r}")
@@ -78,8 +85,9 @@ def forecast_of_bytes(raw: bytes, nodes: int, slots: int) -> Forecast:
             "forecast", str(problem), "must hold session, gridModel, pW, qVar and nodeOfPod"
         ) from None
     for name, array in (("pW", forecast.p_w), ("qVar", forecast.q_var)):
-        if array.shape != (slots, nodes):
-            raise InvalidInput(f"forecast.{name}", array.shape, f"must be of shape {(slots, nodes)}")
+        expected = slots + FORECAST_BEYOND_SLOTS, nodes
+        if array.shape != expected:
+            raise InvalidInput(f"forecast.{name}", array.shape, f"must be of shape {expected}")
     return forecast
 
 
@@ -88,44 +96,58 @@ def document_hash(raw: bytes) -> bytes:
     return keccak256(raw)
 
 
-def assess_outcome(
-    model: GridModel, forecast: Forecast, market: ListDocument, minimum_w: Sequence[int]
-) -> Assessment:
-    """Assess a market outcome on the forecast; a quantity's priority is its position in the list by request.
+@dataclass(frozen=True)
+class OfferTerms:
+    """What an offer's leaf says of how it may be accepted: its power, the least of it that may be if any is, its payback."""
 
-    `minimum_w`: by position in the book, the least of an offer that may be accepted if any is.
+    power_w: int
+    min_w: int
+    payback_w: tuple[int, ...]
+
+
+def outcome_items(
+    forecast: Forecast, market: ListDocument, offers: Mapping[int, OfferTerms]
+) -> tuple[Item, ...]:
+    """A market outcome's entries, in their order, as what is assessed: an entry's priority is its position.
+
+    `offers`: by position in the book; none of those that count for nothing. An offer with the same power in several slots
+    is a block. What an offer pays back comes after the last slot in which it runs, for each of its entries there.
 
     Raises InvalidInput where the outcome names a PoD that the forecast doesn't place.
     """
-    items = []
     entries = market.list_of(OUTCOME_BY_REQUEST).records()
-    slots_of: dict[int, set[int]] = {}
-    for record in entries:
-        slots_of.setdefault(record.integer("offerPosition"), set()).add(record.integer("slot"))
-    for record in entries:
-        offer = record.integer("offerPosition")
-        pod = record.word("pod")
+    powers_w: dict[int, dict[int, set[int]]] = {}
+    for entry in entries:
+        slots = powers_w.setdefault(entry.integer("offerPosition"), {})
+        slots.setdefault(entry.integer("slot"), set()).add(entry.integer("acceptedW"))
+    items = []
+    for entry in entries:
+        position, accepted_w, slot = (entry.integer(name) for name in ("offerPosition", "acceptedW", "slot"))
+        pod, slots, offer = entry.word("pod"), powers_w[position], offers.get(position)
         if pod not in forecast.node_of_pod:
             raise InvalidInput("pod", "0x" + pod.hex(), "isn't in the anchored forecast")
-        items.append(
-            Item(
-                priority=record.integer("position"),
-                node=forecast.node_of_pod[pod],
-                slot=record.integer("slot"),
-                product=Product(record.integer("product")),
-                accepted_w=record.integer("acceptedW"),
-                min_w=min(minimum_w[offer], record.integer("acceptedW")),
-                block=offer if len(slots_of[offer]) > 1 else None,
-            )
+        is_block = len(slots) > 1 and len(set.union(*slots.values())) == 1
+        item = Item(
+            priority=entry.integer("position"),
+            node=forecast.node_of_pod[pod],
+            slot=slot,
+            product=Product(entry.integer("product")),
+            accepted_w=accepted_w,
+            min_w=min(offer.min_w, accepted_w) if offer else 0,
+            block=position if is_block else None,
         )
-    return assess(model, forecast.p_w, forecast.q_var, items)
+        if offer and offer.power_w and slot == max(slots):
+            item = replace(item, payback_w=offer.payback_w, offered_w=offer.power_w)
+        items.append(item)
+    return tuple(items)
 
 
 def technical_outcome(
     assessment: Assessment, market: ListDocument, grid_model: bytes, author: str
 ) -> ListDocument:
     """The technical outcome: a leaf for every quantity refused, in full or in part, in order of the market outcome's
-    entries; its notes name the elements."""
+    entries. Its notes name for each the element, the slot in which that would be passed, and the element's sensitivity:
+    milli-percent or micro-pu per MW (Mvar)."""
     entries = market.list_of(OUTCOME_BY_REQUEST).records()
     refusals = sorted(assessment.refusals, key=lambda refusal: refusal.item.priority)
     running_w = 0
@@ -150,7 +172,9 @@ def technical_outcome(
                 outcome_salt(entry.word("salt"), REFUSAL.number, position),
             ]
         )
-    elements = [refusal.element.key for refusal in refusals]
-    return ListDocument(
-        market.session, author, (LeafList.of_rows(REFUSAL, rows),), {"elements": elements} if elements else {}
-    )
+    notes: dict[str, object] = {
+        ELEMENTS_NOTE: [refusal.element.key for refusal in refusals],
+        SLOTS_NOTE: [refusal.slot for refusal in refusals],
+        SENSITIVITIES_NOTE: [refusal.sensitivity for refusal in refusals],
+    }
+    return ListDocument(market.session, author, (LeafList.of_rows(REFUSAL, rows),), notes if refusals else {})

@@ -8,6 +8,7 @@ import pytest
 from offchain.market.timetable import MarketRules, SessionKind, sessions_of_day
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.terms import SessionTerms
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.forecast.history import History
 from oracles.grid.forecast_network import ForecastNetwork
 from tests.oracles.grid.forecast.towns import readings
@@ -43,7 +44,7 @@ def _session(kind: SessionKind, day: date = date(2026, 3, 12)) -> SessionTerms:
 def test_every_node_is_forecast_in_every_slot(sensors: Sensors) -> None:
     terms = _session(SessionKind.DAY_AHEAD)
     p_w, q_var = _network(sensors).background(terms)
-    assert p_w.shape == q_var.shape == (96, 2)
+    assert p_w.shape == q_var.shape == (96 + FORECAST_BEYOND_SLOTS, 2)
     assert p_w.dtype == q_var.dtype == np.int64
     assert p_w[48, 1] == pytest.approx(10_000, rel=0.1)
     assert q_var[48, 1] == pytest.approx(2500, rel=0.1)
@@ -53,7 +54,7 @@ def test_every_node_is_forecast_in_every_slot(sensors: Sensors) -> None:
 def test_readings_after_the_baseline_gate_change_nothing(sensors: Sensors) -> None:
     terms = _session(SessionKind.REAL_TIME_4)
     honest = _network(sensors).background(terms)
-    assert honest[0].shape == (16, 2)
+    assert honest[0].shape == (16 + FORECAST_BEYOND_SLOTS, 2)
     later = (terms.baselineGate - sensors.p.start_s) // 900
     sensors.p.power_w[later:] *= 9
     assert (_network(sensors).background(terms)[0] == honest[0]).all()

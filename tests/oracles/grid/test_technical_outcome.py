@@ -19,7 +19,14 @@ def test_refusals_are_in_order_of_the_entries_with_running_sums() -> None:
     assert slots == [1, 0], "the entry that comes first is of the later slot"
     element = Watch(feeder(1)[0]).elements[0]
     by_slot = [
-        Refusal(Item(priority, 0, slots[priority], Product.ACTIVE_UP, 1000), refused_w, element, 5)
+        Refusal(
+            Item(priority, 0, slots[priority], Product.ACTIVE_UP, 1000),
+            refused_w,
+            element,
+            5,
+            slots[priority] + 1,
+            7,
+        )
         for priority, refused_w in ((1, 300), (0, 400))
     ]
     document = technical_outcome(Assessment((600, 700), tuple(by_slot)), market, bytes(32), ORACLE)

@@ -1,0 +1,49 @@
+"""The DSO's forecast: over the window and as long as what is activated in it may be paid back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from offchain.protocol.errors import InvalidInput
+from offchain.protocol.metering import Anchored, Net
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS, Forecast, forecast_bytes, forecast_of_bytes
+from oracles.grid.daemon import with_baselines
+
+SLOTS, NODES, POD = 4, 3, b"p" * 32
+
+
+def forecast() -> Forecast:
+    p_w = np.arange((SLOTS + FORECAST_BEYOND_SLOTS) * NODES, dtype=np.int64).reshape(-1, NODES)
+    return Forecast(7, b"m" * 32, p_w, -p_w, {POD: 2})
+
+
+def test_is_read_as_it_was_written() -> None:
+    written = forecast()
+    read = forecast_of_bytes(forecast_bytes(written), NODES, SLOTS)
+    assert (read.session, read.grid_model, read.node_of_pod) == (7, b"m" * 32, {POD: 2})
+    assert (read.p_w == written.p_w).all()
+    assert (read.q_var == written.q_var).all()
+
+
+def test_of_the_window_alone_is_refused() -> None:
+    written = forecast()
+    short = replace(written, p_w=written.p_w[:SLOTS], q_var=written.q_var[:SLOTS])
+    with pytest.raises(InvalidInput, match=r"pW.*must be of shape \(12, 3\)"):
+        forecast_of_bytes(forecast_bytes(short), NODES, SLOTS)
+
+
+def test_of_another_format_is_refused() -> None:
+    raw = forecast_bytes(forecast()).replace(b"forecast-2", b"forecast-1")
+    with pytest.raises(InvalidInput, match="format"):
+        forecast_of_bytes(raw, NODES, SLOTS)
+
+
+def test_after_the_window_a_pod_goes_on_as_in_its_last_slot() -> None:
+    nothing = np.ones((SLOTS + 2, NODES), dtype=np.int64)
+    baselines = {(POD, slot): Anchored(Net(10 * slot, slot), bytes(32), slot) for slot in (1, 2, 3)}
+    p_w, q_var = with_baselines((nothing, nothing), baselines, {POD: 2}, SLOTS)
+    assert p_w[:, 2].tolist() == [1, 11, 21, 31, 31, 31]
+    assert q_var[:, 2].tolist() == [1, 2, 3, 4, 4, 4]
+    assert (p_w[:, :2] == 1).all()
+    assert (nothing == 1).all()
