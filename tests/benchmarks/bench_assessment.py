@@ -85,8 +85,11 @@ def run() -> list[dict[str, object]]:
         rows.append(_row(label, seconds, LIMIT_S, "limit"))
         if book is plain:
             rows.append(_row(label, seconds, book.one_by_one_s(), "a power flow an offer"))
-    _draw(case)
-    print(f"growth drawn in {GROWTH.relative_to(PROJECT)}")
+    of_offers, of_slots = _draw(case)
+    print(
+        f"time grows as offers to the power of {of_offers:.2f}, as slots to the power of {of_slots:.2f}; drawn in"
+    )
+    print(f"  {GROWTH.relative_to(PROJECT)}")
     return rows
 
 
@@ -117,25 +120,27 @@ def _book(case: SimbenchCase, offers: int, slots: int, pays_back: bool = False) 
     return Book(case, case.at_nodes(case.p_w)[rows], case.at_nodes(case.q_var)[rows], items)
 
 
-def _draw(case: SimbenchCase) -> None:
-    """Seconds over offers and over slots, as SVG."""
+def _draw(case: SimbenchCase) -> tuple[float, float]:
+    """Draw seconds over offers and over slots as SVG; gives the powers of either by which they grow."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     by_offers, by_slots = figure.subplots(1, 2)
     over_offers = [_book(case, offers, 96).assess_s()[0] for offers in GROWING_OFFERS]
-    _plot(by_offers, "offers in 96 slots", GROWING_OFFERS, over_offers)
+    of_offers = _plot(by_offers, "offers in 96 slots", GROWING_OFFERS, over_offers)
     over_slots = [_book(case, OFFERS * slots // 96, slots).assess_s()[0] for slots in GROWING_SLOTS]
-    _plot(by_slots, f"slots of {OFFERS // 96} offers", GROWING_SLOTS, over_slots)
+    of_slots = _plot(by_slots, f"slots of {OFFERS // 96} offers", GROWING_SLOTS, over_slots)
     GROWTH.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(GROWTH, format="svg")
+    return of_offers, of_slots
 
 
-def _plot(axes: Axes, label: str, sizes: tuple[int, ...], seconds: list[float]) -> None:
+def _plot(axes: Axes, label: str, sizes: tuple[int, ...], seconds: list[float]) -> float:
     power, _ = np.polyfit(np.log(sizes), np.log(seconds), 1)
     axes.loglog(sizes, seconds, "o-", color="#2f5d8a")
     axes.set_xlabel(label)
     axes.set_ylabel("seconds")
     axes.set_title(f"time grows to the power of {power:.2f}")
     axes.spines[["top", "right"]].set_visible(False)
+    return float(power)
 
 
 if __name__ == "__main__":
