@@ -33,8 +33,8 @@ $(COMPILED): $(SOURCES) brownie-config.yaml package-lock.json
 	@rm -rf $(@D) && $(BROWNIE) compile
 	@mkdir -p $(@D) && touch $@
 
-demo: compile ## play a market day (GRID=..., DAY=YYYY-MM-DD, PODS=...)
-	@$(BIN)/flexledger demo $(if $(GRID),--grid $(GRID)) $(if $(DAY),--day $(DAY)) $(if $(PODS),--pods $(PODS))
+demo: compile ## play a market day (USE_CASE=congestion or voltage, GRID=..., DAY=YYYY-MM-DD, PODS=...)
+	@$(BIN)/flexledger demo $(if $(USE_CASE),--use-case $(USE_CASE)) $(if $(GRID),--grid $(GRID)) $(if $(DAY),--day $(DAY)) $(if $(PODS),--pods $(PODS))
 
 console: compile ## brownie console with the deployed contracts and helpers in scope
 	@$(BROWNIE) run console main --interactive --network development
