@@ -19,7 +19,7 @@ def radial_document(
         "format": MODEL_FORMAT,
         "name": "small",
         "frequency_hz": 50.0,
-        "slack": {"node": 0, "vm_pu": 1.0},
+        "slacks": [{"name": "grid", "node": 0, "vm_pu": 1.0, "va_degree": 0.0}],
         "nodes": [
             {
                 "name": f"bus {index}",
@@ -45,8 +45,11 @@ def radial_document(
                 "tap_side": "hv",
                 "tap_steps": 0.0,
                 "tap_step_percent": 0.0,
+                "tap_step_degree": 0.0,
+                "shift_degree": 150.0,
                 "parallel": 1,
                 "df": 1.0,
+                "rated": "both",
                 "max_loading_percent": 100.0,
             }
         ],
@@ -64,7 +67,12 @@ def radial_document(
             }
             for index, (parent, length) in enumerate(zip(parents, lengths_km, strict=True))
         ],
+        "impedances": [],
         "open_lines": [],
+        "open_transformers": [],
+        "generators": [],
+        "given_powers": [],
+        "shunts": [],
     }
 
 
