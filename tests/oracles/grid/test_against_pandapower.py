@@ -13,14 +13,10 @@ from oracles.grid.core.errors import UnsupportedGrid
 from oracles.grid.core.from_pandapower import ElementLimits, LimitSettings, model_document
 from oracles.grid.core.network import GridModel, grid_model_from_document
 from oracles.grid.core.power_flow import PowerFlow, run_power_flow
-from oracles.grid.simbench_case import load_simbench_net
+from tests.oracles.grid.basic_grids import BASIC_GRIDS, basic_net
 
 VOLTAGE_TOLERANCE_PU = 1e-6
 LOADING_TOLERANCE_PERCENT = 1e-2
-BASIC_GRIDS = (
-    "1-EHV-mixed", "1-HV-mixed", "1-HV-urban", "1-MV-rural", "1-MV-semiurb", "1-MV-urban", "1-MV-comm", "1-LV-rural1",
-    "1-LV-rural2", "1-LV-rural3", "1-LV-semiurb4", "1-LV-semiurb5", "1-LV-urban6",
-)  # fmt: skip
 SHARES = ((1.0, 1.0), (0.3, 0.9), (1.2, 0.1))
 """What loads, and what generators without a held voltage, have of their rated power in the states that are compared."""
 
@@ -114,7 +110,7 @@ def theirs(net: Any, model: GridModel) -> Any:
 def test_agrees_on_the_basic_simbench_grids(grid: str) -> None:
     # Its generators make the extra-high-voltage grid collapse, for pandapower too, where loads differ much from theirs.
     shares = ((1.0, 1.0), (0.95, 0.9)) if grid == "1-EHV-mixed" else SHARES
-    flow = assert_agrees(load_simbench_net(f"{grid}--0-sw"), shares)
+    flow = assert_agrees(basic_net(grid), shares)
     assert flow.by_newton.all() == (grid == "1-EHV-mixed")
     assert len(flow.model.slacks) == {"1-EHV-mixed": 7, "1-HV-mixed": 3}.get(grid, 1)
 
