@@ -15,6 +15,7 @@ from oracles.grid.core.violations import (
     AlarmThresholds,
     Element,
     Side,
+    Watch,
     find_alarms,
     find_violations,
 )
@@ -138,6 +139,14 @@ def test_every_violation_is_in_an_alarm_and_every_alarm_is_one() -> None:
     }
     assert passed <= covered
     assert {(alarm.element, alarm.worst_slot) for alarm in told} <= passed
+
+
+def test_at_its_limit_nothing_is_passed_wherever_levels_begin() -> None:
+    model, _, _ = feeder(5_000)
+    watch = Watch(model)
+    at_once = AlarmSettings(AlarmThresholds(100, 100, 0, 0))
+    assert (watch.levels(watch.limits[None, :], at_once) == AlarmLevel.WARNING).all()
+    assert (watch.levels(watch.limits[None, :] + 1e-6, at_once) == AlarmLevel.CRITICAL).all()
 
 
 def test_no_alarms_without_a_solution_and_of_what_is_not_there() -> None:
