@@ -48,7 +48,7 @@ class PomListener(Protocol):
 
 
 class DsoService:
-    """The platform. `clock`: UTC Unix seconds. `pom_of_pod`: the DSO's own grid data, None where it knows no PoM.
+    """The platform. `clock`: UTC Unix seconds. `pom_of_pod`: from the DSO's network, None where it knows no PoM.
 
     `deployment`: what Light Nodes sign for.
     """
@@ -77,6 +77,21 @@ class DsoService:
                     self._store.remove_pod(change.pod.pod_id)
                 else:
                     self._store.put_pod(replace(change.pod, pom_id=self._pom_of_pod(change.pod.pod_id)))
+
+    def map_again(self) -> list[str]:
+        """Find the PoMs anew after the network was switched; the next step reports those that changed.
+
+        A PoD that nothing feeds now keeps the PoM that it had: it can give nothing meanwhile, and belongs there again
+        when it is back. Gives the ids of the PoDs that moved.
+        """
+        moved = []
+        with self._store.transaction():
+            for pod in self._store.pods():
+                pom_id = self._pom_of_pod(pod.pod_id)
+                if pom_id is not None and pom_id != pod.pom_id:
+                    self._store.put_pod(replace(pod, pom_id=pom_id))
+                    moved.append(pod.pod_id)
+        return moved
 
     def pods(self) -> list[KnownPod]:
         """All PoDs."""

@@ -17,6 +17,7 @@ import simbench
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
 from oracles.grid.core.network import Document, Floats, GridModel, Integers, grid_model_from_document
+from oracles.grid.loading.topology import Topology, bus_names, topology
 
 MARKET_ZONE = ZoneInfo("Europe/Rome")
 PROFILE_ZONE = timezone(timedelta(hours=1))
@@ -43,7 +44,7 @@ _GENERATOR_LABELS = (("PV", "pv"), ("WP", "wind"), ("BM", "biomass"), ("Hydro", 
 
 @dataclass(frozen=True)
 class CasePod:
-    """A PoD of the case. `bus` is the pandapower index, `node` the grid model's. `rated_va`: of the unit behind it.
+    """A PoD of the case. `bus` is the name of its bus, `node` the grid model's. `rated_va`: of the unit behind it.
 
     `label`: household, commerce, farm, ev, heat_pump, pv, wind, biomass, hydro, storage, or low_voltage_grid (a whole
     low-voltage grid seen from the medium-voltage one).
@@ -51,7 +52,7 @@ class CasePod:
 
     name: str
     label: str
-    bus: int
+    bus: str
     node: int
     rated_va: int
 
@@ -62,6 +63,7 @@ class SimbenchCase:
 
     code: str
     day: date
+    topology: Topology
     document: Document
     model: GridModel
     slot_starts_s: tuple[int, ...]
@@ -102,7 +104,7 @@ def load_simbench_year(code: str) -> SimbenchYear:
     net = load_simbench_net(code)
     model = grid_model_from_document(model_document(net, LimitSettings()))
     p_mw, q_mvar, rows = _values(net, list(range(PROFILE_SLOTS)))
-    return SimbenchYear(code, model, PROFILE_START_S, _pods(rows, model), _whole(p_mw), _whole(q_mvar))
+    return SimbenchYear(code, model, PROFILE_START_S, _pods(net, rows, model), _whole(p_mw), _whole(q_mvar))
 
 
 def load_customer_profiles(scenario: int = 0) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
@@ -134,10 +136,11 @@ def load_simbench_case(code: str, day: date, limits: LimitSettings = LimitSettin
     return SimbenchCase(
         code=code,
         day=day,
+        topology=topology(net),
         document=document,
         model=model,
         slot_starts_s=tuple(int(start.timestamp()) for start in starts),
-        pods=_pods(rows, model),
+        pods=_pods(net, rows, model),
         p_w=_whole(p_mw),
         q_var=_whole(q_mvar),
     )
@@ -170,12 +173,13 @@ def profile_position(start: datetime) -> int:
     return day_of_year * SLOTS_PER_PROFILE_DAY + (local.hour * 60 + local.minute) // 15
 
 
-def _pods(rows: list[tuple[str, Any]], model: GridModel) -> tuple[CasePod, ...]:
+def _pods(net: Any, rows: list[tuple[str, Any]], model: GridModel) -> tuple[CasePod, ...]:
+    names = bus_names(net)
     return tuple(
         CasePod(
             name=str(row.name),
             label=_label(table, str(row.profile)),
-            bus=int(row.bus),
+            bus=names[int(row.bus)],
             node=model.node_of_bus[int(row.bus)],
             rated_va=round(abs(row.sn_mva) * 1e6),
         )

@@ -24,6 +24,7 @@ from offchain.customer_database.service import CustomerDatabase, Subscription
 from offchain.customer_database.store import CustomerStore
 from offchain.dso.api import create_app as dso_app
 from offchain.dso.customer_database_client import CustomerDatabaseClient
+from offchain.dso.pom_mapping import PomsOfPods, fed_buses
 from offchain.dso.records import Deployment
 from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
@@ -211,7 +212,7 @@ def set_stage(
             dso_store,
             dso_mqtt,
             CustomerDatabaseClient(scd_for_dso),
-            lambda _: POM,
+            _poms(case),
             operator.now_s,
             Deployment(manifest.chainId, operator.address_of("ReadingAnchor")),
         )
@@ -356,6 +357,13 @@ def _store(exits: ExitStack, folder: Path, cast: Cast, chain: ChainClient, perso
     client = StoreClient(url, token(cast, "market"), person.address)
     exits.callback(client.close)
     return client
+
+
+def _poms(case: DemoCase) -> PomsOfPods:
+    """PoMs from the grid's topology; the DSO calls the one point at which it is connected by its own name."""
+    topology = case.case.topology
+    pom_of_bus = fed_buses(dict.fromkeys(topology.connection_points, POM), topology.branches, topology.buses)
+    return PomsOfPods({pod.pod_id: pod.unit.bus for pod in case.pods}, pom_of_bus)
 
 
 def _api_settings(cast: Cast) -> ApiSettings:

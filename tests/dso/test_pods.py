@@ -11,13 +11,14 @@ from offchain.customer_database.service import CustomerDatabase, Subscription
 from offchain.customer_database.store import CustomerStore
 from offchain.dso.api import create_app
 from offchain.dso.customer_database_client import CustomerDatabaseClient
+from offchain.dso.pom_mapping import PomsOfPods
 from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
 from offchain.rest.client import PlatformClient
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from tests.customer_database.conftest import registration
-from tests.dso.conftest import DEPLOYMENT, NOW_S, POMS, Broker, Dso, pod_id, pseudonym
+from tests.dso.conftest import DEPLOYMENT, NOW_S, Broker, Dso, pod_id, pseudonym
 from tests.rest.callers import client_of, settings_of
 
 
@@ -71,8 +72,9 @@ def test_both_platforms_agree_on_pods_and_poms(tmp_path: Path) -> None:
     database = CustomerDatabase(store, subscriptions, lambda: NOW_S, lambda: secrets.token_bytes(32))
     with serve(create_scd_app(database, scd_settings)) as scd_url:
         to_scd = PlatformClient(scd_url, scd_tokens["dso"])
+        poms = PomsOfPods({pod_id(1): "end"}, {"end": "POM-1"})
         platform = DsoService(
-            dso_store, Broker(), CustomerDatabaseClient(to_scd), POMS.get, lambda: NOW_S, DEPLOYMENT
+            dso_store, Broker(), CustomerDatabaseClient(to_scd), poms, lambda: NOW_S, DEPLOYMENT
         )
         with serve(create_app(platform, dso_settings)) as dso_url:
             to_dso = PlatformClient(dso_url, dso_tokens["scd"])
@@ -83,6 +85,12 @@ def test_both_platforms_agree_on_pods_and_poms(tmp_path: Path) -> None:
                 assert shown(dso) == {pod_id(1): (registered["pseudonym"], "POM-1")}
                 platform.step()
                 assert acme.get("/pods").json()[0]["pod"]["poMId"] == "POM-1"
+                poms.switched({"end": "POM-2"})
+                assert platform.map_again() == [pod_id(1)]
+                platform.step()
+                assert acme.get("/pods").json()[0]["pod"]["poMId"] == "POM-2"
+                database.step()
+                assert shown(dso) == {pod_id(1): (registered["pseudonym"], "POM-2")}
                 acme.delete(f"/pods/{pod_id(1)}")
                 database.step()
                 assert shown(dso) == {}

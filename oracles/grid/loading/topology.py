@@ -12,7 +12,7 @@ class Topology:
     """A net as `offchain.dso.pom_mapping.fed_buses` asks for it, by bus names.
 
     `connection_points`: bus of each slack in service to the name of its point of measure (PoM), the slack's own, or
-    else the bus's. `branches`: pairs of buses that what is in service and closed connects. `buses`: all in service.
+    else the bus's. `branches`: pairs of buses that what is in service and closed connects. `buses`: all, out of service or not.
     """
 
     connection_points: Mapping[str, str]
@@ -31,7 +31,7 @@ def topology(net: Any) -> Topology:
             for bus, name in zip(slacks.bus, slacks.name, strict=True)
         },
         tuple((names[first], names[second]) for first, second in connections(net)),
-        tuple(names[bus] for bus in sorted(in_service)),
+        tuple(names.values()),
     )
 
 
