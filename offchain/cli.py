@@ -1,4 +1,4 @@
-"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `case NUMBER`, `rule NUMBER` and others."""
+"""The command line: `flexledger demo`, `verify SESSION`, `challenge SESSION`, `network check SOURCE` and others."""
 
 import logging
 import os
@@ -35,6 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A local flexibility market for distribution grids, whose operator needs no trust.",
 )
+network = typer.Typer(help="The DSO's network, before anything is built on it.")
+app.add_typer(network, name="network")
 console = Console(highlight=False)
 
 
@@ -212,6 +214,23 @@ def backtest(
                 f"{score.indicator} {score.horizon.name}, {score.subject}: {score.forecast:.1%}"
                 f" (typical profile {score.typical:.1%}{target})"
             )
+
+
+@network.command("check")
+def check_network(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="File (.json, .xlsx, .m, .mat, .zip, .xml), folder of CGMES files, SimBench code."
+        ),
+    ],
+    pods: Annotated[Path | None, typer.Option(help="Where PoDs are: CSV with columns podId and bus.")] = None,
+) -> None:
+    """Say what a network lacks or contradicts, and what it is made of; 1 where it can't be used."""
+    from scripts.network_report import report
+
+    usable = report(source, pods, typer.echo)
+    raise typer.Exit(0 if usable else 1)
 
 
 @dataclass(frozen=True)

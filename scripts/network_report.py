@@ -1,0 +1,80 @@
+"""What the DSO is told of a network before it is used: its problems, what it is made of, and its points of measure."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from offchain.dso.pom_mapping import PomsOfPods, fed_buses
+from offchain.protocol.errors import InvalidInput
+from oracles.grid.loading.checks import check_net
+from oracles.grid.loading.files import load_net
+from oracles.grid.loading.problems import Severity
+from oracles.grid.loading.topology import topology
+
+_COUNTED = {
+    "bus": "buses", "line": "lines", "trafo": "transformers", "trafo3w": "three-winding transformers",
+    "switch": "switches", "ext_grid": "slacks", "load": "loads", "sgen": "static generators", "gen": "generators",
+    "storage": "storages",
+}  # fmt: skip
+
+
+def report(source: str, pods: Path | None, say: Callable[[str], None]) -> bool:
+    """Tell of a network; False where it can't be used. `pods`: CSV with the columns podId and bus (its name)."""
+    try:
+        bus_of_pod = _buses_of_pods(pods) if pods else {}
+        loaded = load_net(source)
+    except InvalidInput as refusal:
+        say(f"error: {refusal}")
+        return False
+    problems = (*loaded.notes, *check_net(loaded.net, bus_of_pod))
+    for problem in problems:
+        say(str(problem))
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    if errors:
+        say(f"{source} can't be used: {errors} errors, {len(problems) - errors} warnings")
+        return False
+    say(f"{source}: " + _made_of(loaded.net))
+    try:
+        for line in _points(loaded.net, bus_of_pod):
+            say(line)
+    except InvalidInput as refusal:
+        say(f"error: points of measure: {refusal}")
+        return False
+    return True
+
+
+def _buses_of_pods(path: Path) -> dict[str, str]:
+    out: dict[str, str] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            pod, bus = row.get("podId"), row.get("bus")
+            if not pod or not bus:
+                raise InvalidInput(
+                    f"{path.name}:{number}", row, "must have the columns podId and bus, both filled"
+                )
+            if out.setdefault(pod, bus) != bus:
+                raise InvalidInput(
+                    f"{path.name}:{number}.bus", bus, f"contradicts {out[pod]!r}, told before of {pod}"
+                )
+    return out
+
+
+def _made_of(net: Any) -> str:
+    counts = [f"{len(net[table])} {name}" for table, name in _COUNTED.items() if len(net[table])]
+    levels = sorted({float(level) for level in net.bus.vn_kv}, reverse=True)
+    return ", ".join(counts) + "; at " + ", ".join(f"{level:g}" for level in levels) + " kV"
+
+
+def _points(net: Any, bus_of_pod: dict[str, str]) -> list[str]:
+    now = topology(net)
+    pom_of_bus = fed_buses(now.connection_points, now.branches, now.buses)
+    poms = PomsOfPods(bus_of_pod, pom_of_bus)
+    pods = Counter(poms(pod) for pod in bus_of_pod)
+    told = [
+        f"PoM {pom}: {buses} buses" + (f", {pods[pom]} PoDs" if bus_of_pod else "")
+        for pom, buses in Counter(pom_of_bus.values()).items()
+        if pom is not None
+    ]
+    return [*told, f"without a PoM now: {pods[None]} PoDs"] if pods[None] else told
