@@ -224,7 +224,10 @@ def check_network(
             help="File (.json, .xlsx, .m, .mat, .zip, .xml), folder of CGMES files, SimBench code."
         ),
     ],
-    pods: Annotated[Path | None, typer.Option(help="Where PoDs are: CSV with columns podId and bus.")] = None,
+    pods: Annotated[
+        Path | None,
+        typer.Option(help="Where PoDs are: CSV with columns podId and bus.", exists=True, dir_okay=False),
+    ] = None,
 ) -> None:
     """Say what a network lacks or contradicts, and what it is made of; 1 where it can't be used."""
     from scripts.network_report import report

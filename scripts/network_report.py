@@ -10,7 +10,7 @@ from offchain.dso.pom_mapping import PomsOfPods, fed_buses
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.loading.checks import check_net
 from oracles.grid.loading.files import load_net
-from oracles.grid.loading.problems import Severity
+from oracles.grid.loading.problems import Severity, printable
 from oracles.grid.loading.topology import topology
 
 _COUNTED = {
@@ -47,7 +47,7 @@ def report(source: str, pods: Path | None, say: Callable[[str], None]) -> bool:
 
 def _buses_of_pods(path: Path) -> dict[str, str]:
     out: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             pod, bus = row.get("podId"), row.get("bus")
             if not pod or not bus:
@@ -73,7 +73,7 @@ def _points(net: Any, bus_of_pod: dict[str, str]) -> list[str]:
     poms = PomsOfPods(bus_of_pod, pom_of_bus)
     pods = Counter(poms(pod) for pod in bus_of_pod)
     told = [
-        f"PoM {pom}: {buses} buses" + (f", {pods[pom]} PoDs" if bus_of_pod else "")
+        f"PoM {printable(pom)}: {buses} buses" + (f", {pods[pom]} PoDs" if bus_of_pod else "")
         for pom, buses in Counter(pom_of_bus.values()).items()
         if pom is not None
     ]

@@ -129,6 +129,8 @@ def _error(table: str, element: str, column: str, value: object, rule: str) -> P
 
 def _tables(net: Any) -> Iterator[Problem]:
     """Whether the tables hold together."""
+    if not isinstance(net.f_hz, Real) or not 0 < net.f_hz < np.inf:
+        yield _error("net", "", "f_hz", net.f_hz, f"must be {_POSITIVE}")
     if not len(net.bus):
         yield _error("bus", "", "", 0, "a net needs buses")
     filled = [table for table in ("bus", *_ENDS) if len(net[table])]
@@ -335,7 +337,9 @@ def _profiles(net: Any) -> Iterator[Problem]:
         rows = net[table]
         if "profile" in rows and kind in net.get("profiles", {}):
             known = net.profiles[kind].columns
-            for index, profile in rows.loc[~(rows.profile + suffix).isin(known), "profile"].items():
+            for index, profile in rows.loc[
+                ~(rows.profile.astype(str) + suffix).isin(known), "profile"
+            ].items():
                 yield _error(table, _name(rows, index), "profile", profile, "must be a profile of the net")
 
 

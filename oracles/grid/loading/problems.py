@@ -6,6 +6,14 @@ from enum import StrEnum
 
 from offchain.protocol.errors import FlexledgerError
 
+MOST_SHOWN = 200
+"""Characters of a value that a message shows."""
+
+
+def printable(text: str) -> str:
+    """Text from a file as it may be shown on a terminal: control characters are spelt out."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
 
 class Severity(StrEnum):
     """An error makes the network unusable; a warning says what was assumed or left out."""
@@ -28,7 +36,9 @@ class Problem:
     def __str__(self) -> str:
         element = f" {self.element}" if self.element else ""
         column = f".{self.column}" if self.column else ""
-        return f"{self.severity}: {self.table}{element}{column} = {self.value!r}: {self.rule}"
+        value = repr(self.value)
+        shown = value if len(value) <= MOST_SHOWN else value[:MOST_SHOWN] + "..."
+        return printable(f"{self.severity}: {self.table}{element}{column} = {shown}: {self.rule}")
 
 
 class UnusableNetwork(FlexledgerError):

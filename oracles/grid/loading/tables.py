@@ -99,7 +99,10 @@ def _table(where: str, entry: Mapping[str, Any]) -> pd.DataFrame:
             f"{where}.orient", entry.get("orient"), "must be a table as pandapower saves it: 'split'"
         )
     content = json.loads(text)
-    table = pd.DataFrame(content["data"], index=content["index"], columns=content["columns"])
+    if len(set(content["columns"])) != len(content["columns"]):
+        raise InvalidInput(f"{where}.columns", content["columns"], "must each be there once")
+    rows = [[None if isinstance(cell, dict | list) else cell for cell in row] for row in content["data"]]
+    table = pd.DataFrame(rows, index=content["index"], columns=content["columns"])
     for column, kind in (entry.get("dtype") or {}).items():
         if column in table:
             _cast(table, column, kind)

@@ -101,6 +101,7 @@ ERRORS = [
     (second_slack, "ext_grid PoM 2 #1.bus = 'mv #0': is at the same node as the slack PoM 1 #0"),
     (lambda net: net.line.update({"r_ohm_per_km": [0.0, 1.0], "x_ohm_per_km": [0.0, 1.0]}), "has no impedance"),
     (lambda net: pandapower.create_shunt(net, 1, 0.01), "net.shunt = 1"),
+    (lambda net: net.update(f_hz="fifty"), "net.f_hz = 'fifty': must be a positive number"),
     (lambda net: net.update(bus=net.bus.iloc[:0]), "bus = 0: a net needs buses"),
 ]  # fmt: skip
 
@@ -185,6 +186,14 @@ def test_profile_that_is_not_there_is_named() -> None:
     assert texts(check_net(net), Severity.ERROR) == [
         "error: sgen pv #0.profile = 'PV2': must be a profile of the net"
     ]
+
+
+def test_name_that_would_steer_a_terminal_is_spelt_out() -> None:
+    net = sound_net()
+    net.line.loc[0, ["name", "length_km"]] = ["line\x1b[2J", -1.0]
+    (error,) = texts(check_net(net), Severity.ERROR)
+    assert error.isprintable()
+    assert r"line\x1b[2J #0.length_km = -1.0" in error
 
 
 CELLS = st.sampled_from(

@@ -216,6 +216,23 @@ class TestHostileFile:
         with pytest.raises(InvalidInput, match=r"net\.json"):
             load_net(path)
 
+    def test_lists_in_cells_and_columns_there_twice_do_no_harm(self, tmp_path: Path) -> None:
+        def cells(net: Any) -> None:
+            content = json.loads(net["switch"]["_object"])
+            content["data"][0][content["columns"].index("et")] = ["b"]
+            net["switch"]["_object"] = json.dumps(content)
+
+        with pytest.raises(UnusableNetwork, match=r"\.et = None: must be one of"):
+            load_checked_net(self.saved(tmp_path, cells))
+
+        def columns(net: Any) -> None:
+            content = json.loads(net["line"]["_object"])
+            content["columns"][-1] = "length_km"
+            net["line"]["_object"] = json.dumps(content)
+
+        with pytest.raises(InvalidInput, match=r"net\.json\.line\.columns"):
+            load_net(self.saved(tmp_path, columns))
+
     def test_archive_of_other_files_or_too_large_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
