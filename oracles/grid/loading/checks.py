@@ -129,7 +129,7 @@ def _error(table: str, element: str, column: str, value: object, rule: str) -> P
 
 def _tables(net: Any) -> Iterator[Problem]:
     """Whether the tables hold together."""
-    if not isinstance(net.f_hz, Real) or not 0 < net.f_hz < np.inf:
+    if not isinstance(net.f_hz, int | float | np.number) or not 0 < net.f_hz < np.inf:
         yield _error("net", "", "f_hz", net.f_hz, f"must be {_POSITIVE}")
     if not len(net.bus):
         yield _error("bus", "", "", 0, "a net needs buses")
