@@ -14,7 +14,7 @@ import numpy as np
 
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.errors import PowerFlowDiverged
-from oracles.grid.core.network import Floats, GridModel, Integers
+from oracles.grid.core.network import BASE_VA, Floats, GridModel, Integers
 from oracles.grid.core.power_flow import PowerFlow, solve_power_flow
 from oracles.grid.core.violations import Violation, find_violations
 
@@ -79,12 +79,15 @@ def run_composed(
     for substation in substations:
         if not 0 <= substation.node < model.nodes:
             raise InvalidInput(f"{substation.name}.node", substation.node, "must be a node of the MV model")
+        if len(substation.model.slacks) != 1 or len(substation.model.held):
+            rule = "must have one slack, which the MV node stands for, and hold no other voltage"
+            raise InvalidInput(f"{substation.name}.model", substation.model.name, rule)
         if len(substation.p_w) != len(p_w):
             raise InvalidInput(f"{substation.name}.p_w", len(substation.p_w), f"must have {len(p_w)} slots")
     alike: dict[int, list[Substation]] = {}
     for substation in substations:
         alike.setdefault(id(substation.model), []).append(substation)
-    vm_pu = np.full((len(p_w), model.nodes), model.slack_vm_pu)
+    vm_pu = np.ones((len(p_w), model.nodes))
     for rounds in range(1, MOST_ROUNDS + 1):
         low: dict[str, PowerFlow] = {}
         p_all, q_all = p_w.astype(np.float64), q_var.astype(np.float64)
@@ -107,13 +110,16 @@ def _run_alike(group: Sequence[Substation], vm_pu: Floats) -> dict[str, PowerFlo
     """Power flows of substations with one model, each with the voltage of its node as its slack's.
 
     V = v U turns a slack of v into one of 1 where powers are divided by v², since all else is linear in V: so one model
-    serves every slack voltage.
+    serves every slack voltage. What the model itself absorbs is divided with the rest.
     """
     model, slots = group[0].model, len(vm_pu)
-    ratio = np.concatenate([vm_pu[:, substation.node] for substation in group]) / model.slack_vm_pu
-    p_w = np.concatenate([substation.p_w for substation in group]) / ratio[:, None] ** 2
-    q_var = np.concatenate([substation.q_var for substation in group]) / ratio[:, None] ** 2
-    flow = _converged(solve_power_flow(model, p_w, q_var), slots)
+    ratio = np.concatenate([vm_pu[:, substation.node] for substation in group]) / np.abs(
+        model.slack_voltage_pu[0]
+    )
+    given_va = model.given_power_pu * BASE_VA
+    own_va = given_va + np.concatenate([substation.p_w + 1j * substation.q_var for substation in group])
+    power_va = own_va / ratio[:, None] ** 2 - given_va
+    flow = _converged(solve_power_flow(model, power_va.real, power_va.imag), slots)
     voltage_pu = flow.voltage_pu * ratio[:, None]
     current_pu = flow.current_pu * ratio[None, :, None]
     return {
@@ -122,6 +128,7 @@ def _run_alike(group: Sequence[Substation], vm_pu: Floats) -> dict[str, PowerFlo
             voltage_pu[place * slots : (place + 1) * slots],
             current_pu[:, place * slots : (place + 1) * slots],
             flow.converged[place * slots : (place + 1) * slots],
+            flow.by_newton[place * slots : (place + 1) * slots],
         )
         for place, substation in enumerate(group)
     }

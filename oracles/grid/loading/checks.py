@@ -286,10 +286,10 @@ def _islands(net: Any) -> Iterator[Problem]:
     island_of = _island_of_bus(net)
     slacks = _in_service(net.ext_grid)
     slacks = slacks[slacks.bus.isin(list(island_of))]
-    if not len(slacks):
+    fed = _fed_islands(net, island_of)
+    if not fed:
         yield _error("ext_grid", "", "in_service", 0, "a net needs a slack in service, at a bus in service")
         return
-    fed = {island_of[int(bus)] for bus in slacks.bus}
     for table in ("load", "sgen", "gen", "storage"):
         rows = _in_service(net[table])
         for index, bus, p_mw in zip(rows.index, rows.bus, rows.p_mw, strict=True):
@@ -309,6 +309,13 @@ def _islands(net: Any) -> Iterator[Problem]:
             rule = f"is at the same node as the slack {first_at[at]}: one of them must go out of service"
             yield _error("ext_grid", name, "bus", _name(net.bus, bus), rule)
         first_at.setdefault(at, name)
+
+
+def _fed_islands(net: Any, island_of: Mapping[int, int]) -> set[int]:
+    """Islands with an external grid or a generator that is a slack."""
+    generators = _in_service(net.gen)
+    buses = [*_in_service(net.ext_grid).bus, *generators.bus[generators.slack.isin((True,))]]
+    return {island_of[int(bus)] for bus in buses if int(bus) in island_of}
 
 
 def _island_of_bus(net: Any) -> dict[int, int]:
@@ -346,7 +353,7 @@ def _profiles(net: Any) -> Iterator[Problem]:
 def _pods(net: Any, bus_of_pod: Mapping[str, str]) -> Iterator[Problem]:
     known = {name: bus for bus, name in bus_names(net).items()}
     island_of = _island_of_bus(net)
-    fed = {island_of[int(bus)] for bus in _in_service(net.ext_grid).bus if int(bus) in island_of}
+    fed = _fed_islands(net, island_of)
     for pod, bus in bus_of_pod.items():
         if bus not in known:
             yield _error("PoD", pod, "bus", bus, "must be a bus of the net")

@@ -19,7 +19,7 @@ from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import find_violations
 from oracles.grid.loading.joined import LowVoltageNet, join_nets
 from oracles.grid.simbench_case import load_simbench_net
-from tests.oracles.grid.test_power_flow import small_net
+from tests.oracles.grid.test_against_pandapower import small_net
 
 SLOTS = 3
 SHARES = np.array([1.0, 0.3, -0.6])
@@ -229,6 +229,11 @@ def test_what_can_not_hang_is_refused(composed: tuple[ComposedFlow, list[Substat
         run_composed(model, p_w, q_var, [Substation("x", model.nodes, first.model, first.p_w, first.q_var)])
     with pytest.raises(InvalidInput, match="must have 3 slots"):
         run_composed(model, p_w, q_var, [Substation("x", 3, first.model, first.p_w[:2], first.q_var[:2])])
+    held = small_net()
+    pandapower.create_gen(held, 3, 0.01, vm_pu=1.0)
+    holding, held_p_w, held_q_var = built(held)
+    with pytest.raises(InvalidInput, match=r"x\.model.*hold no other voltage"):
+        run_composed(model, p_w, q_var, [Substation("x", 3, holding, held_p_w, held_q_var)])
     with pytest.raises(InvalidInput, match=r"x\.bus.*one voltage"):
         join_nets(medium_net(), {"x": LowVoltageNet(small_net(), 0)})
     with pytest.raises(InvalidInput, match=r"x\.bus = 99"):

@@ -100,7 +100,7 @@ ERRORS = [
     (put("bus", "in_service", False, 4), "sgen pv #0.bus = 'other #4': nothing feeds it"),
     (second_slack, "ext_grid PoM 2 #1.bus = 'mv #0': is at the same node as the slack PoM 1 #0"),
     (lambda net: net.line.update({"r_ohm_per_km": [0.0, 1.0], "x_ohm_per_km": [0.0, 1.0]}), "has no impedance"),
-    (lambda net: pandapower.create_shunt(net, 1, 0.01), "net.shunt = 1"),
+    (lambda net: pandapower.create_motor(net, 1, 0.01, 0.9), "net.motor = 1"),
     (lambda net: net.update(f_hz="fifty"), "net.f_hz = 'fifty': must be a positive number"),
     (lambda net: net.update(bus=net.bus.iloc[:0]), "bus = 0: a net needs buses"),
 ]  # fmt: skip

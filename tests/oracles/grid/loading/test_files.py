@@ -66,7 +66,7 @@ def test_net_of_an_older_pandapower_is_brought_up_to_date(tmp_path: Path) -> Non
 
 
 def test_matpower_case_has_its_published_solution(tmp_path: Path) -> None:
-    net = load_net(str(CASE9)).net
+    net = load_checked_net(str(CASE9))
     assert voltages(net)[[3, 4, 6, 8]] == pytest.approx([0.987, 0.975, 0.986, 0.958], abs=5e-4)
     to_mpc(net, str(tmp_path / "case9.mat"))
     assert np.abs(voltages(load_net(str(tmp_path / "case9.mat")).net) - voltages(net)).max() < 1e-12
