@@ -295,7 +295,7 @@ contract AssessmentChallenges is OutcomeProofs, IAssessmentChallenges {
         _requireSameEntry(v, m);
         bool fault = v.acceptedW > m.acceptedW || v.effectivenessPosition != m.effectivenessPosition || v.pod != m.pod
             || v.slot != m.slot || v.product != m.product || v.priceUeurPerKw != m.priceUeurPerKw
-            || v.effectivenessPermille != m.effectivenessPermille;
+            || v.effectivenessPermille != m.effectivenessPermille || v.gridFeeUeurPerKw != m.gridFeeUeurPerKw;
         _decideValidated(outcome, fault, "EntryChanged");
     }
 

@@ -252,7 +252,7 @@ contract Availability is IAvailability, EIP712, AccessManaged {
         uint256 words;
         if (kind == Leaves.OFFER) words = 16;
         else if (kind == Leaves.REQUEST) words = 13;
-        else if (kind == Leaves.EFFECTIVENESS) words = 7;
+        else if (kind == Leaves.EFFECTIVENESS) words = 8;
         else revert AvailabilityUnknownLeaf(kind);
         if ((kind == Leaves.OFFER) != (side == ICommitmentBook.Side.OFFER)) {
             revert AvailabilityLeafOfAnotherSide(kind, side);

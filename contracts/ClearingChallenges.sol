@@ -2,10 +2,12 @@
 pragma solidity 0.8.30;
 
 import {IClearingChallenges} from "../interfaces/IClearingChallenges.sol";
+import {ICommitmentBook} from "../interfaces/ICommitmentBook.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {OutcomeProofs} from "./OutcomeProofs.sol";
+import {EntryRules} from "./libraries/EntryRules.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 
 /// @title Challenges of how a market was cleared
@@ -154,9 +156,10 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
             && _isCheaper(taken.leaf, offer.leaf, request.leaf, effectiveness.leaf);
         uint256 lostW = offer.leaf.powerW < taken.leaf.acceptedW ? offer.leaf.powerW : taken.leaf.acceptedW;
         uint256 price = offer.leaf.priceUeurPerKw;
-        if (method == PAY_AS_CLEAR) {
-            uint256 permille = effectiveness.leaf.effectivenessPermille;
-            price = uint256(taken.leaf.priceUeurPerKw) * permille / taken.leaf.effectivenessPermille;
+        // What is cheaper gets at least its bid beyond its own grid fee.
+        if (fault && method == PAY_AS_CLEAR) {
+            Leaves.EffectivenessLeaf calldata f = effectiveness.leaf;
+            price = _clearingPrice(taken.leaf, f.effectivenessPermille) - f.gridFeeUeurPerKw;
         }
         uint256 lossUeur = lostW * price / 1000;
         _decide(outcome.session, stage, fault, "CheaperRefused", offer.opening.player, lossUeur);
@@ -174,8 +177,8 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
         _requireIn(outcome, entry);
         Leaves.OutcomeByRequestLeaf calldata e = entry.leaf;
         Leaves.OutcomeByRequestLeaf calldata m = marginal.leaf;
-        uint256 price = uint256(m.priceUeurPerKw) * e.effectivenessPermille / m.effectivenessPermille;
-        bool fault = e.requestPosition == m.requestPosition && e.priceUeurPerKw != price;
+        bool fault = e.requestPosition == m.requestPosition
+            && EntryRules.delivered(e) != _clearingPrice(m, e.effectivenessPermille);
         _decide(outcome.session, stage, fault, "WrongClearingPrice");
     }
 
@@ -191,6 +194,53 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
         _requireOffer(outcome.session, offer, marginal.leaf.offerPosition);
         bool fault = marginal.leaf.priceUeurPerKw != offer.leaf.priceUeurPerKw;
         _decide(outcome.session, stage, fault, "WrongMarginalPrice");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function notARequest(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        bool inReserve,
+        ICommitmentBook.Opening calldata opening,
+        Effectiveness calldata effectiveness
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry, inReserve);
+        uint256 first = _requireDocument(outcome.session, opening, false).firstPosition;
+        _requireEffectiveness(opening, effectiveness);
+        _requirePosition(entry.leaf.requestPosition, first + effectiveness.leaf.position);
+        _decide(outcome.session, stage, true, "NotARequest");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function notAnEffectiveness(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        bool inReserve,
+        BookRequest calldata request
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry, inReserve);
+        _requireRequest(outcome.session, request, entry.leaf.effectivenessPosition);
+        _decide(outcome.session, stage, true, "NotAnEffectiveness");
+    }
+
+    /// @inheritdoc IClearingChallenges
+    function anothersEffectiveness(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        bool inReserve,
+        ICommitmentBook.Opening calldata opening
+    ) external {
+        _begin(outcome, stage);
+        _requireIn(outcome, entry, inReserve);
+        uint256 first = _requireDocumentOf(outcome.session, opening, entry.leaf.requestPosition).firstPosition;
+        uint256 position = entry.leaf.effectivenessPosition;
+        bool fault = position < first || position >= first + opening.leafCount;
+        _decide(outcome.session, stage, fault, "NotAnEffectiveness");
     }
 
     /// @dev The marginal entry is its request's last: the one after it is another request's, or it is the list's last, which is
@@ -212,6 +262,11 @@ contract ClearingChallenges is OutcomeProofs, IClearingChallenges {
         if (following.leaf.requestPosition == marginal.leaf.requestPosition) {
             revert ChallengesNotTheLeaf(last, marginal.leaf.position);
         }
+    }
+
+    /// @dev What a kW of that effectiveness costs where it is needed, at an entry's price per relief.
+    function _clearingPrice(Leaves.OutcomeByRequestLeaf calldata e, uint256 permille) private pure returns (uint256) {
+        return EntryRules.delivered(e) * permille / e.effectivenessPermille;
     }
 
     function _requireAnswered(IOutcomeBoard.Outcome calldata outcome, Answered calldata given)

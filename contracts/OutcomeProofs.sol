@@ -7,6 +7,7 @@ import {IOutcomeBoard} from "../interfaces/IOutcomeBoard.sol";
 import {IBookLeaves} from "../interfaces/IOutcomeChallenges.sol";
 import {IPodRegistry} from "../interfaces/IPodRegistry.sol";
 import {Challenges} from "./Challenges.sol";
+import {EntryRules} from "./libraries/EntryRules.sol";
 import {Leaves} from "./libraries/Leaves.sol";
 import {Proofs} from "./libraries/Proofs.sol";
 import {Stages} from "./libraries/Stages.sol";
@@ -38,6 +39,16 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         _requireOpen(outcome.session, IOutcomeBoard.Stage.VALIDATED, keccak256(abi.encode(outcome)));
         _requireBasis(outcome.basis, keccak256(abi.encode(technical)));
         _requireBasis(technical.marketOutcomeHash, keccak256(abi.encode(market_)));
+    }
+
+    function _requireReserved(IOutcomeBoard.Outcome calldata outcome, Entry calldata reserved) internal pure {
+        Proofs.requireLeaf(outcome.reserveRoot, Leaves.hashReserve(reserved.leaf), reserved.proof);
+    }
+
+    /// @dev An entry of the list by request, or of the reserve.
+    function _requireIn(IOutcomeBoard.Outcome calldata outcome, Entry calldata entry, bool inReserve) internal pure {
+        if (inReserve) _requireReserved(outcome, entry);
+        else _requireIn(outcome, entry);
     }
 
     function _requireOffer(uint64 session, BookOffer calldata offer, uint256 position)
@@ -101,7 +112,8 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         _requireEffectiveness(request.opening, effectiveness);
         Leaves.EffectivenessLeaf calldata f = effectiveness.leaf;
         _requirePosition(e.effectivenessPosition, uint256(document.firstPosition) + f.position);
-        return f.area != request.leaf.area || f.pod != e.pod || f.effectivenessPermille != e.effectivenessPermille;
+        return f.area != request.leaf.area || f.pod != e.pod || f.effectivenessPermille != e.effectivenessPermille
+            || f.gridFeeUeurPerKw != e.gridFeeUeurPerKw;
     }
 
     function _requireEffectiveness(ICommitmentBook.Opening calldata opening, Effectiveness calldata effectiveness)
@@ -139,7 +151,8 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         return e.product >> 1 == x.product >> 1;
     }
 
-    /// @dev Whether a divisible single offer could have served an entry's request, and is cheaper: by price over effectiveness.
+    /// @dev Whether a divisible single offer could have served an entry's request, and is cheaper: by delivered
+    /// price over effectiveness.
     function _isCheaper(
         Leaves.OutcomeByRequestLeaf calldata e,
         Leaves.OfferLeaf calldata x,
@@ -150,8 +163,8 @@ abstract contract OutcomeProofs is Challenges, IBookLeaves {
         // INVARIANT: an effectiveness above 1000 per mille says nothing, neither to who clears nor here.
         bool compatible = x.slot == e.slot && x.product == e.product && f.pod == x.pod && f.area == r.area
             && f.effectivenessPermille <= 1000;
-        bool cheaper = uint256(x.priceUeurPerKw) * e.effectivenessPermille
-            < uint256(e.priceUeurPerKw) * f.effectivenessPermille;
+        bool cheaper = (uint256(x.priceUeurPerKw) + f.gridFeeUeurPerKw) * e.effectivenessPermille
+            < EntryRules.delivered(e) * f.effectivenessPermille;
         return divisible && compatible && cheaper;
     }
 }

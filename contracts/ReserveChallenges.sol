@@ -9,7 +9,6 @@ import {IReserveChallenges} from "../interfaces/IReserveChallenges.sol";
 import {OutcomeProofs} from "./OutcomeProofs.sol";
 import {EntryRules} from "./libraries/EntryRules.sol";
 import {Leaves} from "./libraries/Leaves.sol";
-import {Proofs} from "./libraries/Proofs.sol";
 
 /// @title Challenges of the reserve
 contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
@@ -120,8 +119,7 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
         bool inReserve
     ) external {
         _begin(outcome, stage, reserved);
-        if (inReserve) _requireReserved(outcome, other);
-        else _requireIn(outcome, other);
+        _requireIn(outcome, other, inReserve);
         // Up and down of one kind of power differ in the last bit.
         bool fault = reserved.leaf.pod == other.leaf.pod && reserved.leaf.slot == other.leaf.slot
             && reserved.leaf.product >> 1 == other.leaf.product >> 1 && reserved.leaf.product != other.leaf.product;
@@ -321,7 +319,7 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
         _requirePosition(v.requestPosition, m.requestPosition);
         bool fault = v.acceptedW != m.acceptedW || v.effectivenessPosition != m.effectivenessPosition
             || !EntryRules.isSamePlace(v, m) || v.priceUeurPerKw != m.priceUeurPerKw
-            || v.effectivenessPermille != m.effectivenessPermille;
+            || v.effectivenessPermille != m.effectivenessPermille || v.gridFeeUeurPerKw != m.gridFeeUeurPerKw;
         _decide(outcome.session, IOutcomeBoard.Stage.VALIDATED, fault, "ReserveChanged");
     }
 
@@ -400,10 +398,6 @@ contract ReserveChallenges is OutcomeProofs, IReserveChallenges {
             _requireReserved(outcome, reserved);
             _requirePosition(because - 1, reserved.leaf.position);
         }
-    }
-
-    function _requireReserved(IOutcomeBoard.Outcome calldata outcome, Entry calldata reserved) private pure {
-        Proofs.requireLeaf(outcome.reserveRoot, Leaves.hashReserve(reserved.leaf), reserved.proof);
     }
 
     /// @dev Whether an entry would stand between two neighbours of a reserve, before its first or after its last.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IChallenges} from "./IChallenges.sol";
+import {ICommitmentBook} from "./ICommitmentBook.sol";
 import {IOutcomeBoard} from "./IOutcomeBoard.sol";
 import {IBookLeaves} from "./IOutcomeChallenges.sol";
 
@@ -74,7 +75,8 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
     ) external;
 
     /// @notice Under price priority: a cheaper divisible offer refused as dearer, not needed or for its minimum, for a request
-    /// for which a dearer one was taken ("CheaperRefused"). Cheaper is price over effectiveness. The refused one's player is made good.
+    /// for which a dearer one was taken ("CheaperRefused"). Cheaper is price and grid fee over effectiveness. The refused one's player
+    /// is made good.
     /// @param taken an entry of the request
     /// @param refused the answer of the cheaper offer
     /// @param effectiveness of the cheaper offer's PoD for the request
@@ -88,8 +90,8 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
         Effectiveness calldata effectiveness
     ) external;
 
-    /// @notice Paid as cleared: an entry at another price than its request's, which is its marginal entry's price over that one's
-    /// effectiveness, times the entry's own, rounded down ("WrongClearingPrice").
+    /// @notice Paid as cleared: an entry at another price than its request's, which is its marginal entry's price and grid fee over
+    /// that one's effectiveness, times the entry's own, rounded down, less the entry's own fee ("WrongClearingPrice").
     /// @param marginal the request's last entry
     /// @param following the one after it; the same where that is the list's last
     function wrongClearingPrice(
@@ -109,5 +111,35 @@ interface IClearingChallenges is IChallenges, IBookLeaves {
         Entry calldata marginal,
         Entry calldata following,
         BookOffer calldata offer
+    ) external;
+
+    /// @notice An entry, or a reserved one, at whose request's place in the book an effectiveness stands ("NotARequest").
+    /// @param opening of the document that holds that place
+    function notARequest(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        bool inReserve,
+        ICommitmentBook.Opening calldata opening,
+        Effectiveness calldata effectiveness
+    ) external;
+
+    /// @notice An entry, or a reserved one, at whose effectiveness's place in the book a request stands ("NotAnEffectiveness").
+    function notAnEffectiveness(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        bool inReserve,
+        BookRequest calldata request
+    ) external;
+
+    /// @notice An entry, or a reserved one, whose effectiveness's place isn't in its request's document ("NotAnEffectiveness").
+    /// @param opening of the document that holds the request's place
+    function anothersEffectiveness(
+        IOutcomeBoard.Outcome calldata outcome,
+        IOutcomeBoard.Stage stage,
+        Entry calldata entry,
+        bool inReserve,
+        ICommitmentBook.Opening calldata opening
     ) external;
 }

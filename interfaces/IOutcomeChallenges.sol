@@ -22,7 +22,7 @@ interface IBookLeaves {
         bytes32[] proof;
     }
 
-    /// @notice A PoD's effectiveness, of the same document as a request.
+    /// @notice A PoD's effectiveness and grid fee, of the same document as a request.
     struct Effectiveness {
         Leaves.EffectivenessLeaf leaf;
         bytes32[] proof;
@@ -142,8 +142,8 @@ interface IOutcomeChallenges is IChallenges, IBookLeaves {
         BookOffer calldata offer
     ) external;
 
-    /// @notice An entry of another slot or product than its request, for more than its relief, or above its price cap
-    /// ("NotAsRequested").
+    /// @notice An entry of another slot or product than its request, for more than its relief, or above its price cap with
+    /// its grid fee ("NotAsRequested").
     function notAsRequested(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -159,7 +159,7 @@ interface IOutcomeChallenges is IChallenges, IBookLeaves {
         ICommitmentBook.Opening calldata document
     ) external;
 
-    /// @notice An entry whose effectiveness isn't what its request's document says ("WrongEffectiveness").
+    /// @notice An entry whose effectiveness or grid fee isn't what its request's document says ("WrongEffectiveness").
     function wrongEffectiveness(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,

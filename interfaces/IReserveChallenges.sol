@@ -92,8 +92,8 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
         BookOffer calldata offer
     ) external;
 
-    /// @notice A reserved entry of another slot or product than its request, for more than its margin, or above its price cap
-    /// ("NotAsRequested").
+    /// @notice A reserved entry of another slot or product than its request, for more than its margin, or above its price cap with
+    /// its grid fee ("NotAsRequested").
     function reserveNotAsRequested(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,
@@ -101,7 +101,7 @@ interface IReserveChallenges is IChallenges, IBookLeaves {
         BookRequest calldata request
     ) external;
 
-    /// @notice A reserved entry whose effectiveness isn't what its request's document says ("WrongEffectiveness").
+    /// @notice A reserved entry whose effectiveness or grid fee isn't what its request's document says ("WrongEffectiveness").
     function reserveWrongEffectiveness(
         IOutcomeBoard.Outcome calldata outcome,
         IOutcomeBoard.Stage stage,

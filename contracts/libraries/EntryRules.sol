@@ -48,13 +48,13 @@ library EntryRules {
             || (b.documentUeur != uint256(a.documentUeur) + money(b) && (same || b.documentUeur != money(b)));
     }
 
-    /// @notice Whether an entry is dearer than another one: by price over effectiveness.
+    /// @notice Whether an entry is dearer than another one: by delivered price over effectiveness.
     function isDearer(Leaves.OutcomeByRequestLeaf calldata a, Leaves.OutcomeByRequestLeaf calldata b)
         internal
         pure
         returns (bool)
     {
-        return uint256(a.priceUeurPerKw) * b.effectivenessPermille > uint256(b.priceUeurPerKw) * a.effectivenessPermille;
+        return delivered(a) * b.effectivenessPermille > delivered(b) * a.effectivenessPermille;
     }
 
     /// @notice Whether two entries of one list contradict each other about the chain of an offer.
@@ -109,15 +109,15 @@ library EntryRules {
             || e.slot >= uint256(x.lastSlot) + x.durationSlots || e.offerRunningW > x.powerW;
     }
 
-    /// @notice Whether an entry has another slot or product than its request, is above its price cap, or brings it above so many W
-    /// times per mille.
+    /// @notice Whether an entry has another slot or product than its request, is above its price cap with its grid fee, or brings it
+    /// above so many W times per mille.
     function isNotRequested(
         Leaves.OutcomeByRequestLeaf calldata e,
         Leaves.RequestLeaf calldata r,
         uint256 mostWPermille
     ) internal pure returns (bool) {
         return e.slot != r.slot || e.product != r.product || e.requestRunningWPermille > mostWPermille
-            || uint256(e.priceUeurPerKw) * 1000 > uint256(r.priceCapUeurPerKw) * e.effectivenessPermille;
+            || delivered(e) * 1000 > uint256(r.priceCapUeurPerKw) * e.effectivenessPermille;
     }
 
     /// @notice Whether two entries are of one PoD, slot and product.
@@ -129,7 +129,12 @@ library EntryRules {
         return a.pod == b.pod && a.slot == b.slot && a.product == b.product;
     }
 
-    /// @notice What an entry costs, rounded down.
+    /// @notice What a kW of an entry costs where it is needed: its price and its PoD's grid fee.
+    function delivered(Leaves.OutcomeByRequestLeaf calldata leaf) internal pure returns (uint256) {
+        return uint256(leaf.priceUeurPerKw) + leaf.gridFeeUeurPerKw;
+    }
+
+    /// @notice What is paid for an entry, rounded down.
     function money(Leaves.OutcomeByRequestLeaf calldata leaf) internal pure returns (uint256) {
         return uint256(leaf.acceptedW) * leaf.priceUeurPerKw / 1000;
     }

@@ -56,6 +56,7 @@ library Leaves {
         uint32 area;
         bytes32 pod;
         uint16 effectivenessPermille;
+        uint64 gridFeeUeurPerKw;
         bytes32 salt;
     }
 
@@ -96,6 +97,7 @@ library Leaves {
         uint32 acceptedW;
         uint64 priceUeurPerKw;
         uint16 effectivenessPermille;
+        uint64 gridFeeUeurPerKw;
         uint64 requestRunningWPermille;
         uint32 offerRunningW;
         uint32 podRunningW;
@@ -196,7 +198,7 @@ library Leaves {
         assembly ("memory-safe") {
             place := leaf
         }
-        return _ofWords(EFFECTIVENESS, place, 6);
+        return _ofWords(EFFECTIVENESS, place, 7);
     }
 
     function hash(BaselineLeaf calldata leaf) internal pure returns (bytes32) {
@@ -220,7 +222,7 @@ library Leaves {
         assembly ("memory-safe") {
             place := leaf
         }
-        return _ofWords(OUTCOME_BY_REQUEST, place, 22);
+        return _ofWords(OUTCOME_BY_REQUEST, place, 23);
     }
 
     function hashReserve(OutcomeByRequestLeaf calldata leaf) internal pure returns (bytes32) {
@@ -228,7 +230,7 @@ library Leaves {
         assembly ("memory-safe") {
             place := leaf
         }
-        return _ofWords(OUTCOME_RESERVE, place, 22);
+        return _ofWords(OUTCOME_RESERVE, place, 23);
     }
 
     function hash(RefusalLeaf calldata leaf) internal pure returns (bytes32) {

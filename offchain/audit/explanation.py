@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
 
 from offchain.audit.verify import SessionReplay
 from offchain.chain.market_view import MarketView, Stage
@@ -123,27 +125,28 @@ class Teller:
         product = Product(entry.integer("product"))
         return (
             f"{_kw(entry.integer('acceptedW'), product)} in slot {entry.integer('slot')} for the {_whose(request)}'s request "
-            f"{request.position}, {place} of {len(same)} in its list, at {_euro(entry.integer('priceUeurPerKw'))}"
+            f"{request.position}, {place} of {len(same)} in its list, at {_price(entry)}"
         )
 
     def _reserved(self, entry: Record) -> str:
         request, product = self._requests[entry.integer("requestPosition")], Product(entry.integer("product"))
         return (
             f"{_kw(entry.integer('acceptedW'), product)} in slot {entry.integer('slot')} in reserve beyond the {_whose(request)}'s "
-            f"request {request.position}: moves only on an order, then at {_euro(entry.integer('priceUeurPerKw'))}"
+            f"request {request.position}: moves only on an order, then at {_price(entry)}"
         )
 
     def _reason(self, offer: Offer, status: OfferStatus, because: int) -> Iterator[str]:
         if status in (OfferStatus.COM_DEARER, OfferStatus.RESERVED, OfferStatus.RESERVE_EXCLUDED):
             dearest = [entry for entry in self._market_entries if self._could_serve(offer, entry)]
             if dearest:
-                last = max(
-                    dearest, key=lambda e: e.integer("priceUeurPerKw") / e.integer("effectivenessPermille")
-                )
-                yield f"the dearest that was taken instead costs {_euro(last.integer('priceUeurPerKw'))}"
+                last = max(dearest, key=_merit)
+                yield f"the dearest that was taken instead costs {_price(last)}"
+                yield from _own_fee(offer, self._requests[last.integer("requestPosition")])
             yield from self._beyond(offer, status, because)
         elif status is OfferStatus.COM_NOT_NEEDED:
             yield "no request names its PoD, slot and product at a price cap that takes it"
+            named = (each for each in self._book.requests if _names(each, offer))
+            yield from islice(chain.from_iterable(_own_fee(offer, each) for each in named), 1)
         elif status is OfferStatus.COM_MINIMUM:
             yield f"less was still needed than its minimum of {_kw(offer.min_power_w, offer.product)}"
         elif status is OfferStatus.COM_EXCLUDED and because:
@@ -219,11 +222,35 @@ class Teller:
 
     def _could_serve(self, offer: Offer, entry: Record) -> bool:
         request = self._requests[entry.integer("requestPosition")]
-        return (
-            request.product is offer.product
-            and offer.slot <= request.slot < offer.last_slot + offer.duration_slots
-            and offer.pod in request.effectiveness
-            and within_cap(offer, request)
+        return _names(request, offer) and within_cap(offer, request)
+
+
+def _names(request: Request, offer: Offer) -> bool:
+    """Whether a request is for an offer's PoD, product and slots."""
+    return (
+        request.product is offer.product
+        and offer.slot <= request.slot < offer.last_slot + offer.duration_slots
+        and offer.pod in request.effectiveness
+    )
+
+
+def _merit(entry: Record) -> Fraction:
+    """Delivered price over effectiveness."""
+    delivered = entry.integer("priceUeurPerKw") + entry.integer("gridFeeUeurPerKw")
+    return Fraction(delivered, entry.integer("effectivenessPermille"))
+
+
+def _price(entry: Record) -> str:
+    fee = entry.integer("gridFeeUeurPerKw")
+    return _euro(entry.integer("priceUeurPerKw")) + (f" and {_euro(fee)} of grid fees" if fee else "")
+
+
+def _own_fee(offer: Offer, request: Request) -> Iterator[str]:
+    fee = request.effectiveness[offer.pod].grid_fee_ueur_per_kw
+    if fee:
+        yield (
+            f"for the {_whose(request)}'s request {request.position} moving a {_unit(offer.product)} of its PoD costs "
+            f"{_euro(fee)} of grid fees, beside its price"
         )
 
 

@@ -4,7 +4,7 @@
 key erases the link. Leaves that name no PoD are salted by their author.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from offchain.protocol.errors import InvalidInput
@@ -55,7 +55,8 @@ class OfferEntry:
 
 @dataclass(frozen=True)
 class Relief:
-    """Relief that an area needs in a slot: W at effectiveness 1000, and the most it may cost per kW at that."""
+    """Relief that an area needs in a slot: W at effectiveness 1000, and the most it may cost per kW at that, grid fees
+    included."""
 
     slot: int
     relief_w: int
@@ -64,7 +65,10 @@ class Relief:
 
 @dataclass(frozen=True)
 class Area:
-    """What loads one element of the grid: the relief it needs, and the PoDs that can give it, per mille of each W."""
+    """What loads one element of the grid: the relief it needs, and the PoDs that can give it, per mille of each W.
+
+    `grid_fees_ueur_per_kw`: by PoD, what moving a kW there costs in grid fees a slot, where it costs any.
+    """
 
     element: bytes
     product: Product
@@ -73,6 +77,7 @@ class Area:
     effectiveness: Sequence[tuple[bytes, int]]
     reserve_permille: int = 0
     availability_price_ueur_per_kw: int = 0
+    grid_fees_ueur_per_kw: Mapping[bytes, int] = field(default_factory=dict)
     name: str = field(default="", compare=False)
 
 
@@ -130,7 +135,9 @@ def request_document(session: int, author: str, areas: Sequence[Area], salt_of: 
     """An operator's requests: first the relief of every area and slot, then the PoDs of every area."""
     needs = [(number, area, relief) for number, area in enumerate(areas) for relief in area.reliefs]
     effects = [
-        (number, pod, permille) for number, area in enumerate(areas) for pod, permille in area.effectiveness
+        (number, pod, permille, area.grid_fees_ueur_per_kw.get(pod, 0))
+        for number, area in enumerate(areas)
+        for pod, permille in area.effectiveness
     ]
     length = len(needs) + len(effects)
     request_rows: list[Sequence[Value]] = [
@@ -151,8 +158,8 @@ def request_document(session: int, author: str, areas: Sequence[Area], salt_of: 
         for position, (number, area, relief) in enumerate(needs)
     ]
     effect_rows: list[Sequence[Value]] = [
-        (position, length, number, pod, permille, salt_of(pod, position))
-        for position, (number, pod, permille) in enumerate(effects, start=len(needs))
+        (position, length, number, pod, permille, fee, salt_of(pod, position))
+        for position, (number, pod, permille, fee) in enumerate(effects, start=len(needs))
     ]
     names: dict[str, object] = {"areas": [area.name for area in areas]} if any(a.name for a in areas) else {}
     lists = (LeafList.of_rows(REQUEST, request_rows), LeafList.of_rows(EFFECTIVENESS, effect_rows))

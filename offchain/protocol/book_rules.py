@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from offchain.protocol.book_documents import CO2_NOTE
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.keccak import as_words
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST, Columns
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import Product, Side
@@ -48,7 +49,7 @@ def offer_penalties_ueur(power_w: Numbers, duration_slots: Numbers, penalty_ueur
 def request_cost_ueur(relief_w: int, price_cap_ueur_per_kw: int, reserve_permille: int) -> int:
     """Most that a request can cost, reserve included, rounded up: what escrow must cover.
 
-    The cap is a price at effectiveness 1000, so a PoD that relieves less is paid less per kW and the sum holds.
+    The cap is a delivered price at effectiveness 1000, so a PoD that relieves less is paid less per kW and the sum holds.
     """
     return -(-relief_w * (1000 + reserve_permille) * price_cap_ueur_per_kw // 1_000_000)
 
@@ -75,7 +76,7 @@ def check_document(
     """Refuse a document that can't stand in the session's book for this player, side and cap.
 
     Raises InvalidInput: lists of the wrong kind, another session or author, a slot or product that the session
-    doesn't have, more money than the cap.
+    doesn't have, more money than the cap, two grid fees of one PoD in an area.
     """
     kinds = (OFFER,) if side is Side.OFFER else (REQUEST, EFFECTIVENESS)
     names = [leaves.kind.name for leaves in document.lists]
@@ -93,9 +94,27 @@ def check_document(
             rule = f"the session has slots 0 to {terms.slots - 1}"
             raise InvalidInput(f"{where}.slot", leaf.integer("slot"), rule)
         raise InvalidInput(f"{where}.product", leaf.integer("product"), f"must be at most {most_product}")
+    if side is not Side.OFFER:
+        _check_fees(document)
     most = most_ueur(document, side, terms)
     if most > cap_ueur:
         raise InvalidInput("capUeur", cap_ueur, f"the document may cost {most} µ€")
+
+
+def _check_fees(document: ListDocument) -> None:
+    """An area states one grid fee of a PoD: of two, none would be the cheaper one for every offer."""
+    effects = document.list_of(EFFECTIVENESS).columns
+    fees = effects["gridFeeUeurPerKw"][:].astype(np.int64)
+    if not fees.any():
+        return
+    areas, names = effects["area"][:].astype(np.int64), as_words(effects["pod"][:])
+    order = np.lexsort((*names.T, areas))
+    same = (np.diff(areas[order]) == 0) & (names[order[1:]] == names[order[:-1]]).all(axis=1)
+    differ = np.flatnonzero(same & (np.diff(fees[order]) != 0))
+    if len(differ):
+        index = int(order[differ[0] + 1])
+        rule = "must be the one that its area states of the PoD elsewhere"
+        raise InvalidInput(f"{EFFECTIVENESS.name}[{index}].gridFeeUeurPerKw", int(fees[index]), rule)
 
 
 def leaf_outside_session(document: ListDocument, terms: SessionTerms) -> int | None:

@@ -241,9 +241,11 @@ REQUEST = _kind(
 EFFECTIVENESS = _kind(
     3,
     "EffectivenessLeaf",
-    "uint32 position, uint32 length, uint32 area, bytes32 pod, uint16 effectivenessPermille, bytes32 salt",
+    "uint32 position, uint32 length, uint32 area, bytes32 pod, uint16 effectivenessPermille, uint64 gridFeeUeurPerKw,"
+    "bytes32 salt",
 )
-"""A PoD of an area and how much of each W there relieves the element. Stands in the request's own document."""
+"""A PoD of an area, how much of each W there relieves the element, and what moving a kW there costs in grid fees, beside
+an offer's price. Stands in the request's own document."""
 
 BASELINE = _kind(
     4,
@@ -270,10 +272,12 @@ OUTCOME_BY_REQUEST = _kind(
     "OutcomeByRequestLeaf",
     "uint32 position, uint32 length, uint32 requestPosition, uint32 effectivenessPosition, uint32 offerPosition,"
     "bytes32 pod, uint16 slot, uint8 product, uint32 acceptedW, uint64 priceUeurPerKw, uint16 effectivenessPermille,"
-    "uint64 requestRunningWPermille, uint32 offerRunningW, uint32 podRunningW, uint32 podTotalW, uint32 nextForOffer,"
-    "uint32 previousForPod, uint32 nextForPod, uint64 runningW, uint64 runningUeur, uint64 documentUeur, bytes32 salt",
+    "uint64 gridFeeUeurPerKw, uint64 requestRunningWPermille, uint32 offerRunningW, uint32 podRunningW, uint32 podTotalW,"
+    "uint32 nextForOffer, uint32 previousForPod, uint32 nextForPod, uint64 runningW, uint64 runningUeur,"
+    "uint64 documentUeur, bytes32 salt",
 )
-"""An accepted quantity, in merit order within its request. Positions are the book's. Running sums include this leaf:
+"""An accepted quantity, in merit order within its request. Positions are the book's. The price is what is paid, without the
+PoD's grid fee. Running sums include this leaf:
 of the request (W times per mille), of the offer in this slot, of the PoD in this slot and product (`podTotalW`: its
 last), of W and money over the whole list, and of money over the request's document. `next...`, `previous...`:
 position + 1 of the chain's next leaf (0: last), or of the one before (0: first)."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -56,10 +56,12 @@ class RequestDesk(Protocol):
 
 @dataclass(frozen=True)
 class GridDaemonSettings:
-    """What the DSO pays at most per kW (at effectiveness 1000) and quarter-hour, and how it sizes requests."""
+    """What a kW (at effectiveness 1000) and quarter-hour may cost the DSO at most, grid fees included; how it sizes requests; and
+    what moving a kW at a PoD costs in grid fees, where it costs any."""
 
     price_cap_ueur_per_kw: int
     sizing: RequestSettings = RequestSettings()
+    grid_fees_ueur_per_kw: Mapping[bytes, int] = field(default_factory=dict)
 
 
 class GridDaemon:
@@ -159,6 +161,7 @@ class GridDaemon:
             grid_model=model_hash,
             reliefs=[Relief(slot, relief_w, cap) for slot, relief_w in enumerate(area.relief_w) if relief_w],
             effectiveness=[(member.pod, member.effectiveness_permille) for member in area.members],
+            grid_fees_ueur_per_kw=self._settings.grid_fees_ueur_per_kw,
             name=area.element.key,
         )
 

@@ -25,6 +25,8 @@ PLANT_LABELS = ("pv", "wind", "biomass", "hydro", "commerce", "farm")
 PLANT_UEUR, CUSTOMER_UEUR = 50_000, 20_000
 """Cheapest offers, per kW and quarter-hour: a plant loses what it would have sold, a customer shifts its demand."""
 PRICE_STEP_UEUR, PRICE_STEPS = 1_000, 30
+GRID_FEES_UEUR = (0, 4_000, 8_000)
+"""What the DSO's tariff might charge a customer for a kW and quarter-hour moved, by its contract; a plant pays none."""
 WEAK_EVERY, WEAK_AT, DEAD_AT = 7, 5, 8
 """Among the PoDs that inject, by falling power: every so many deliver too little, one nothing at all."""
 DSO_CAP_UEUR, TSO_CAP_UEUR = 200_000, 120_000
@@ -42,6 +44,7 @@ class MarketPod:
     aggregator: str
     behaviour: Behaviour
     price_ueur_per_kw: int
+    grid_fee_ueur_per_kw: int
     power_w: list[int]
     reactive_var: list[int]
     unit: CasePod
@@ -84,13 +87,16 @@ class DemoCase:
             if behaviour is Behaviour.GOOD
             else PRICE_STEPS // 3
         )
-        cheapest = PLANT_UEUR if self.case.pods[index].label in PLANT_LABELS else CUSTOMER_UEUR
+        is_plant = self.case.pods[index].label in PLANT_LABELS
+        cheapest = PLANT_UEUR if is_plant else CUSTOMER_UEUR
+        contract = keccak256(b"contract %d" % index)[0] % len(GRID_FEES_UEUR)
         return MarketPod(
             index=index,
             pod_id=f"IT001E{index:08d}",
             aggregator=AGGREGATOR_NAMES[place % len(AGGREGATOR_NAMES)],
             behaviour=behaviour,
             price_ueur_per_kw=cheapest + PRICE_STEP_UEUR * step,
+            grid_fee_ueur_per_kw=0 if is_plant else GRID_FEES_UEUR[contract],
             power_w=self.case.p_w[:, index].tolist(),
             reactive_var=self.case.q_var[:, index].tolist(),
             unit=self.case.pods[index],

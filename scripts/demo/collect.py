@@ -8,7 +8,15 @@ import numpy as np
 from offchain.chain.market_view import MarketView
 from offchain.kpi.indicators import flexibility_availability, flexibility_effectiveness, market_liquidity
 from offchain.protocol.cid import Cid
-from offchain.protocol.leaves import OFFER, OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, READING, REQUEST, SETTLEMENT
+from offchain.protocol.leaves import (
+    EFFECTIVENESS,
+    OFFER,
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    READING,
+    REQUEST,
+    SETTLEMENT,
+)
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.metering import Readings, readings_of
 from offchain.protocol.products import DeliveryStatus, OfferStatus, Product, Side
@@ -84,6 +92,7 @@ def collect(
         taken[SIDES[request_owner(reveals, record.integer("requestPosition")).side]] += record.integer(
             "acceptedW"
         )
+    fees = _grid_fees(book)
     busiest = max(needed, key=lambda slot: needed[slot]) if needed else 0
     names = {person.address: person.name for person in stage.cast.aggregators}
     aggregator_of = {pseudonym_of[pod.pod_id]: pod.aggregator for pod in case.pods}
@@ -118,7 +127,7 @@ def collect(
         kpis=_kpis(offers, accepted, settled, book, terms, case, pseudonym_of),
         merit_order=[
             OfferFigure(
-                record.integer("priceUeurPerKw"),
+                record.integer("priceUeurPerKw") + fees.get(record.word("pod"), 0),
                 record.integer("powerW"),
                 results[position].integer("acceptedW"),
                 aggregator_of[record.word("pod")],
@@ -161,6 +170,16 @@ def _document(stage: Stage, digest: bytes, codec: int) -> ListDocument:
 
 def _as_wh(power_w: dict[str, int]) -> dict[str, int]:
     return {name: total // WH_PER_W_SLOT for name, total in sorted(power_w.items())}
+
+
+def _grid_fees(book: Book) -> dict[bytes, int]:
+    """What moving a kW at a PoD costs in grid fees, by the DSO's requests."""
+    return {
+        record.word("pod"): record.integer("gridFeeUeurPerKw")
+        for reveal, document in book
+        if reveal.side is Side.DSO_REQUEST
+        for record in document.list_of(EFFECTIVENESS).records()
+    }
 
 
 def _products_of(book: Book, slot: int) -> set[int]:

@@ -427,7 +427,8 @@ class Day:
 
     def _grid_daemon(self, network: CaseNetwork, dso: SealedRequests) -> GridDaemon:
         sizing = RequestSettings(loading_margin_percent=DSO_MARGIN_PERCENT)
-        settings = GridDaemonSettings(DSO_CAP_UEUR, sizing)
+        fees = {self._pseudonym_of[pod.pod_id]: pod.grid_fee_ueur_per_kw for pod in self._case.pods}
+        settings = GridDaemonSettings(DSO_CAP_UEUR, sizing, fees)
         chain = self._stage.chain_as(self._cast.oracles["grid"])
         return GridDaemon(chain, self._stage.documents, self._stage.stores, network, dso, settings)
 

@@ -32,9 +32,9 @@ class GridDay:
 
 @dataclass(frozen=True)
 class OfferFigure:
-    """An offer of the busiest slot, for the merit order: how much, at which price, and how much was taken."""
+    """An offer of the busiest slot, for the merit order: how much, at which delivered price, and how much was taken."""
 
-    price_ueur_per_kw: int
+    delivered_ueur_per_kw: int
     power_w: int
     accepted_w: int
     aggregator: str

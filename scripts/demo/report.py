@@ -135,9 +135,9 @@ def _merit_plot(figures: DayFigures) -> str:
     figure = Figure(figsize=(10, 3.6))
     axes = figure.subplots()
     start = 0.0
-    for offer in sorted(figures.merit_order, key=lambda entry: entry.price_ueur_per_kw):
+    for offer in sorted(figures.merit_order, key=lambda entry: entry.delivered_ueur_per_kw):
         width, taken = offer.power_w / 1000, offer.accepted_w / 1000
-        price = offer.price_ueur_per_kw / UEUR
+        price = offer.delivered_ueur_per_kw / UEUR
         axes.bar(start, price, width=taken, align="edge", color=BLUE, edgecolor="white", linewidth=0.5)
         axes.bar(
             start + taken,
@@ -152,7 +152,7 @@ def _merit_plot(figures: DayFigures) -> str:
     needed = figures.merit_order_needed_w / 1000
     axes.axvline(needed, color=RED, linestyle="--", label=f"needed: {needed:.0f} kW at effectiveness 1")
     axes.set_xlabel(f"kW offered in quarter-hour {figures.merit_order_slot} (blue: accepted)")
-    axes.set_ylabel("€ per kW and quarter-hour")
+    axes.set_ylabel("€ per kW and quarter-hour, with grid fees")
     axes.legend(fontsize=8)
     return _svg(figure)
 

@@ -53,6 +53,8 @@ def test_the_daemons_outcome_is_left_alone(revealed: Desk, auditor: ChainClient)
         (OUTCOME_BY_REQUEST, "priceUeurPerKw", 39_999, "MalformedEntry"),
         (OUTCOME_BY_REQUEST, "podTotalW", 1, "MalformedEntry"),
         (OUTCOME_BY_REQUEST, "effectivenessPosition", 2, "WrongEffectiveness"),
+        (OUTCOME_BY_REQUEST, "effectivenessPosition", 0, "NotAnEffectiveness"),
+        (OUTCOME_BY_REQUEST, "gridFeeUeurPerKw", 1, "WrongEffectiveness"),
         (OUTCOME_BY_REQUEST, "offerPosition", 99, "NotInBook"),
         (OUTCOME_BY_OFFER, "status", int(OfferStatus.TEC), "MalformedAnswer"),
         (OUTCOME_BY_OFFER, "commitment", 2, "WrongCopy"),
@@ -73,6 +75,17 @@ def test_a_false_leaf_costs_the_bond(
     assert struck_for(auditor) == [fault], said
     assert auditor.call("Vault", "bonded", ORACLE.address) == 0
     assert not any(revealed.market.view.posting(TERMS.session, Stage.MARKET).hash)
+
+
+def test_an_effectiveness_named_as_a_request_costs_the_bond(revealed: Desk, auditor: ChainClient) -> None:
+    """In all entries, so that they agree with each other."""
+    lie = true_outcome(revealed)
+    for index in range(len(lie.list_of(OUTCOME_BY_REQUEST))):
+        lie = changed(lie, OUTCOME_BY_REQUEST, "requestPosition", 1, index)
+    post(revealed, lie)
+    right, said = challenged(revealed, auditor)
+    assert not right
+    assert struck_for(auditor) == ["NotARequest"], said
 
 
 @pytest.mark.parametrize("because", [0, 1])

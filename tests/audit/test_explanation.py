@@ -58,6 +58,8 @@ def test_for_whom_at_which_price_and_place() -> None:
         "0.5 kW in slot 0 for the DSO's request 0, 2 of 2 in its list, at 0.02 €",
         "0.5 kW in slot 0 for the TSO's request 9, 1 of 1 in its list, at 0.02 €",
     ]
+    documents = book_of([offer(0, 500, 10_000)], dso=[area(1000, EVERYONE, fees={0: 5_000})])
+    assert told(documents, 0)[1].endswith("1 of 1 in its list, at 0.01 € and 0.005 € of grid fees")
 
 
 def test_how_far_collateral_covers_it() -> None:
@@ -78,6 +80,30 @@ def test_how_far_collateral_covers_it() -> None:
             1,
             OfferStatus.COM_DEARER,
             "instead costs 0.01 €",
+        ),
+        (
+            book_of(
+                [offer(0, 1000, 10_000), offer(2, 1000, 20_000)], dso=[area(1000, EVERYONE, fees={0: 15_000})]
+            ),
+            0,
+            OfferStatus.COM_DEARER,
+            "the dearest that was taken instead costs 0.02 €\n"
+            "for the DSO's request 0 moving a kW of its PoD costs 0.015 € of grid fees, beside its price",
+        ),
+        (
+            book_of(
+                [offer(0, 1000, 10_000), offer(2, 1000, 20_000)], dso=[area(1000, EVERYONE, fees={0: 5_000})]
+            ),
+            1,
+            OfferStatus.COM_DEARER,
+            "instead costs 0.01 € and 0.005 € of grid fees",
+        ),
+        (
+            book_of([offer(0, 1000, 10_000)], dso=[area(1000, EVERYONE, cap=10_000, fees={0: 1_000})]),
+            0,
+            OfferStatus.COM_NOT_NEEDED,
+            "at a price cap that takes it\n"
+            "for the DSO's request 0 moving a kW of its PoD costs 0.001 € of grid fees, beside its price",
         ),
         (one(offer(0, 1000, 10_001), cap=10_000), 0, OfferStatus.COM_NOT_NEEDED, "no request names its PoD"),
         (

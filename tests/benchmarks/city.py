@@ -276,6 +276,7 @@ def _request_documents(
             "area": np.concatenate([places[kind] for kind in kinds]),
             "pod": Computed(len(named), lambda rows, named=named: pods.names[named[rows]]),
             "effectivenessPermille": np.concatenate([permille[kind] for kind in kinds]),
+            "gridFeeUeurPerKw": np.broadcast_to(np.int64(0), len(named)),
             "salt": salts(len(named), first + len(needs)),
         }
         lists = []

@@ -30,6 +30,8 @@ contract ChallengesFuzz is Deployment {
         uint32 secondPrice;
         uint16 firstEffectiveness;
         uint16 secondEffectiveness;
+        uint32 firstFee;
+        uint32 secondFee;
         bool sameRequest;
         bool sameOffer;
         bool samePod;
@@ -167,8 +169,10 @@ contract ChallengesFuzz is Deployment {
         // And is of one PoD.
         bool samePod = seeds.samePod || sameOffer;
         Leaves.OutcomeByRequestLeaf memory a = _leaf(seeds.firstW, seeds.firstPrice, seeds.firstEffectiveness);
+        a.gridFeeUeurPerKw = seeds.firstFee;
         Leaves.OutcomeByRequestLeaf memory b = _leaf(seeds.secondW, seeds.secondPrice, seeds.secondEffectiveness);
-        if (uint256(b.priceUeurPerKw) * a.effectivenessPermille < uint256(a.priceUeurPerKw) * b.effectivenessPermille) {
+        b.gridFeeUeurPerKw = seeds.secondFee;
+        if (_delivered(b) * a.effectivenessPermille < _delivered(a) * b.effectivenessPermille) {
             (a, b) = (b, a);
         }
         b.position = 1;
@@ -214,6 +218,10 @@ contract ChallengesFuzz is Deployment {
 
     function _hash(Leaves.OutcomeByRequestLeaf memory leaf) private pure returns (bytes32) {
         return keccak256(bytes.concat(keccak256(abi.encode(Leaves.OUTCOME_BY_REQUEST, leaf))));
+    }
+
+    function _delivered(Leaves.OutcomeByRequestLeaf memory leaf) private pure returns (uint256) {
+        return uint256(leaf.priceUeurPerKw) + leaf.gridFeeUeurPerKw;
     }
 
     function _money(Leaves.OutcomeByRequestLeaf memory leaf) private pure returns (uint64) {

@@ -1,11 +1,11 @@
 """Players at the market's API: what their clients send, and what nobody's client would."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import httpx
@@ -70,14 +70,17 @@ def good_offers(player: Person = FIRST) -> ListDocument:
     )
 
 
-def request(relief_w: int = 15_000, slots: int = 1) -> ListDocument:
-    """The DSO's request in slot 0, or in the first ones, from all four PoDs."""
+def request(
+    relief_w: int = 15_000, slots: int = 1, fees: Mapping[int, int] = MappingProxyType({})
+) -> ListDocument:
+    """The DSO's request in slot 0, or in the first ones, from all four PoDs; `fees`: grid fees of some."""
     area = Area(
         element=keccak256(b"line 1"),
         product=Product.ACTIVE_UP,
         grid_model=bytes(32),
         reliefs=[Relief(slot, relief_w, 90_000) for slot in range(slots)],
         effectiveness=[(pod(number), 1000) for number in range(4)],
+        grid_fees_ueur_per_kw={pod(number): fee for number, fee in fees.items()},
     )
     return request_document(TERMS.session, CAST.dso.address, [area], leaf_salt)
 

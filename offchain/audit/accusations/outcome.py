@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from offchain.audit.accusations.accusation import Accusation
+from offchain.audit.accusations.places import of_places
 from offchain.audit.book import BookPages, ProvenInBook, ProvenList
 from offchain.audit.verify import FalseResult
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
+from offchain.protocol.lists import Record
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.typed_data import Outcome
 
@@ -64,6 +66,8 @@ class OutcomeAccusations:
         opening = self._book.opening(leaf.integer("requestPosition"), of_offers=False)
         if opening:
             yield self._accusation("escrowExceeded", entry, opening)
+        results = (self._posted, int(self._stage))
+        yield from of_places(results, self._book, leaf, entry, in_reserve=False)
         for earlier, later in self._entries.beside(index):
             yield self._pair("sumBroken", earlier, later)
         for earlier, later in self._entries.beside(index, "offerPosition"):
@@ -144,7 +148,7 @@ class OutcomeAccusations:
         answer = self._answers.proven(refused)
         taken = self._entries.where(slot=offer.integer("slot"), product=offer.integer("product"))
         leaves = self._entries.records
-        for index in sorted(taken, key=lambda place: -leaves[place].integer("priceUeurPerKw")):
+        for index in sorted(taken, key=lambda place: -_delivered_ueur_per_kw(leaves[place])):
             position = leaves[index].integer("requestPosition")
             request = self._book.request(position)
             for effect in self._book.effects(position, offer.word("pod")):
@@ -176,3 +180,7 @@ class OutcomeAccusations:
 
     def _accusation(self, function: str, *shown: object) -> Accusation:
         return Accusation("OutcomeChallenges", function, (self._posted, int(self._stage), *shown))
+
+
+def _delivered_ueur_per_kw(entry: Record) -> int:
+    return entry.integer("priceUeurPerKw") + entry.integer("gridFeeUeurPerKw")

@@ -5,13 +5,14 @@ from itertools import pairwise
 
 from offchain.audit.accusations.accusation import Accusation
 from offchain.audit.accusations.assessment import RoundResults
+from offchain.audit.accusations.places import of_places
 from offchain.audit.book import BookPages, Proven, ProvenList
 from offchain.audit.verify import FalseResult
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.products import OfferStatus, Product
 from offchain.protocol.typed_data import Outcome
 
-NO_ENTRY: Proven = ((0, 0, 0, 0, 0, bytes(32), *[0] * 15, bytes(32)), [])
+NO_ENTRY: Proven = ((0, 0, 0, 0, 0, bytes(32), *[0] * 16, bytes(32)), [])
 """Where there is none to be shown."""
 LEFT_OUT = (OfferStatus.COM_DEARER, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_MINIMUM)
 BEYOND_REQUESTS = (OfferStatus.RESERVED, OfferStatus.RESERVE_EXCLUDED)
@@ -59,6 +60,8 @@ class ReserveAccusations:
         if opening:
             taken = self._last_of_document(request_position)
             yield self._accusation("reserveEscrowExceeded", reserved, taken, opening)
+        results = (self._posted, int(self._stage))
+        yield from of_places(results, self._book, leaf, reserved, in_reserve=True)
         if position < len(self._answers):
             answer = self._answers.proven(position)
             yield self._accusation("reserveBeyondOffer", answer, reserved)

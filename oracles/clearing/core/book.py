@@ -10,7 +10,8 @@ Offers are columns, since a city has 154 million of them; an `Offer` is made of 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from itertools import repeat
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -147,25 +148,42 @@ class OfferColumns:
         return out
 
 
-class Effectiveness(Mapping[bytes, tuple[int, int]]):
-    """The PoDs of an area, as columns: by PoD per mille (the most of the area's leaves for it), and the position of the leaf
-    that says so. `pod`: index into the book's PoDs, whose `names` are theirs."""
+class Effect(NamedTuple):
+    """What a PoD's W relieve of an area, per mille; the position of the leaf that says so; and what moving a kW there costs in
+    grid fees."""
+
+    permille: int
+    position: int
+    grid_fee_ueur_per_kw: int
+
+
+class Effectiveness(Mapping[bytes, Effect]):
+    """The PoDs of an area, as columns: by PoD the leaf with the most per mille of the area's for it. `pod`: index into the book's
+    PoDs, whose `names` are theirs. `grid_fee_ueur_per_kw`: empty where no PoD has one."""
 
     def __init__(
-        self, names: Bytes, pod: npt.NDArray[np.int32], permille: npt.NDArray[np.int32], position: Ints
+        self,
+        names: Bytes,
+        pod: npt.NDArray[np.int32],
+        permille: npt.NDArray[np.int32],
+        position: Ints,
+        grid_fee_ueur_per_kw: npt.NDArray[np.int64],
     ) -> None:
         self._names, self.pod, self.permille, self.position = names, pod, permille, position
+        self.grid_fee_ueur_per_kw = grid_fee_ueur_per_kw
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = np.arange(len(self.pod), dtype=np.int32)
-        return Effectiveness, (self._names[self.pod], own, self.permille, self.position)
+        said = (self.permille, self.position, self.grid_fee_ueur_per_kw)
+        return Effectiveness, (self._names[self.pod], own, *said)
 
     @cached_property
-    def _by_pod(self) -> dict[bytes, tuple[int, int]]:
-        said = zip(self.permille.tolist(), self.position.tolist(), strict=True)
+    def _by_pod(self) -> dict[bytes, Effect]:
+        fees = self.grid_fee_ueur_per_kw.tolist() or repeat(0)
+        said = map(Effect, self.permille.tolist(), self.position.tolist(), fees)
         return dict(zip(_as_bytes(self._names[self.pod]), said, strict=True))
 
-    def __getitem__(self, pod: bytes) -> tuple[int, int]:
+    def __getitem__(self, pod: bytes) -> Effect:
         return self._by_pod[pod]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -438,9 +456,14 @@ class OfferSalts:
 
 
 def within_cap(offer: Offer, request: Request) -> bool:
-    """Whether a request pays as much as an offer of one of its PoDs asks."""
-    permille = request.effectiveness[offer.pod][0]
-    return offer.price_ueur_per_kw * 1000 <= request.price_cap_ueur_per_kw * permille
+    """Whether a request bears as much as an offer of one of its PoDs costs."""
+    permille = request.effectiveness[offer.pod].permille
+    return delivered_ueur_per_kw(offer, request) * 1000 <= request.price_cap_ueur_per_kw * permille
+
+
+def delivered_ueur_per_kw(offer: Offer, request: Request) -> int:
+    """The delivered price of an offer of one of a request's PoDs: what it asks, and what moving a kW there costs in grid fees."""
+    return offer.price_ueur_per_kw + request.effectiveness[offer.pod].grid_fee_ueur_per_kw
 
 
 def assemble(
@@ -604,13 +627,15 @@ def requests_of(reveal: Reveal, document: ListDocument, names: Names) -> Callabl
     """A document's requests, to be given the names of all PoDs of the book.
 
     An area's PoDs stand in order of their first leaf that counts: above 1000 one says nothing. Of several the most counts:
-    no other of them makes an offer cheaper.
+    they state one grid fee (see `check_document`), so no other of them makes an offer cheaper.
     """
     said = {name: column[:] for name, column in document.list_of(EFFECTIVENESS).columns.items()}
     permille = said["effectivenessPermille"].astype(np.int32)
     rows = np.flatnonzero((permille > 0) & (permille <= MOST_PERMILLE))
     area, pod = said["area"][rows].astype(np.int64), names.indexes(said["pod"])[rows]
     permille, position = permille[rows], said["position"][rows].astype(np.int64) + reveal.first_position
+    fee = said["gridFeeUeurPerKw"][rows].astype(np.int64)
+    fee = fee if fee.any() else fee[:0]
     by_place = np.lexsort((position, -permille, pod, area))
     is_best = np.ones(len(rows), dtype=bool)
     is_best[1:] = (np.diff(area[by_place]) != 0) | (np.diff(pod[by_place]) != 0)
@@ -622,7 +647,9 @@ def requests_of(reveal: Reveal, document: ListDocument, names: Names) -> Callabl
 
     def named(all_names: Bytes) -> list[Request]:
         by_area = {
-            number: Effectiveness(all_names, pod[each], permille[each], position[each])
+            number: Effectiveness(
+                all_names, pod[each], permille[each], position[each], fee[each] if len(fee) else fee
+            )
             for number, each in zip(areas.tolist(), of_areas, strict=True)
         }
         return _requests(reveal, document, by_area)
@@ -636,6 +663,7 @@ def _requests(reveal: Reveal, document: ListDocument, by_area: Mapping[int, Effe
         np.zeros((0, HASH_BYTES), np.uint8),
         np.zeros(0, np.int32),
         np.zeros(0, np.int32),
+        np.zeros(0, np.int64),
         np.zeros(0, np.int64),
     )
     needs = document.list_of(REQUEST)

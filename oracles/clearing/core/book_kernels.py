@@ -59,16 +59,21 @@ def look_up_effects(
     pods: "Indexes",
     permille: "Integers",
     position: "Integers",
+    fee: "Integers",
     rows: "Integers",
     offer: "Integers",
     pod_of_offer: "Indexes",
     row_of_pod: "Indexes",
     out_permille: "Integers",
     out_position: "Integers",
+    out_fee: "Integers",
 ) -> None:
-    """Write per mille and position of the PoDs of some rows' offers, all of them in one effectiveness. `row_of_pod`: room."""
+    """Write per mille, position and grid fee (where `fee` isn't empty) of the PoDs of some rows' offers, all of them in one
+    effectiveness. `row_of_pod`: room."""
     for row in range(len(pods)):
         row_of_pod[pods[row]] = row
     for row in rows:
         found = row_of_pod[pod_of_offer[offer[row]]]
         out_permille[row], out_position[row] = permille[found], position[found]
+        if len(fee):
+            out_fee[row] = fee[found]

@@ -177,7 +177,7 @@ def _of_entries(kind: LeafKind, book: Book, entries: Entries, joint: Entries) ->
     request_position, slot, product, document = of_requests[own].T
     joint_pod = book.columns.pod[joint.offer]
     pod = joint_pod[own]
-    permille, effectiveness_position = entries.effectiveness
+    permille, effectiveness_position, fee = entries.effectiveness
     accepted_w = entries.accepted_w.astype(np.int64)
     joint_w = joint.accepted_w.astype(np.int64)
     in_slot = (joint_slot.max(initial=0) + 1).astype(np.int64)
@@ -199,6 +199,7 @@ def _of_entries(kind: LeafKind, book: Book, entries: Entries, joint: Entries) ->
         "acceptedW": accepted_w,
         "priceUeurPerKw": price.astype(np.int64),
         "effectivenessPermille": permille,
+        "gridFeeUeurPerKw": fee,
         "requestRunningWPermille": of_request.running(accepted_w * permille),
         "offerRunningW": of_slot.running(accepted_w),
         "podRunningW": of_pod.running(joint_w)[own],

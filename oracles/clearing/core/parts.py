@@ -5,7 +5,7 @@ and those that they are bound to by group or link. What holds only plain offers 
 `OFFERS_A_PART`; the rest offer by offer (`price_priority.py`), so that a village's block doesn't slow down the city.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,6 +79,7 @@ class BookIndex:
             effect_first=ends(sizes),
             effect_pod=_joined([each.pod for each in effects.values()], np.int32),
             effect_permille=_joined([each.permille for each in effects.values()], np.int16),
+            effect_fee=_fees(effects.values()),
         )
         self.slots = 1 + max(
             int(self.grid.request_slot.max(initial=0)), int(self.book.columns.slot.max(initial=0))
@@ -89,6 +90,7 @@ class BookIndex:
         sort_by(self.grid.effect_pod, NOTHING, self.pod_first, order)
         self.pod_effect = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[order]
         self.pod_permille = self.grid.effect_permille[order]
+        self.pod_fee = self.grid.effect_fee[order] if len(self.grid.effect_fee) else self.grid.effect_fee
 
     def _find_runs(self) -> None:
         columns, pods = self.book.columns, len(self.book.pods)
@@ -324,6 +326,7 @@ def _plain_part(index: BookIndex, chosen: Array, pods: Array, local: Array, seed
             effect_first=ends(np.diff(grid.effect_first)[effects]),
             effect_pod=local[grid.effect_pod[rows]],
             effect_permille=grid.effect_permille[rows],
+            effect_fee=grid.effect_fee[rows] if len(grid.effect_fee) else grid.effect_fee,
         ),
         PlainOffers(
             run_first=index.run_first[pods],
@@ -347,6 +350,17 @@ def _plain_part(index: BookIndex, chosen: Array, pods: Array, local: Array, seed
 def ends(sizes: Iterable[int]) -> Array:
     """Where each of things of these sizes begins, and the end."""
     return np.concatenate([[0], np.cumsum(np.asarray(list(sizes), dtype=np.int64))]).astype(np.int64)
+
+
+def _fees(effects: Collection[Effectiveness]) -> Array:
+    """Grid fees of all PoDs of areas; empty where there are none."""
+    fees = [each.grid_fee_ueur_per_kw for each in effects]
+    if not any(map(len, fees)):
+        return np.zeros(0, dtype=np.int64)
+    filled = [
+        fee if len(fee) else np.zeros(len(each), np.int64) for fee, each in zip(fees, effects, strict=True)
+    ]
+    return _joined(filled, np.int64)
 
 
 def _joined(arrays: Sequence[Array], dtype: type) -> Array:

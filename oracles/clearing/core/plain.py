@@ -48,7 +48,7 @@ class Grid:
     """Areas in order of service, with their requests by slot, and the PoDs that relieve them.
 
     An area's requests are `area_first[area]` to `area_first[area + 1]`, its PoDs those of its `area_effect`. `needed`: W
-    times per mille.
+    times per mille. `effect_fee`: grid fees, µ€/kW; empty where there are none.
     """
 
     area_effect: Array
@@ -61,6 +61,7 @@ class Grid:
     effect_first: Array
     effect_pod: Array
     effect_permille: Array
+    effect_fee: Array
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ class _Market:
             sample = self._candidates(areas[large], every[large], cap)
             tighten(
                 areas[large], every[large], grid.area_first, self._needed, sample.request_first, sample.order,
-                sample.key, sample.room_w, sample.permille, sample.row, self._part.offers.price_ueur_per_kw, FEWEST_SAMPLED, cap,
+                sample.key, sample.room_w, sample.permille, FEWEST_SAMPLED, cap,
             )  # fmt: skip
         while True:
             found = self._candidates(areas, np.ones_like(every), cap)
@@ -273,9 +274,9 @@ class _Market:
         columns = [np.empty(len(self._taken_w), dtype) for dtype in CANDIDATE]
         count = gather(
             areas, every, grid.area_effect, grid.area_product, grid.area_first, grid.request_slot, cap,
-            grid.effect_first, grid.effect_pod, grid.effect_permille, offers.run_first, offers.run_last, offers.order,
-            offers.slot, offers.product, offers.price_ueur_per_kw, offers.counted_w, self._cheapest, self._base,
-            self._taken_w, self._is_used, offers.limit_w, self._part.slots, *columns,
+            grid.effect_first, grid.effect_pod, grid.effect_permille, grid.effect_fee, offers.run_first,
+            offers.run_last, offers.order, offers.slot, offers.product, offers.price_ueur_per_kw, offers.counted_w,
+            self._cheapest, self._base, self._taken_w, self._is_used, offers.limit_w, self._part.slots, *columns,
         )  # fmt: skip
         request, offer, row, pod, permille, room_w, pod_room_w, key = (column[:count] for column in columns)
         request_first = np.zeros(len(grid.request_slot) + 1, dtype=np.int64)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 KEY_SCALE = 1_000_000
-"""Price times this over per mille, rounded down, tells all merits apart: they differ by at least one over 1000 times 1000."""
+"""Delivered price times this over per mille, rounded down, tells all merits apart: they differ by at least one over 1000 times
+1000."""
 MOST_KEYED_UEUR = (2**63 - 1) // KEY_SCALE
 """The greatest price that has such a key."""
 MOST_W = 2**32 - 1
@@ -129,6 +130,7 @@ def gather(
     effect_first: "Array",
     effect_pod: "Array",
     effect_permille: "Array",
+    effect_fee: "Array",
     run_first: "Array",
     run_last: "Array",
     order: "Array",
@@ -168,7 +170,8 @@ def gather(
             highest = max(highest, request_cap[request])
         for at in range(effect_first[area_effect[area]], effect_first[area_effect[area] + 1], every[number]):
             pod, permille = effect_pod[at], np.int64(effect_permille[at])
-            if cheapest[pod] * 1000 > highest * permille:
+            fee = effect_fee[at] if len(effect_fee) else 0
+            if cheapest[pod] * 1000 > highest * permille - fee * 1000:
                 continue
             begin, end = run_first[pod], run_last[pod]
             own = base[pod] - begin
@@ -183,7 +186,8 @@ def gather(
             for place in range(begin, end):
                 row = np.int64(order[place]) if len(order) else place
                 here = slot[row]
-                if product[row] != wanted or np.int64(price[row]) * 1000 > cap_in[here] * permille:
+                most = cap_in[here] * permille - fee * 1000
+                if product[row] != wanted or np.int64(price[row]) * 1000 > most:
                     continue
                 left_w, pod_room_w = np.int64(counted_w[row]), limit_w[pod, wanted]
                 if used:
@@ -199,7 +203,7 @@ def gather(
                 out_permille[found] = permille
                 out_room_w[found] = room_w
                 out_pod_room_w[found] = min(pod_room_w, MOST_W)
-                out_key[found] = np.int64(price[row]) * KEY_SCALE // permille
+                out_key[found] = (np.int64(price[row]) + fee) * KEY_SCALE // permille
                 found += 1
             if used:
                 for place in range(begin, end):
@@ -255,8 +259,6 @@ def tighten(
     key: "Array",
     room_w: "Array",
     permille: "Array",
-    row: "Array",
-    price: "Array",
     fewest: int,
     cap: "Array",
 ) -> None:
@@ -271,8 +273,7 @@ def tighten(
                 candidate = order[by_merit[index]]
                 offered += np.int64(room_w[candidate]) * np.int64(permille[candidate])
                 if index >= fewest and offered >= 2 * (needed[request] // every[number]):
-                    within = -(np.int64(price[row[candidate]]) * -1000 // np.int64(permille[candidate]))
-                    cap[request] = min(cap[request], within)
+                    cap[request] = min(cap[request], key[candidate] // (KEY_SCALE // 1000) + 1)
                     break
 
 

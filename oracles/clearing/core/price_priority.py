@@ -1,10 +1,10 @@
 """Price priority: DSO requests first, then the TSO's, each served by its cheapest offers.
 
-Integers only, so that the same book and seed give the same result on any machine. The requests of an area (an element's,
-of one product) are served together, slot by slot and by blocks over several slots. Merit order is price over
-effectiveness. Divisible offers that tie share what is needed pro rata to what they have left. Everything else that ties
-goes one by one, by the session's seed, never by order of arrival: offers with a minimum, blocks, offers of exclusive
-groups, linked ones.
+Integers only, so that the same book and seed give the same result on any machine. The requests of an area (an
+element's, of one product) are served together, slot by slot and by blocks over several slots. Merit order is delivered
+price (the offer's and its PoD's grid fee) over effectiveness. Divisible offers that tie share what is needed pro rata
+to what they have left. Everything else that ties goes one by one, by the session's seed, never by order of arrival:
+offers with a minimum, blocks, offers of exclusive groups, linked ones.
 
 A block is taken where most of it is needed, at the same power in each slot, and the earliest such place. A linked offer
 waits for the one that it is linked to. What the DSO takes of a TSO's area relieves it there, too, and the TSO needs less.
@@ -24,7 +24,7 @@ from oracles.clearing.core.parts import BookIndex, Extract, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.results import clearing_of
 from oracles.clearing.core.sharing import pro_rata
-from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
+from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of, merit
 from oracles.parallel import MapParts, in_threads
 
 
@@ -61,7 +61,9 @@ class _Area:
     def __init__(self, market: MarketState, requests: Sequence[Request]) -> None:
         self._market = market
         self._requests = {request.slot: request for request in requests}
-        self._effectiveness = requests[0].effectiveness
+        # Product and effectiveness are the same for all of them.
+        self._any = requests[0]
+        self._effectiveness = self._any.effectiveness
         self._needed = {request.slot: market.needed(request) for request in requests}
         self._waiting: dict[int, list[Offer]] = defaultdict(list)
         self._accepted: list[Acceptance] = []
@@ -77,14 +79,13 @@ class _Area:
         return self._accepted
 
     def _merit(self, offer: Offer) -> Fraction:
-        return Fraction(offer.price_ueur_per_kw, self._effectiveness[offer.pod][0])
+        return merit(offer, self._any)
 
     def _merit_order(self) -> list[Offer]:
-        product = next(iter(self._requests.values())).product
         offers = [
             offer
             for pod in self._effectiveness
-            for offer in self._market.by_pod.get((pod, product), ())
+            for offer in self._market.by_pod.get((pod, self._any.product), ())
             if any(self._market.runs(offer, self._requests))
         ]
         return sorted(offers, key=lambda offer: (self._merit(offer), self._market.tie[offer.position]))
@@ -94,7 +95,7 @@ class _Area:
         the fraction of a W that they can't serve goes to no dearer one."""
         for slot, offers in _by_slot(tied).items():
             rooms = self._rooms_w(offers)
-            permille = [self._effectiveness[offer.pod][0] for offer in offers]
+            permille = [self._effectiveness[offer.pod].permille for offer in offers]
             ties = [self._market.tie[offer.position] for offer in offers]
             amounts = pro_rata(rooms, permille, self._needed[slot], ties)
             if amounts != rooms:
@@ -135,13 +136,13 @@ class _Area:
             self._market.below_minimum[offer.position] |= most_w > 0
             return
         for request in requests:
-            self._needed[request.slot] -= most_w * self._effectiveness[offer.pod][0]
+            self._needed[request.slot] -= most_w * self._effectiveness[offer.pod].permille
         self._take(offer, most_w, requests)
         self._follow(offer)
 
     def _fits_w(self, offer: Offer, request: Request) -> int:
         return min(
-            self._needed[request.slot] // self._effectiveness[offer.pod][0],
+            self._needed[request.slot] // self._effectiveness[offer.pod].permille,
             self._market.left_w[offer.position],
             self._market.pod_room_w(offer.pod, request.slot, offer.product),
         )

@@ -18,14 +18,18 @@ ACCEPTED, PARTLY_ACCEPTED = int(OfferStatus.ACCEPTED), int(OfferStatus.PARTLY_AC
 
 
 @njit(inline="always")
-def _are_same(pod_first: "Array", pod_effect: "Array", pod_permille: "Array", one: Any, other: Any) -> bool:
-    """Whether two PoDs relieve the same areas equally well."""
+def _are_same(
+    pod_first: "Array", pod_effect: "Array", pod_permille: "Array", pod_fee: "Array", one: Any, other: Any
+) -> bool:
+    """Whether two PoDs relieve the same areas equally well, at the same grid fees."""
     size = pod_first[one + 1] - pod_first[one]
     if size != pod_first[other + 1] - pod_first[other]:
         return False
     for index in range(size):
         a, b = pod_first[one] + index, pod_first[other] + index
         if pod_effect[a] != pod_effect[b] or pod_permille[a] != pod_permille[b]:
+            return False
+        if len(pod_fee) and pod_fee[a] != pod_fee[b]:
             return False
     return True
 
@@ -54,6 +58,7 @@ def find_reasons(
     pod_first: "Array",
     pod_effect: "Array",
     pod_permille: "Array",
+    pod_fee: "Array",
     effect_first: "Array",
     effect_area: "Array",
     area_product: "Array",
@@ -80,16 +85,18 @@ def find_reasons(
         begin, end = run_first[pod], run_last[pod]
         if begin >= end:
             continue
-        if before < 0 or not _are_same(pod_first, pod_effect, pod_permille, before, pod):
+        if before < 0 or not _are_same(pod_first, pod_effect, pod_permille, pod_fee, before, pod):
             cap[:] = -1
             for at in range(pod_first[pod], pod_first[pod + 1]):
+                fee = pod_fee[at] if len(pod_fee) else 0
                 for index in range(effect_first[pod_effect[at]], effect_first[pod_effect[at] + 1]):
                     area = effect_area[index]
                     wanted = area_product[area]
                     for request in range(area_first[area], area_first[area + 1]):
                         here = request_slot[request]
                         cap[here, wanted] = max(
-                            cap[here, wanted], request_cap[request] * np.int64(pod_permille[at])
+                            cap[here, wanted],
+                            request_cap[request] * np.int64(pod_permille[at]) - fee * 1000,
                         )
         before = np.int64(pod)
         has_entries = entry_first[pod] < entry_first[pod + 1]

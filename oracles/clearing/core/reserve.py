@@ -124,7 +124,7 @@ class _Pick:
     def _share(self, tied: Sequence[Offer], request: Request, needed: int) -> int:
         """Divisible offers of equal merit share what is needed, as in price priority; gives what is needed still."""
         rooms = list(self._rooms_w(tied))
-        permille = [request.effectiveness[offer.pod][0] for offer in tied]
+        permille = [request.effectiveness[offer.pod].permille for offer in tied]
         amounts = pro_rata(rooms, permille, needed, [self._tie(offer) for offer in tied])
         for offer, amount_w in zip(tied, amounts, strict=True):
             self._take(offer, amount_w, request)
@@ -143,7 +143,7 @@ class _Pick:
 
     def _consider(self, offer: Offer, request: Request, needed: int) -> int:
         """Pick as much of an offer as is needed, if with what is taken of it that is its minimum."""
-        permille = request.effectiveness[offer.pod][0]
+        permille = request.effectiveness[offer.pod].permille
         left_w = self._left_w[offer.position]
         amount_w = min(needed // permille, left_w, self.room_w(offer))
         if offer.counted_w - left_w + amount_w < offer.min_power_w:

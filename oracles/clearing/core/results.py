@@ -92,9 +92,9 @@ def _reasons(index: BookIndex, entries: Entries) -> tuple[Array, Array]:
         find_reasons(
             first_pod, min(first_pod + PODS_AT_ONCE, pods), index.run_first, index.run_last, index.order,
             columns.slot, columns.product, columns.price_ueur_per_kw, columns.void, columns.power_w, index.limit_w,
-            index.pod_first, index.pod_effect, index.pod_permille, effect_first, effect_areas, grid.area_product,
-            grid.area_first, grid.request_slot, grid.request_cap, index.slots, entry_first, of_pods, entries.offer,
-            entries.accepted_w, status, because,
+            index.pod_first, index.pod_effect, index.pod_permille, index.pod_fee, effect_first, effect_areas,
+            grid.area_product, grid.area_first, grid.request_slot, grid.request_cap, index.slots, entry_first, of_pods,
+            entries.offer, entries.accepted_w, status, because,
         )  # fmt: skip
 
     for _ in in_threads(find, range(0, pods, PODS_AT_ONCE)):

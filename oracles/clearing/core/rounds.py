@@ -45,6 +45,6 @@ def _relief(clearing: Clearing) -> Mapping[int, int]:
     """W times per mille by position of the request."""
     out: dict[int, int] = defaultdict(int)
     for entry in clearing.acceptances:
-        permille, _ = entry.request.effectiveness[entry.offer.pod]
-        out[entry.request.position] += entry.accepted_w * permille
+        effect = entry.request.effectiveness[entry.offer.pod]
+        out[entry.request.position] += entry.accepted_w * effect.permille
     return out

@@ -14,7 +14,7 @@ import numpy as np
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import Product
 from offchain.protocol.terms import SLOT_S
-from oracles.clearing.core.book import Offer, Request
+from oracles.clearing.core.book import Offer, Request, delivered_ueur_per_kw
 from oracles.clearing.core.mixed_integer import (
     Floats,
     MixedIntegerProgram,
@@ -41,8 +41,9 @@ class RuleBroken(FlexledgerError):
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a front: what the program's optimum costs (µ€), leaves unserved (W and slot), risks (W and slot that are
-    expected not to be delivered), how many offers it takes, and what it emits (grams; 0 where the operator doesn't mind)."""
+    """A point of a front: what the program's optimum costs (µ€, grid fees included), leaves unserved (W and slot), risks (W and
+    slot that are expected not to be delivered), how many offers it takes, and what it emits (grams; 0 where the operator doesn't
+    mind)."""
 
     cost_ueur: int
     unserved_w: int
@@ -67,6 +68,11 @@ class Run:
     offer: Offer
     requests: tuple[Request, ...]
     column: int
+
+    @property
+    def delivered_ueur_per_kw(self) -> int:
+        """What a kW of it costs in all of its slots, grid fees included."""
+        return sum(delivered_ueur_per_kw(self.offer, request) for request in self.requests)
 
 
 class ServiceProgram:
@@ -149,7 +155,7 @@ class ServiceProgram:
     def _objectives(self, x: Floats) -> tuple[float, float, float, int, float]:
         """In the order of `Point`."""
         relief_w = sum(
-            float(x[run.column]) * request.effectiveness[run.offer.pod][0] / 1000
+            float(x[run.column]) * request.effectiveness[run.offer.pod].permille / 1000
             for run in self.runs
             for request in run.requests
         )
@@ -225,7 +231,8 @@ class ServiceProgram:
 
     def _service_key(self, position: int) -> tuple[bool, int, Tie]:
         offer = self._offer(position)
-        return offer.parent is not None, offer.price_ueur_per_kw, self._state.tie[position]
+        cheapest = min(run.delivered_ueur_per_kw for run in self._of_offer[position])
+        return offer.parent is not None, cheapest // offer.duration_slots, self._state.tie[position]
 
     def _possible_runs(self, areas: Sequence[Sequence[Request]]) -> Iterator[Run]:
         for area in areas:
@@ -244,7 +251,8 @@ class ServiceProgram:
             return 0
         rooms = [self._state.pod_room_w(offer.pod, request.slot, offer.product) for request in requests]
         needs = [
-            self._needed[request.position] // request.effectiveness[offer.pod][0] for request in requests
+            self._needed[request.position] // request.effectiveness[offer.pod].permille
+            for request in requests
         ]
         return min(self._state.left_w[offer.position], *rooms, *needs)
 
@@ -253,7 +261,7 @@ class ServiceProgram:
         relief: dict[int, dict[int, float]] = defaultdict(dict)
         for run in self.runs:
             for request in run.requests:
-                relief[request.position][run.column] = request.effectiveness[run.offer.pod][0] / 1000
+                relief[request.position][run.column] = request.effectiveness[run.offer.pod].permille / 1000
         short = {}
         for request in requests:
             need_w = self._needed[request.position] / 1000
@@ -308,8 +316,8 @@ class ServiceProgram:
 
     @property
     def _cost(self) -> Terms:
-        """µ€."""
-        return {run.column: run.offer.price_ueur_per_kw * len(run.requests) / 1000 for run in self.runs}
+        """µ€, grid fees included."""
+        return {run.column: run.delivered_ueur_per_kw / 1000 for run in self.runs}
 
     @property
     def _unserved(self) -> Terms:
@@ -391,7 +399,7 @@ class _Room:
             self._state.left_w[offer.position] - self._of_offer[offer.position],
         )
         for request in run.requests:
-            permille = request.effectiveness[offer.pod][0]
+            permille = request.effectiveness[offer.pod].permille
             yield "more than is needed", self._needed[request.position] // permille
             if self._of_pod[offer.pod, request.slot, offer.product.opposite]:
                 yield "whose PoD is taken the opposite way", 0
@@ -415,5 +423,5 @@ class _Room:
         if offer.group:
             self._of_group[offer.commitment, offer.group] = offer.position
         for request in run.requests:
-            self._needed[request.position] -= amount_w * request.effectiveness[offer.pod][0]
+            self._needed[request.position] -= amount_w * request.effectiveness[offer.pod].permille
             self._of_pod[offer.pod, request.slot, offer.product] += amount_w

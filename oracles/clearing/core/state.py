@@ -14,7 +14,14 @@ import numpy.typing as npt
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import Book, Effectiveness, Offer, Request, within_cap
+from oracles.clearing.core.book import (
+    Book,
+    Effectiveness,
+    Offer,
+    Request,
+    delivered_ueur_per_kw,
+    within_cap,
+)
 from oracles.clearing.core.book_kernels import look_up_effects
 from oracles.clearing.core.ties import Tie, tie_of
 
@@ -103,8 +110,9 @@ class Entries(Sequence[Acceptance]):
         return Entries(self._book, self.request, self.offer, self.accepted_w, price_ueur_per_kw)
 
     @cached_property
-    def effectiveness(self) -> tuple[Array, Array]:
-        """Per mille of each entry's PoD for its request, and the position of the leaf that says so."""
+    def effectiveness(self) -> tuple[Array, Array, Array]:
+        """Per mille of each entry's PoD for its request, the position of the leaf that says so, and the grid fee that it states
+        (µ€/kW; one value for all where there are none)."""
         effects: dict[int, tuple[int, Effectiveness]] = {}
         of_request = [
             effects.setdefault(id(each.effectiveness), (len(effects), each.effectiveness))[0]
@@ -115,15 +123,17 @@ class Entries(Sequence[Acceptance]):
         by_effect = np.argsort(effect, kind="stable") if len(effects) > 1 else np.arange(len(effect))
         ends = np.cumsum(np.bincount(effect, minlength=len(effects)))
         permille, position = np.zeros((2, len(self)), dtype=np.int64)
+        has_fees = any(len(each.grid_fee_ueur_per_kw) for _, each in effects.values())
+        fee = np.zeros(len(self) if has_fees else 0, dtype=np.int64)
         row_of_pod = np.zeros(len(self._book.pods), dtype=np.int32)
         for (number, each), end in zip(effects.values(), ends.tolist(), strict=True):
             mine = by_effect[ends[number - 1] if number else 0 : end]
             if len(mine):
                 look_up_effects(
-                    each.pod, each.permille, each.position, mine, self.offer, self._book.columns.pod, row_of_pod,
-                    permille, position,
+                    each.pod, each.permille, each.position, each.grid_fee_ueur_per_kw, mine, self.offer,
+                    self._book.columns.pod, row_of_pod, permille, position, fee,
                 )  # fmt: skip
-        return permille, position
+        return permille, position, fee if has_fees else np.broadcast_to(np.int64(0), len(self))
 
     def __len__(self) -> int:
         return len(self.offer)
@@ -227,8 +237,8 @@ class MarketState:
         need = request.counted_w * 1000
         if request.side is not Side.DSO_REQUEST:
             need -= sum(
-                self.for_dso_w.get((pod, request.slot, request.product), 0) * permille
-                for pod, (permille, _) in request.effectiveness.items()
+                self.for_dso_w.get((pod, request.slot, request.product), 0) * effect.permille
+                for pod, effect in request.effectiveness.items()
             )
         return max(need, 0)
 
@@ -319,9 +329,10 @@ class _Reasons:
         self._caps: dict[PodSlot, Fraction] = {}
         for request in requests:
             if request.counted_w:
-                for pod, (permille, _) in request.effectiveness.items():
+                for pod, effect in request.effectiveness.items():
                     place = (pod, request.slot, request.product)
-                    cap = Fraction(request.price_cap_ueur_per_kw * permille, 1000)
+                    cap = Fraction(request.price_cap_ueur_per_kw * effect.permille, 1000)
+                    cap -= effect.grid_fee_ueur_per_kw
                     self._caps[place] = max(cap, self._caps.get(place, cap))
         self._taken_w: dict[PodSlot, int] = defaultdict(int)
         self._first: dict[PodSlot, int] = {}
@@ -377,5 +388,5 @@ class _Reasons:
 
 
 def merit(offer: Offer, request: Request) -> Fraction:
-    """Price over effectiveness: what a request pays for a kW of relief, in thousandths of µ€."""
-    return Fraction(offer.price_ueur_per_kw, request.effectiveness[offer.pod][0])
+    """Delivered price over effectiveness: what a kW of relief costs, in thousandths of µ€."""
+    return Fraction(delivered_ueur_per_kw(offer, request), request.effectiveness[offer.pod].permille)

@@ -307,6 +307,7 @@ def test_a_refusal_taken_from_another_entry(assessed: Results, auditor: Any, acc
         {"product": 1},
         {"priceUeurPerKw": PRICES[0] + 1},
         {"effectivenessPermille": 999},
+        {"gridFeeUeurPerKw": 1},
     ],
 )
 def test_an_entry_that_was_changed(assessed: Results, auditor: Any, values: dict[str, Any]) -> None:

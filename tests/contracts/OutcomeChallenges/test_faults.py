@@ -126,7 +126,13 @@ def test_not_as_offered(
 
 @pytest.mark.parametrize(
     "values",
-    [{"slot": 8}, {"product": 1}, {"requestRunningWPermille": 12_000_001}, {"priceUeurPerKw": 90_001}],
+    [
+        {"slot": 8},
+        {"product": 1},
+        {"requestRunningWPermille": 12_000_001},
+        {"priceUeurPerKw": 90_001},
+        {"gridFeeUeurPerKw": 50_001},
+    ],
 )
 def test_not_as_requested(
     market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
@@ -213,10 +219,11 @@ def test_a_position_twice(
     accuse(market, made, "entryDoubled", made.entry(1), made.entry(2), sender=auditor)
 
 
-def test_an_effectiveness_that_nobody_stated(
-    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any
-) -> None:
-    made = posted(market, book, with_lie(honest, ENTRY, 1, effectivenessPermille=999), clearing_oracle)
+@pytest.mark.parametrize("values", [{"effectivenessPermille": 999}, {"gridFeeUeurPerKw": 1}])
+def test_an_effectiveness_or_a_grid_fee_that_nobody_stated(
+    market: Any, book: SmallBook, honest: ListDocument, clearing_oracle: Any, auditor: Any, values: dict[str, Any]
+) -> None:  # fmt: skip
+    made = posted(market, book, with_lie(honest, ENTRY, 1, **values), clearing_oracle)
     proofs = (made.entry(1), book.request(), book.effectiveness(1))
     accuse(market, made, "wrongEffectiveness", *proofs, sender=auditor)
 

@@ -28,7 +28,7 @@ from tests.contracts.reserves import (
 RESERVE, ENTRY, ANSWER = OUTCOME_RESERVE, OUTCOME_BY_REQUEST, OUTCOME_BY_OFFER
 LENGTH = 3
 """Of the list by request, and of the reserve."""
-NO_ENTRY = ((0, 0, 0, 0, 0, bytes(32), *[0] * 15, bytes(32)), [])
+NO_ENTRY = ((0, 0, 0, 0, 0, bytes(32), *[0] * 16, bytes(32)), [])
 """Where none is to be shown."""
 Shown = Callable[[Posted, SmallBook], Any]
 
@@ -217,15 +217,19 @@ LIES: list[tuple[LeafKind, int, dict[str, Any], str, tuple[Shown, ...], str]] = 
             {"product": 1},
             {"requestRunningWPermille": 9_000_001},
             {"priceUeurPerKw": 90_001},
+            {"gridFeeUeurPerKw": 40_001},
         )
     ),
-    (
-        RESERVE,
-        1,
-        {"effectivenessPermille": 999},
-        "reserveWrongEffectiveness",
-        (reserved(1), request, effectiveness(2)),
-        "WrongEffectiveness",
+    *(
+        (
+            RESERVE,
+            1,
+            values,
+            "reserveWrongEffectiveness",
+            (reserved(1), request, effectiveness(2)),
+            "WrongEffectiveness",
+        )
+        for values in ({"effectivenessPermille": 999}, {"gridFeeUeurPerKw": 1})
     ),
     *(
         (kind, place, values, "reserveBeyondOffer", (answer(offer), reserved(entry)), "ReserveBeyondOffer")

@@ -79,6 +79,7 @@ def test_nothing_in_what_honestly_follows_is_a_fault(results: Results, auditor: 
         {"product": 1},
         {"priceUeurPerKw": 40_001},
         {"effectivenessPermille": 999},
+        {"gridFeeUeurPerKw": 1},
     ],
 )
 def test_an_entry_that_was_changed(results: Results, auditor: Any, values: dict[str, Any]) -> None:

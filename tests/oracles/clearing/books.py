@@ -1,7 +1,8 @@
 """Small books for the clearing tests: two aggregators' PoDs, offers and requests, built as players build them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from offchain.protocol.book_documents import Area, OfferEntry, Relief, offers_document, request_document
 from offchain.protocol.book_rules import most_ueur
@@ -9,6 +10,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import ANYBODY, PodFacts, Reveal, SessionTerms
+from oracles.clearing.core.book import Offer, Request
 
 DSO, TSO = "0x" + "d5" * 20, "0x" + "75" * 20
 AGGREGATORS = ("0x" + "a1" * 20, "0x" + "a2" * 20)
@@ -95,8 +97,9 @@ def area(
     slot: int = 0,
     product: Product = Product.ACTIVE_UP,
     reserve_permille: int = 0,
+    fees: Mapping[int, int] = MappingProxyType({}),
 ) -> Area:
-    """A request of one slot for numbered PoDs with their per mille."""
+    """A request of one slot for numbered PoDs with their per mille, and the grid fees of some."""
     return Area(
         element=keccak256(b"line"),
         product=product,
@@ -104,7 +107,13 @@ def area(
         reliefs=[Relief(slot, relief_w, cap)],
         effectiveness=[(pod(number), permille) for number, permille in effectiveness.items()],
         reserve_permille=reserve_permille,
+        grid_fees_ueur_per_kw={pod(number): fee for number, fee in fees.items()},
     )
+
+
+def delivered_ueur_per_kw(offer_: Offer, request: Request) -> int:
+    """Price and grid fee."""
+    return offer_.price_ueur_per_kw + request.effectiveness[offer_.pod].grid_fee_ueur_per_kw
 
 
 def reveal_of(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby, pairwise
+from math import floor
 
 from offchain.protocol.book_rules import check_offer
 from offchain.protocol.errors import InvalidInput
@@ -217,13 +218,12 @@ class Challenger:
         if (entry.integer("slot"), entry.integer("product")) != asked:
             yield "NotAsRequested"
         price, permille = entry.integer("priceUeurPerKw"), entry.integer("effectivenessPermille")
-        if price * 1000 > request.integer("priceCapUeurPerKw") * permille:
+        fee = entry.integer("gridFeeUeurPerKw")
+        if (price + fee) * 1000 > request.integer("priceCapUeurPerKw") * permille:
             yield "NotAsRequested: cap"
-        if (effect.word("pod"), effect.integer("area"), effect.integer("effectivenessPermille")) != (
-            entry.word("pod"),
-            request.integer("area"),
-            permille,
-        ):
+        names = ("pod", "area", "effectivenessPermille", "gridFeeUeurPerKw")
+        said = tuple(effect.values[name] for name in names)
+        if said != (entry.word("pod"), request.integer("area"), permille, fee):
             yield "WrongEffectiveness"
 
     def _of_reserve(self) -> Iterator[str]:
@@ -306,12 +306,12 @@ class Challenger:
         for _, group in groupby(self.entries, lambda entry: entry.integer("requestPosition")):
             entries = list(group)
             marginal = entries[-1]
-            of_marginal = marginal.integer("priceUeurPerKw"), marginal.integer("effectivenessPermille")
-            if of_marginal[0] != self._offer(marginal.integer("offerPosition")).integer("priceUeurPerKw"):
+            bid = self._offer(marginal.integer("offerPosition")).integer("priceUeurPerKw")
+            if marginal.integer("priceUeurPerKw") != bid:
                 yield "WrongMarginalPrice"
             for entry in entries:
-                price = of_marginal[0] * entry.integer("effectivenessPermille") // of_marginal[1]
-                if entry.integer("priceUeurPerKw") != price:
+                delivered = floor(_merit(marginal) * entry.integer("effectivenessPermille"))
+                if entry.integer("priceUeurPerKw") != delivered - entry.integer("gridFeeUeurPerKw"):
                     yield "WrongClearingPrice"
 
     def _cheaper_refused(self) -> Iterator[str]:
@@ -333,10 +333,10 @@ class Challenger:
             return False
         place = (offer.integer("slot"), offer.integer("product"))
         return any(
-            Fraction(offer.integer("priceUeurPerKw"), effect) < _merit(entry)
+            Fraction(offer.integer("priceUeurPerKw") + fee, permille) < _merit(entry)
             for entry in entries
             if place == (entry.integer("slot"), entry.integer("product"))
-            for effect in self._effects(entry, offer.word("pod"))
+            for permille, fee in self._effects(entry, offer.word("pod"))
         )
 
     def _reserve_reasons(self) -> Iterator[str]:
@@ -378,11 +378,12 @@ class Challenger:
         elif Product(entry.integer("product")).is_active != product.is_active:
             yield f"{fault}: of another kind"
 
-    def _effects(self, entry: Record, pod: bytes) -> list[int]:
+    def _effects(self, entry: Record, pod: bytes) -> list[tuple[int, int]]:
+        """Per mille and grid fee by each leaf of a PoD for an entry's request."""
         _, document = self._request_document(entry)
         area = self._request(entry).integer("area")
         return [
-            leaf.integer("effectivenessPermille")
+            (leaf.integer("effectivenessPermille"), leaf.integer("gridFeeUeurPerKw"))
             for leaf in document.list_of(EFFECTIVENESS).records()
             if leaf.word("pod") == pod
             and leaf.integer("area") == area
@@ -431,4 +432,5 @@ def _place(entry: Record) -> tuple[bytes, int, int]:
 
 
 def _merit(entry: Record) -> Fraction:
-    return Fraction(entry.integer("priceUeurPerKw"), entry.integer("effectivenessPermille"))
+    delivered = entry.integer("priceUeurPerKw") + entry.integer("gridFeeUeurPerKw")
+    return Fraction(delivered, entry.integer("effectivenessPermille"))

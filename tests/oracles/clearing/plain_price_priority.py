@@ -89,8 +89,11 @@ class _Market:
             found = [request for request in served if request is not None]
             in_order = [request.position for request in found] == sorted(r.position for r in found)
             if len(found) == offer.duration_slots and in_order:
+                effects = [(request, request.effectiveness[offer.pod]) for request in found]
                 prices = [
-                    Fraction(r.price_cap_ueur_per_kw * r.effectiveness[offer.pod][0], 1000) for r in found
+                    Fraction(request.price_cap_ueur_per_kw * effect.permille, 1000)
+                    - effect.grid_fee_ueur_per_kw
+                    for request, effect in effects
                 ]
                 if offer.price_ueur_per_kw <= min(prices):
                     yield found
@@ -113,7 +116,8 @@ class _Market:
         effects, product = requests[0].effectiveness, requests[0].product
 
         def merit(offer: Offer) -> Fraction:
-            return Fraction(offer.price_ueur_per_kw, effects[offer.pod][0])
+            effect = effects[offer.pod]
+            return Fraction(offer.price_ueur_per_kw + effect.grid_fee_ueur_per_kw, effect.permille)
 
         able = [
             offer

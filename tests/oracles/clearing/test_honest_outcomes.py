@@ -64,6 +64,9 @@ def areas_of_slots(needs: Area, reliefs: list[int]) -> Area:
     return replace(needs, reliefs=[Relief(slot, relief_w, cap) for slot, relief_w in enumerate(reliefs)])
 
 
+FEES = st.sampled_from(
+    [{0: 2**53 - 1, 1: 1}, {0: 5_000, 1: 10_000, 2: 1, 4: 7}, {2: 10_000, 3: 10_001}, {}, {}]
+)
 AREA = st.builds(
     area,
     st.sampled_from([0, 700, 2500, 6001]),
@@ -72,6 +75,7 @@ AREA = st.builds(
     st.sampled_from([1, 0, 0, 0]),
     PRODUCTS,
     st.sampled_from([1500, 300, 300, 0, 0]),
+    FEES,
 )
 RELIEFS = st.lists(st.sampled_from([0, 700, 2500, 2500, 6001, 9001]), min_size=1, max_size=4)
 AREAS = st.lists(

@@ -22,6 +22,7 @@ from tests.oracles.clearing.books import (
     TERMS,
     area,
     book_of,
+    delivered_ueur_per_kw,
     offer,
     pod,
     registry,
@@ -226,7 +227,7 @@ def test_of_several_leaves_for_a_pod_the_most_effective_up_to_1000_counts() -> N
     needs = area(1000, {0: 300})
     needs = replace(needs, effectiveness=[(pod(0), 300), (pod(0), 800), (pod(0), 800), (pod(0), 1001)])
     book, _ = cleared(book_of([], dso=[needs]))
-    assert book.requests[0].effectiveness == {pod(0): (800, 2)}
+    assert book.requests[0].effectiveness == {pod(0): (800, 2, 0)}
 
 
 def test_a_document_that_is_missing_from_the_book_is_noticed() -> None:
@@ -255,6 +256,8 @@ AREAS = st.lists(
         st.integers(0, 60_000),
         st.integers(0, 1),
         st.sampled_from([Product.ACTIVE_UP, Product.ACTIVE_DOWN]),
+        st.just(0),
+        st.dictionaries(NUMBERS, st.sampled_from([1, 5_000, 10_000, 20_000]), max_size=4),
     ),
     max_size=3,
 )
@@ -268,10 +271,11 @@ def test_invariants_of_any_book(offers: list[OfferEntry], dso: list, tso: list) 
     by_offer: Counter[int] = Counter()
     by_request: Counter[int] = Counter()
     for entry in clearing.acceptances:
-        permille = entry.request.effectiveness[entry.offer.pod][0]
+        permille = entry.request.effectiveness[entry.offer.pod].permille
         assert entry.accepted_w > 0
         assert (entry.offer.slot, entry.offer.product) == (entry.request.slot, entry.request.product)
-        assert entry.offer.price_ueur_per_kw * 1000 <= entry.request.price_cap_ueur_per_kw * permille
+        delivered = delivered_ueur_per_kw(entry.offer, entry.request)
+        assert delivered * 1000 <= entry.request.price_cap_ueur_per_kw * permille
         by_offer[entry.offer.position] += entry.accepted_w
         by_request[entry.request.position] += entry.accepted_w * permille
     for position, amount_w in by_offer.items():
@@ -285,15 +289,15 @@ def test_invariants_of_any_book(offers: list[OfferEntry], dso: list, tso: list) 
 
 def _assert_no_cheaper_one_was_refused(book: Book, clearing: Clearing) -> None:
     for entry in clearing.acceptances:
-        permille = entry.request.effectiveness[entry.offer.pod][0]
+        permille = entry.request.effectiveness[entry.offer.pod].permille
         for other in book.offers:
             same_place = (other.slot, other.product) == (entry.request.slot, entry.request.product)
             if clearing.status[other.position] is OfferStatus.COM_DEARER and same_place:
                 if other.pod not in entry.request.effectiveness:
                     continue
-                theirs = entry.request.effectiveness[other.pod][0]
-                cheaper = other.price_ueur_per_kw * permille < entry.offer.price_ueur_per_kw * theirs
-                assert not cheaper, (other, entry)
+                theirs = entry.request.effectiveness[other.pod].permille
+                costs = [delivered_ueur_per_kw(each, entry.request) for each in (other, entry.offer)]
+                assert costs[0] * permille >= costs[1] * theirs, (other, entry)
 
 
 @settings(max_examples=100, deadline=None)

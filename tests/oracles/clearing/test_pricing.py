@@ -62,9 +62,10 @@ def test_the_price_alone_is_another_than_paid_as_bid(documents: Documents) -> No
     assert amounts[0] == amounts[1]
     assert bid.market.list_of(OUTCOME_BY_OFFER).root == cleared.market.list_of(OUTCOME_BY_OFFER).root
     for entry in cleared.clearing.acceptances:
-        permille = entry.request.effectiveness[entry.offer.pod][0]
+        effect = entry.request.effectiveness[entry.offer.pod]
+        delivered = entry.price_ueur_per_kw + effect.grid_fee_ueur_per_kw
         assert entry.price_ueur_per_kw >= entry.offer.price_ueur_per_kw
-        assert entry.price_ueur_per_kw * 1000 <= entry.request.price_cap_ueur_per_kw * permille
+        assert delivered * 1000 <= entry.request.price_cap_ueur_per_kw * effect.permille
     paid = cleared.market.list_of(OUTCOME_BY_REQUEST).integers("runningUeur")
     assert sorted(paid) == paid
 

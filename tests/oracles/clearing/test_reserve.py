@@ -16,7 +16,17 @@ from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Sid
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.clearing.core.state import Acceptance
-from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, registry, renumbered
+from tests.oracles.clearing.books import (
+    ORACLE,
+    SEED,
+    TERMS,
+    area,
+    book_of,
+    delivered_ueur_per_kw,
+    offer,
+    registry,
+    renumbered,
+)
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import (
     books,
@@ -314,15 +324,15 @@ def small_books(draw: st.DrawFn) -> tuple[list[tuple[int, int, int]], int, int]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(small_books())
+@given(small_books(), st.sampled_from([0, 500, 1000]))
 def test_no_other_choice_has_more_in_reserve_or_as_much_for_less(
-    small: tuple[list[tuple[int, int, int]], int, int],
+    small: tuple[list[tuple[int, int, int]], int, int], fee: int
 ) -> None:
-    """Against enumeration, of PoDs that may give 4 W."""
+    """Against enumeration, of PoDs that may give 4 W, where one of them costs a grid fee."""
     offers, relief_w, permille = small
     documents = book_of(
         [offer(number, power_w, price) for number, power_w, price in offers],
-        [area(relief_w, ALL, reserve_permille=permille)],
+        [area(relief_w, ALL, reserve_permille=permille, fees={0: fee})],
     )
     limit_w = 4
     pods = registry(64, limit_w=limit_w)
@@ -333,7 +343,7 @@ def test_no_other_choice_has_more_in_reserve_or_as_much_for_less(
     margin_w = relief_w * permille // 1000
     best = max(_choices(session, taken, margin_w, limit_w))
     reserve = session.clearing.reserve
-    cost = sum(entry.accepted_w * entry.price_ueur_per_kw for entry in reserve)
+    cost = sum(entry.accepted_w * delivered_ueur_per_kw(entry.offer, entry.request) for entry in reserve)
     assert (sum(entry.accepted_w for entry in reserve), -cost) == best
 
 
@@ -347,7 +357,9 @@ def _choices(
         for each, amount_w in zip(offers, amounts, strict=True):
             of_pod[each.pod] += amount_w + taken[each.position]
         if sum(amounts) <= margin_w and max(of_pod.values()) <= limit_w:
-            cost = sum(w * each.price_ueur_per_kw for w, each in zip(amounts, offers, strict=True))
+            (request,) = session.book.requests
+            prices = [delivered_ueur_per_kw(each, request) for each in offers]
+            cost = sum(w * price for w, price in zip(amounts, prices, strict=True))
             yield sum(amounts), -cost
 
 

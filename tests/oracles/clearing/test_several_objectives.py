@@ -1,9 +1,10 @@
 """Clearing by several objectives: the optimum, held against enumeration and against another solver's formulation."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product as every
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -20,7 +21,17 @@ from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.several_objectives import Front, clear_exactly
 from oracles.clearing.core.state import Clearing
-from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
+from tests.oracles.clearing.books import (
+    ORACLE,
+    SEED,
+    TERMS,
+    area,
+    book_of,
+    delivered_ueur_per_kw,
+    offer,
+    pod,
+    registry,
+)
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import books
 from tests.oracles.clearing.test_orders import EVERYONE, block, needs
@@ -49,12 +60,14 @@ def taken(clearing: Clearing) -> dict[int, int]:
 
 def objective_ueur(book: Book, clearing: Clearing, unserved_ueur_per_kw: int = UNSERVED_UEUR_PER_KW) -> float:
     """Cost, and what stays unserved, of one side's requests."""
-    cost = sum(entry.accepted_w * entry.offer.price_ueur_per_kw for entry in clearing.acceptances) / 1000
+    cost = sum(
+        entry.accepted_w * delivered_ueur_per_kw(entry.offer, entry.request) for entry in clearing.acceptances
+    )
     served = sum(
         entry.accepted_w * entry.request.effectiveness[entry.offer.pod][0] for entry in clearing.acceptances
     )
     unserved_w = sum(request.counted_w for request in book.requests) - served / 1000
-    return cost + unserved_w * unserved_ueur_per_kw / 1000
+    return (cost + unserved_w * unserved_ueur_per_kw) / 1000
 
 
 @settings(max_examples=120, deadline=None)
@@ -79,7 +92,7 @@ def possible_runs(book: Book, each: Offer) -> list[list[Request]]:
                 for request in book.requests
                 if (request.slot, request.product) == (slot, each.product)
                 and each.pod in request.effectiveness
-                and each.price_ueur_per_kw * 1000
+                and delivered_ueur_per_kw(each, request) * 1000
                 <= request.price_cap_ueur_per_kw * request.effectiveness[each.pod][0]
             ]
             for slot in slots
@@ -140,9 +153,14 @@ EFFECTS = st.dictionaries(
 )
 
 
-def one_area(effects: dict[int, int], reliefs_w: list[int]) -> Area:
+FEES = st.dictionaries(st.integers(0, 5), st.sampled_from([5_000, 15_000, 80_000]), max_size=3)
+
+
+def one_area(
+    effects: dict[int, int], reliefs_w: list[int], fees: Mapping[int, int] = MappingProxyType({})
+) -> Area:
     reliefs = [Relief(slot, relief_w, 100_000) for slot, relief_w in enumerate(reliefs_w)]
-    return replace(area(0, effects), reliefs=reliefs)
+    return replace(area(0, effects, fees=fees), reliefs=reliefs)
 
 
 def legal(offers: list[OfferEntry]) -> bool:
@@ -154,15 +172,15 @@ def legal(offers: list[OfferEntry]) -> bool:
 
 
 @settings(max_examples=120, deadline=None)
-@given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
+@given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3), FEES)
 def test_no_result_of_whole_offers_is_better(
-    offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]
+    offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int], fees: dict[int, int]
 ) -> None:
     assume(legal(offers))
-    book, clearing, _ = exactly(book_of(offers, dso=[one_area(effects, reliefs_w)]))
+    book, clearing, _ = exactly(book_of(offers, dso=[one_area(effects, reliefs_w, fees)]))
     needed_w = sum(request.counted_w for request in book.requests)
     best = min(
-        sum(each.power_w * each.price_ueur_per_kw * len(run) for each, run in took) / 1000
+        sum(each.power_w * delivered_ueur_per_kw(each, r) for each, run in took for r in run) / 1000
         + (
             needed_w
             - sum(each.power_w * r.effectiveness[each.pod][0] for each, run in took for r in run) / 1000
@@ -175,13 +193,13 @@ def test_no_result_of_whole_offers_is_better(
 
 
 @settings(max_examples=120, deadline=None)
-@given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
+@given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3), FEES)
 def test_price_priority_keeps_to_the_rules_and_is_no_better(
-    offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]
+    offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int], fees: dict[int, int]
 ) -> None:
     """What it takes is one of the results that enumeration finds; the exact one is at least as good."""
     assume(legal(offers))
-    book = assemble(book_of(offers, dso=[one_area(effects, reliefs_w)]), PODS, TERMS)
+    book = assemble(book_of(offers, dso=[one_area(effects, reliefs_w, fees)]), PODS, TERMS)
     greedy = clear(book, PODS, SEED)
     took = {(entry.offer.position, entry.request.position) for entry in greedy.acceptances}
     found = [
@@ -213,6 +231,7 @@ SEVERAL = st.lists(
         one_area,
         st.dictionaries(st.integers(0, 5), st.integers(1, 1000), min_size=1),
         st.lists(st.integers(0, 6000), min_size=1, max_size=2),
+        FEES,
     ),
     min_size=1,
     max_size=3,
@@ -227,7 +246,7 @@ def optimum_ueur(book: Book) -> float:
         for request in book.requests
         if (request.slot, request.product) == (each.slot, each.product)
         and each.pod in request.effectiveness
-        and each.price_ueur_per_kw * 1000
+        and delivered_ueur_per_kw(each, request) * 1000
         <= request.price_cap_ueur_per_kw * request.effectiveness[each.pod][0]
     ]
     needed_w = sum(request.counted_w for request in book.requests)
@@ -248,7 +267,7 @@ def optimum_ueur(book: Book) -> float:
 
     for place, (each, request) in enumerate(pairs):
         permille = request.effectiveness[each.pod][0]
-        costs[place] = (each.price_ueur_per_kw - UNSERVED_UEUR_PER_KW * permille / 1000) / 1000
+        costs[place] = (delivered_ueur_per_kw(each, request) - UNSERVED_UEUR_PER_KW * permille / 1000) / 1000
     for each in book.offers:
         mine = {place: 1.0 for place, (other, _) in enumerate(pairs) if other.position == each.position}
         if each in minima:
