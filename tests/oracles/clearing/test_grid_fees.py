@@ -106,6 +106,13 @@ def test_the_price_cap_is_on_the_delivered_price(cap: int, status: OfferStatus, 
     assert cleared([replace(CHEAP, min_power_w=minimum_w)], cap=cap).clearing.status[0] is status
 
 
+def test_pods_alike_but_for_their_fees_have_reasons_of_their_own() -> None:
+    offers = [offer(number, 1000, 10_000 + number) for number in (0, 2, 4)]
+    found = cleared(offers, 1000, {2: 95_000}, effects={**BOTH, 4: 1000}, cap=100_000)
+    statuses = [OfferStatus.ACCEPTED, OfferStatus.COM_NOT_NEEDED, OfferStatus.COM_DEARER]
+    assert list(found.clearing.status) == statuses
+
+
 def test_the_fee_is_not_paid_through_the_market() -> None:
     leaves = cleared([CHEAP, DEAR], 2000).market.list_of(OUTCOME_BY_REQUEST).records()
     named = ("priceUeurPerKw", "gridFeeUeurPerKw", "runningUeur")
