@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,10 +22,12 @@ from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
+from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
-from oracles.grid.core.request import FlexiblePod, RequestSettings, size_request
+from oracles.grid.core.request import RequestSettings, size_request
 from oracles.grid.facts import anchored_grid, assess_from_chain
+from oracles.grid.forecast_network import DAY_AHEAD
 from oracles.on_dask import parts_on
 from oracles.session_facts import baseline_documents, fetch_list_document
 from oracles.turns import Clock, clock_of, is_my_turn
@@ -55,13 +57,38 @@ class RequestDesk(Protocol):
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What a PoD's aggregator publishes of it for the DSO to size requests by; offers are sealed then and may differ.
+
+    By product: price (µ€ per kW or kvar and slot), least if any and step (W or var). Energy and payback as of a
+    FlexiblePod.
+    """
+
+    price_ueur_per_kw: Mapping[Product, int] = field(default_factory=dict)
+    least_w: Mapping[Product, int] = field(default_factory=dict)
+    step_w: Mapping[Product, int] = field(default_factory=dict)
+    most_wh: int | None = None
+    payback_permille: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class GridDaemonSettings:
-    """What a kW (at effectiveness 1000) and quarter-hour may cost the DSO at most, grid fees included; how it sizes requests; and
-    what moving a kW at a PoD costs in grid fees, where it costs any."""
+    """What a kW (kvar) at effectiveness 1000 and quarter-hour may cost the DSO at most, grid fees included, and how it sizes
+    requests.
+
+    `grid_fees_ueur_per_kw`: what moving a kW at a PoD costs in grid fees, where it costs any. `references`: by PoD. What has no
+    reference price is sized at the cap, so that without any all prices are equal.
+    Errors: of themselves (per mille), a quantile of what forecasts a day and four hours ahead missed by; the reserve for
+    that is asked for at the availability price.
+    """
 
     price_cap_ueur_per_kw: int
     sizing: RequestSettings = RequestSettings()
     grid_fees_ueur_per_kw: Mapping[bytes, int] = field(default_factory=dict)
+    references: Mapping[bytes, Reference] = field(default_factory=dict)
+    day_ahead_error_permille: int = 0
+    real_time_error_permille: int = 0
+    availability_price_ueur_per_kw: int = 0
 
 
 class GridDaemon:
@@ -136,32 +163,49 @@ class GridDaemon:
         baselines = self._baselines(terms, pods)
         flexible = []
         for pod, node in sorted(grid.forecast.node_of_pod.items()):
-            if pod not in pods:
-                continue
-            facts = pods[pod]
-            nets = [
-                baselines[pod, slot].net.power_w if (pod, slot) in baselines else 0
-                for slot in range(terms.slots)
-            ]
-            up_w, down_w = zip(*(available_w(facts, net_w) for net_w in nets), strict=True)
-            flexible.append(
-                FlexiblePod(pod, node, np.array(up_w, dtype=np.int64), np.array(down_w, dtype=np.int64))
-            )
+            if pod in pods:
+                nets = (baselines.get((pod, slot)) for slot in range(terms.slots))
+                net_w = np.array([each.net.power_w if each else 0 for each in nets], dtype=np.int64)
+                flexible.append(self._flexible(pod, node, available(pods[pod], net_w)))
         p_w, q_var = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
-        request = size_request(grid.model, p_w, q_var, flexible, self._settings.sizing)
+        request = size_request(grid.model, p_w, q_var, flexible, self._sizing(terms))
         if request.areas:
             self._desk.submit(terms, [self._area(area, grid.model_hash) for area in request.areas])
             logger.info("session %d: request for %d areas", terms.session, len(request.areas))
+
+    def _flexible(self, pod: bytes, node: int, most_w: Mapping[Product, Integers]) -> FlexiblePod:
+        """Priced at what it costs delivered: the reference price and the grid fee."""
+        reference = self._settings.references.get(pod, Reference())
+        fee = self._settings.grid_fees_ueur_per_kw.get(pod, 0)
+        price = {product: each + fee for product, each in reference.price_ueur_per_kw.items()}
+        flexibility = {
+            product: Flexibility(
+                most_w=each,
+                price_ueur_per_kw=price.get(product, self._settings.price_cap_ueur_per_kw),
+                least_w=reference.least_w.get(product, 0),
+                step_w=reference.step_w.get(product, 1),
+            )
+            for product, each in most_w.items()
+        }
+        return FlexiblePod(pod, node, flexibility, reference.most_wh, reference.payback_permille)
+
+    def _sizing(self, terms: SessionTerms) -> RequestSettings:
+        settings = self._settings
+        day_ahead = terms.marketType == DAY_AHEAD
+        error_permille = settings.day_ahead_error_permille if day_ahead else settings.real_time_error_permille
+        return replace(settings.sizing, forecast_error_permille=error_permille)
 
     def _area(self, area: SizedArea, model_hash: bytes) -> Area:
         cap = self._settings.price_cap_ueur_per_kw
         return Area(
             element=keccak256(area.element.key.encode()),
-            product=Product(area.product),
+            product=area.product,
             grid_model=model_hash,
             reliefs=[Relief(slot, relief_w, cap) for slot, relief_w in enumerate(area.relief_w) if relief_w],
             effectiveness=[(member.pod, member.effectiveness_permille) for member in area.members],
             grid_fees_ueur_per_kw=self._settings.grid_fees_ueur_per_kw,
+            reserve_permille=area.reserve_permille,
+            availability_price_ueur_per_kw=self._settings.availability_price_ueur_per_kw,
             name=area.element.key,
         )
 
@@ -218,14 +262,17 @@ def with_baselines(
     return p_w, q_var
 
 
-def available_w(facts: PodFacts, net_w: int) -> tuple[int, int]:
-    """Up and down (W) that a PoD is expected to be able to give, from its baseline, registered limits and products.
+def available(facts: PodFacts, net_w: Integers) -> dict[Product, Integers]:
+    """What a PoD is expected to be able to give (W or var by slot), from its baseline, registered limits and products.
 
-    Who injects can inject less (down); who absorbs can absorb less (up) or more (down). What else a PoD could do its
-    aggregator may offer, but the DSO doesn't count on it.
+    Who injects can inject less (down); who absorbs can absorb less (up) or more (down). Reactive power goes by the
+    registered limits alone. What else a PoD could do its aggregator may offer, but the DSO doesn't count on it.
     """
-    most_up_w = facts.max_up_w if facts.may_offer(Product.ACTIVE_UP) else 0
-    most_down_w = facts.max_down_w if facts.may_offer(Product.ACTIVE_DOWN) else 0
-    if net_w < 0:
-        return 0, min(most_down_w, -net_w)
-    return min(most_up_w, net_w), most_down_w
+    registered = {product: facts.limit_w(product) for product in Product if facts.may_offer(product)}
+    most_w = {product: np.full(len(net_w), limit_w) for product, limit_w in registered.items()}
+    if Product.ACTIVE_UP in most_w:
+        most_w[Product.ACTIVE_UP] = np.minimum(most_w[Product.ACTIVE_UP], np.maximum(net_w, 0))
+    if Product.ACTIVE_DOWN in most_w:
+        injected_w = np.where(net_w < 0, -net_w, registered[Product.ACTIVE_DOWN])
+        most_w[Product.ACTIVE_DOWN] = np.minimum(most_w[Product.ACTIVE_DOWN], injected_w)
+    return most_w

@@ -1,13 +1,28 @@
-"""A small linear program, solved with HiGHS."""
+"""Linear programs one like the other, solved with HiGHS, each from where the last one ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import highspy
 import numpy as np
+import numpy.typing as npt
 
 from offchain.protocol.errors import FlexledgerError
-from oracles.grid.core.network import Floats
+from oracles.grid.core.network import Floats, Integers
+
+_CONTINUOUS, _INTEGER, _SEMI_CONTINUOUS, _SEMI_INTEGER = (
+    int(kind)
+    for kind in (
+        highspy.HighsVarType.kContinuous,
+        highspy.HighsVarType.kInteger,
+        highspy.HighsVarType.kSemiContinuous,
+        highspy.HighsVarType.kSemiInteger,
+    )
+)
+_ROWWISE, _MINIMISE = int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize)
+_BASIC, _AT_LOWER = highspy.HighsBasisStatus.kBasic, highspy.HighsBasisStatus.kLower
+INTEGER_GAP = 1e-4
+"""Relative gap to which programs with whole numbers are solved."""
 
 
 class LinearProgramFailed(FlexledgerError):
@@ -15,42 +30,129 @@ class LinearProgramFailed(FlexledgerError):
 
 
 @dataclass(frozen=True, eq=False)
-class Softened:
-    """Optimum `x` (variables,) and how far each row stays short of what it asks, `shortfall` (rows,)."""
+class Row:
+    """values · x[columns], with the shortfall of `soft` added, is at least `at_least`. `name` says which row of the last
+    program it stands for; `soft`: what is short where it can't be reached, shared by rows; None: a hard row."""
 
-    x: Floats
-    shortfall: Floats
+    name: tuple[int, ...]
+    columns: Integers
+    values: Floats
+    at_least: float
+    soft: tuple[int, ...] | None = None
 
 
-def minimise_cost(
-    costs: Floats, upper: Floats, rows: Floats, at_least: Floats, shortfall_cost: float
-) -> Softened:
-    """Minimise costs · x + shortfall_cost · sum(shortfall), 0 <= x <= upper, rows @ x + shortfall >= at_least.
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Minimise costs · x + shortfall_cost · sum(shortfalls), 0 <= x <= upper.
 
-    Always feasible: what can't be reached shows as shortfall. `rows` is (rows, variables).
+    `least` (variables,): what x is at least unless it is 0. `whole` (variables,): whether x is a whole number.
+    Must be feasible without its soft rows.
     """
-    row_count, column_count = rows.shape
-    program = highspy.HighsLp()
-    program.num_col_ = column_count + row_count
-    program.num_row_ = row_count
-    program.col_cost_ = np.concatenate((costs, np.full(row_count, shortfall_cost)))
-    program.col_lower_ = np.zeros(column_count + row_count)
-    program.col_upper_ = np.concatenate((upper, np.full(row_count, highspy.kHighsInf)))
-    program.row_lower_ = at_least
-    program.row_upper_ = np.full(row_count, highspy.kHighsInf)
-    full = np.concatenate((rows, np.eye(row_count)), axis=1)
-    filled = full != 0
-    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    program.a_matrix_.start_ = np.concatenate(([0], np.cumsum(filled.sum(axis=1)))).astype(np.int32)
-    program.a_matrix_.index_ = np.nonzero(filled)[1].astype(np.int32)
-    program.a_matrix_.value_ = full[filled]
-    make_solver: Callable[[], highspy.Highs] = highspy.Highs
-    solver = make_solver()
-    solver.silent()
-    solver.setOptionValue("threads", 1)
-    solver.passModel(program)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise LinearProgramFailed(f"model status = {solver.getModelStatus()}: must be optimal")
-    solution = np.array(solver.getSolution().col_value)
-    return Softened(x=solution[:column_count], shortfall=solution[column_count:])
+
+    costs: Floats
+    upper: Floats
+    rows: Sequence[Row]
+    shortfall_cost: float
+    least: Floats
+    whole: npt.NDArray[np.bool_]
+
+    @classmethod
+    def continuous(
+        cls, costs: Floats, upper: Floats, rows: Sequence[Row], shortfall_cost: float
+    ) -> "Program":
+        """One in which every amount up to `upper` may be."""
+        nothing = np.zeros(len(costs))
+        return cls(costs, upper, rows, shortfall_cost, nothing, nothing > 0)
+
+
+class Solver:
+    """One instance of HiGHS. Where the next program has as many variables as the last one, it starts at its basis."""
+
+    def __init__(self) -> None:
+        make_solver: Callable[[], highspy.Highs] = highspy.Highs
+        self._highs = make_solver()
+        self._highs.silent()
+        self._highs.setOptionValue("threads", 1)
+        self._highs.setOptionValue("presolve", "off")
+        self._highs.setOptionValue("mip_rel_gap", INTEGER_GAP)
+        self._variables = 0
+        self._shortfall_cost = 0.0
+        self._column_of: dict[tuple[int, ...], int] = {}
+        self._names: list[tuple[int, ...]] = []
+        self._warm = False
+
+    def minimise(self, program: Program) -> Floats:
+        """The optimum x (variables,): always there, for what can't be reached is short."""
+        count = len(program.costs)
+        last = self._highs.getBasis() if self._warm and self._variables == count else None
+        names = self._names
+        self._variables, self._shortfall_cost = count, program.shortfall_cost
+        self._column_of, self._names = {}, []
+        discrete = bool(program.whole.any() or program.least.any())
+        kinds = np.where(
+            program.least > 0,
+            np.where(program.whole, _SEMI_INTEGER, _SEMI_CONTINUOUS),
+            np.where(program.whole, _INTEGER, _CONTINUOUS),
+        )
+        nothing = np.zeros(0)
+        self._highs.passModel(
+            *(count, 0, 0, _ROWWISE, _MINIMISE, 0.0),
+            *(program.costs, program.least, program.upper, nothing, nothing),
+            *(np.zeros(1, np.int32), np.zeros(0, np.int32), nothing, kinds.astype(np.int32)),
+        )
+        self._add(program.rows)
+        if last is not None and not discrete:
+            status_of = dict(zip(names, last.row_status, strict=True))
+            start = highspy.HighsBasis()
+            start.valid = start.alien = True  # alien: HiGHS mends the number of basic variables
+            start.col_status = last.col_status[:count] + [_AT_LOWER] * len(self._column_of)
+            start.row_status = [status_of.get(name, _BASIC) for name in self._names]
+            self._highs.setBasis(start)
+        self._warm = not discrete
+        return self._optimum()
+
+    def minimise_with(self, rows: Sequence[Row]) -> Floats:
+        """The optimum of the last program with further rows."""
+        self._add(rows)
+        return self._optimum()
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        softened = [row.soft for row in rows if row.soft is not None and row.soft not in self._column_of]
+        for name in softened:
+            self._column_of.setdefault(name, self._variables + len(self._column_of))
+        fresh = self._variables + len(self._column_of) - self._highs.getNumCol()
+        none, zero = np.zeros(0, np.int32), np.zeros(fresh)
+        self._highs.addCols(
+            fresh,
+            zero + self._shortfall_cost,
+            zero,
+            zero + highspy.kHighsInf,
+            *(0, zero.astype(np.int32), none, np.zeros(0)),
+        )
+        columns, values, lengths = [np.zeros(0, dtype=np.int64)], [np.zeros(0)], [0]
+        for row in rows:
+            columns.append(row.columns)
+            values.append(row.values)
+            if row.soft is not None:
+                columns.append(np.array([self._column_of[row.soft]]))
+                values.append(np.ones(1))
+            lengths.append(len(row.columns) + (row.soft is not None))
+        of_all = np.concatenate(values)
+        filled = of_all != 0
+        starts = np.concatenate(([0], np.cumsum(filled)))[np.cumsum(lengths[:-1], dtype=np.int64)]
+        self._highs.addRows(
+            len(rows),
+            np.array([row.at_least for row in rows], dtype=np.float64),
+            np.full(len(rows), highspy.kHighsInf),
+            int(filled.sum()),
+            starts.astype(np.int32),
+            np.concatenate(columns)[filled].astype(np.int32),
+            of_all[filled],
+        )
+        self._names += [row.name for row in rows]
+
+    def _optimum(self) -> Floats:
+        self._highs.run()
+        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            raise LinearProgramFailed(f"model status = {self._highs.getModelStatus()}: must be optimal")
+        return np.array(self._highs.getSolution().col_value[: self._variables])

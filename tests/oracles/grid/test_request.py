@@ -6,12 +6,12 @@ from datetime import date
 import numpy as np
 import pytest
 
-from offchain.protocol.errors import InvalidInput
 from offchain.protocol.products import Product
+from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
 from oracles.grid.core.from_pandapower import LimitSettings
 from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
-from oracles.grid.core.request import FlexibilityRequest, FlexiblePod, size_request, supply_area
+from oracles.grid.core.request import FlexibilityRequest, size_request
 from oracles.grid.core.violations import find_violations
 from oracles.grid.simbench_case import SimbenchCase, load_simbench_case
 from tests.oracles.grid.small_grids import feeder
@@ -27,8 +27,21 @@ def flexible_pods(case: SimbenchCase, share: float) -> list[FlexiblePod]:
         generates = pod.label in GENERATORS
         up = np.zeros_like(absorbed) if generates else (share * absorbed).astype(np.int64)
         down = (share * injected).astype(np.int64) if generates else up
-        pods.append(FlexiblePod(index.to_bytes(32), pod.node, up, down))
+        pods.append(active_pod(index, pod.node, up, down))
     return pods
+
+
+def active_pod(
+    number: int, node: int, up_w: Integers, down_w: Integers, down_price_ueur_per_kw: int = 1
+) -> FlexiblePod:
+    return FlexiblePod(
+        number.to_bytes(32),
+        node,
+        {
+            Product.ACTIVE_UP: Flexibility(up_w),
+            Product.ACTIVE_DOWN: Flexibility(down_w, down_price_ueur_per_kw),
+        },
+    )
 
 
 def filled_in_random_order(
@@ -43,9 +56,9 @@ def filled_in_random_order(
     by_id = {pod.pod: pod for pod in pods}
     for slot in range(len(p_w)):
         left = {
-            (pod.pod, product): int(limit[slot])
+            (pod.pod, product): int(flexibility.most_w[slot])
             for pod in pods
-            for product, limit in ((Product.ACTIVE_UP, pod.max_up_w), (Product.ACTIVE_DOWN, pod.max_down_w))
+            for product, flexibility in pod.flexibility.items()
         }
         for area in request.areas:
             missing = area.relief_w[slot] * 1000
@@ -93,13 +106,14 @@ def test_lifts_the_violations_of_a_simbench_day(
 def filled_as_expected(request: FlexibilityRequest, pods: list[FlexiblePod], p_w: Integers) -> Integers:
     after = p_w.copy()
     for index, pod in enumerate(pods):
-        after[:, pod.node] -= request.expected_up_w[:, index] - request.expected_down_w[:, index]
+        for product in (Product.ACTIVE_UP, Product.ACTIVE_DOWN):
+            after[:, pod.node] -= product.sign * request.expected[product][:, index]
     return after
 
 
 def constant_pods(model: GridModel, max_up_w: int, max_down_w: int, slots: int = 1) -> list[FlexiblePod]:
     return [
-        FlexiblePod(node.to_bytes(32), node, np.full(slots, max_up_w), np.full(slots, max_down_w))
+        active_pod(node, node, np.full(slots, max_up_w), np.full(slots, max_down_w))
         for node in range(2, model.nodes)
     ]
 
@@ -116,12 +130,13 @@ def test_overload_by_demand_asks_for_up_and_by_export_for_down() -> None:
 def test_cheaper_pod_is_expected_first() -> None:
     model, p_w, q_var = feeder(-35_000)
     pods = [
-        FlexiblePod(node.to_bytes(32), node, np.zeros(1, np.int64), np.full(1, 20_000), 1, price)
+        active_pod(node, node, np.zeros(1, np.int64), np.full(1, 20_000), price)
         for node, price in ((2, 500), (3, 100), (4, 500))
     ]
     request = size_request(model, p_w, q_var, pods)
-    assert request.expected_down_w[0, 1] > 0
-    assert request.expected_down_w[0, [0, 2]].sum() == 0
+    for taken in (request.planned, request.expected):
+        assert taken[Product.ACTIVE_DOWN][0, 1] > 0
+        assert taken[Product.ACTIVE_DOWN][0, [0, 2]].sum() == 0
 
 
 def test_one_area_stands_for_elements_that_it_heals() -> None:
@@ -130,7 +145,7 @@ def test_one_area_stands_for_elements_that_it_heals() -> None:
     p_w[0, 4] = -105_000
     before = find_violations(run_power_flow(model, p_w, q_var))
     assert sum(violation.element.kind == "line" for violation in before) == 3
-    pods = [FlexiblePod(bytes(32), 4, np.zeros(1, np.int64), np.full(1, 60_000))]
+    pods = [active_pod(0, 4, np.zeros(1, np.int64), np.full(1, 60_000))]
     request = size_request(model, p_w, q_var, pods)
     assert len(request.areas) == 1
     assert request.remaining == ()
@@ -142,7 +157,7 @@ def test_asks_for_the_best_reduction_where_it_cannot_be_solved() -> None:
     request = size_request(model, p_w, q_var, pods)
     (area,) = request.areas
     assert request.remaining
-    assert request.expected_down_w.sum() >= 0.95 * 1_500
+    assert request.expected[Product.ACTIVE_DOWN].sum() >= 0.95 * 1_500
     worst = {violation.element: violation.value for violation in request.before}
     for violation in request.remaining:
         assert violation.value < worst[violation.element]
@@ -165,20 +180,4 @@ def test_same_request_whatever_the_order_of_pods() -> None:
     pods = constant_pods(model, 1_000, 20_000)
     first, second = size_request(model, p_w, q_var, pods), size_request(model, p_w, q_var, pods[::-1])
     assert first.areas == second.areas
-    assert (first.expected_down_w == second.expected_down_w[:, ::-1]).all()
-
-
-def test_refuses_pods_whose_limits_do_not_fit() -> None:
-    model, p_w, q_var = feeder(-35_000)
-    for wrong in (np.array([1, 2]), np.array([-1])):
-        with pytest.raises(InvalidInput, match="max_down_w"):
-            size_request(model, p_w, q_var, [FlexiblePod(bytes(32), 2, np.array([1]), wrong)])
-
-
-def test_supply_area_counts_every_pod_in_full() -> None:
-    model, _, _ = feeder(1_000)
-    pods = constant_pods(model, 1, 1)
-    area = supply_area(model, pods, Product.ACTIVE_UP, [7])
-    assert area.element.key == "bus:bus 0"
-    assert [member.effectiveness_permille for member in area.members] == [1000] * len(pods)
-    assert area.relief_w == (7,)
+    assert (first.expected[Product.ACTIVE_DOWN] == second.expected[Product.ACTIVE_DOWN][:, ::-1]).all()
