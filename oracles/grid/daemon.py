@@ -70,6 +70,28 @@ class Reference:
     most_wh: int | None = None
     payback_permille: tuple[int, ...] = ()
 
+    def applied(
+        self,
+        pod: bytes,
+        node: int,
+        most_w: Mapping[Product, Integers],
+        cap_ueur_per_kw: int,
+        fee_ueur_per_kw: int,
+    ) -> FlexiblePod:
+        """The PoD that may be asked for so much (slots,) of each product, at what it costs delivered: its published price and
+        the grid fee, or the cap where none is published."""
+        delivered = {product: price + fee_ueur_per_kw for product, price in self.price_ueur_per_kw.items()}
+        flexibility = {
+            product: Flexibility(
+                most_w=each,
+                price_ueur_per_kw=delivered.get(product, cap_ueur_per_kw),
+                least_w=self.least_w.get(product, 0),
+                step_w=self.step_w.get(product, 1),
+            )
+            for product, each in most_w.items()
+        }
+        return FlexiblePod(pod, node, flexibility, self.most_wh, self.payback_permille)
+
 
 @dataclass(frozen=True)
 class GridDaemonSettings:
@@ -161,33 +183,21 @@ class GridDaemon:
         grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
         pods = self._view.pods()
         baselines = self._baselines(terms, pods)
+        settings = self._settings
         flexible = []
         for pod, node in sorted(grid.forecast.node_of_pod.items()):
             if pod in pods:
                 nets = (baselines.get((pod, slot)) for slot in range(terms.slots))
                 net_w = np.array([each.net.power_w if each else 0 for each in nets], dtype=np.int64)
-                flexible.append(self._flexible(pod, node, available(pods[pod], net_w)))
+                most_w = available(pods[pod], net_w)
+                reference = settings.references.get(pod, Reference())
+                fee = settings.grid_fees_ueur_per_kw.get(pod, 0)
+                flexible.append(reference.applied(pod, node, most_w, settings.price_cap_ueur_per_kw, fee))
         p_w, q_var = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
         request = size_request(grid.model, p_w, q_var, flexible, self._sizing(terms))
         if request.areas:
             self._desk.submit(terms, [self._area(area, grid.model_hash) for area in request.areas])
             logger.info("session %d: request for %d areas", terms.session, len(request.areas))
-
-    def _flexible(self, pod: bytes, node: int, most_w: Mapping[Product, Integers]) -> FlexiblePod:
-        """Priced at what it costs delivered: the reference price and the grid fee."""
-        reference = self._settings.references.get(pod, Reference())
-        fee = self._settings.grid_fees_ueur_per_kw.get(pod, 0)
-        price = {product: each + fee for product, each in reference.price_ueur_per_kw.items()}
-        flexibility = {
-            product: Flexibility(
-                most_w=each,
-                price_ueur_per_kw=price.get(product, self._settings.price_cap_ueur_per_kw),
-                least_w=reference.least_w.get(product, 0),
-                step_w=reference.step_w.get(product, 1),
-            )
-            for product, each in most_w.items()
-        }
-        return FlexiblePod(pod, node, flexibility, reference.most_wh, reference.payback_permille)
 
     def _sizing(self, terms: SessionTerms) -> RequestSettings:
         settings = self._settings

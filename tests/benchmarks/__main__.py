@@ -20,6 +20,7 @@ from tests.benchmarks import (
     bench_merkle,
     bench_outcome_root,
     bench_power_flow,
+    bench_request,
     bench_signatures,
 )
 
@@ -47,6 +48,7 @@ def main() -> None:
         bench_outcome_root,
         bench_power_flow,
         bench_assessment,
+        bench_request,
         bench_signatures,
         bench_fronts,
         bench_assume,

@@ -19,7 +19,6 @@ _CONTINUOUS, _INTEGER, _SEMI_CONTINUOUS, _SEMI_INTEGER = (
         highspy.HighsVarType.kSemiInteger,
     )
 )
-_ROWWISE, _MINIMISE = int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize)
 _BASIC, _AT_LOWER = highspy.HighsBasisStatus.kBasic, highspy.HighsBasisStatus.kLower
 INTEGER_GAP = 1e-4
 """Relative gap to which programs with whole numbers are solved."""
@@ -89,19 +88,17 @@ class Solver:
         self._variables, self._shortfall_cost = count, program.shortfall_cost
         self._column_of, self._names = {}, []
         discrete = bool(program.whole.any() or program.least.any())
-        kinds = np.where(
-            program.least > 0,
-            np.where(program.whole, _SEMI_INTEGER, _SEMI_CONTINUOUS),
-            np.where(program.whole, _INTEGER, _CONTINUOUS),
-        )
-        nothing = np.zeros(0)
-        self._highs.passModel(
-            *(count, 0, 0, _ROWWISE, _MINIMISE, 0.0),
-            *(program.costs, program.least, program.upper, nothing, nothing),
-            *(np.zeros(1, np.int32), np.zeros(0, np.int32), nothing, kinds.astype(np.int32)),
-        )
+        self._highs.clearModel()
+        self._add_columns(program.costs, program.least, program.upper)
+        if discrete:
+            kinds = np.where(
+                program.least > 0,
+                np.where(program.whole, _SEMI_INTEGER, _SEMI_CONTINUOUS),
+                np.where(program.whole, _INTEGER, _CONTINUOUS),
+            )
+            self._highs.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kinds.astype(np.uint8))
         self._add(program.rows)
-        if last is not None and not discrete:
+        if last is not None and last.valid and program.rows and not discrete:
             status_of = dict(zip(names, last.row_status, strict=True))
             start = highspy.HighsBasis()
             start.valid = start.alien = True  # alien: HiGHS mends the number of basic variables
@@ -120,15 +117,8 @@ class Solver:
         softened = [row.soft for row in rows if row.soft is not None and row.soft not in self._column_of]
         for name in softened:
             self._column_of.setdefault(name, self._variables + len(self._column_of))
-        fresh = self._variables + len(self._column_of) - self._highs.getNumCol()
-        none, zero = np.zeros(0, np.int32), np.zeros(fresh)
-        self._highs.addCols(
-            fresh,
-            zero + self._shortfall_cost,
-            zero,
-            zero + highspy.kHighsInf,
-            *(0, zero.astype(np.int32), none, np.zeros(0)),
-        )
+        fresh = np.zeros(self._variables + len(self._column_of) - self._highs.getNumCol())
+        self._add_columns(fresh + self._shortfall_cost, fresh, fresh + highspy.kHighsInf)
         columns, values, lengths = [np.zeros(0, dtype=np.int64)], [np.zeros(0)], [0]
         for row in rows:
             columns.append(row.columns)
@@ -151,8 +141,18 @@ class Solver:
         )
         self._names += [row.name for row in rows]
 
+    def _add_columns(self, costs: Floats, lower: Floats, upper: Floats) -> None:
+        none = np.zeros(0, np.int32)
+        starts = np.zeros(len(costs), np.int32)
+        self._highs.addCols(len(costs), costs, lower, upper, 0, starts, none, np.zeros(0))
+
     def _optimum(self) -> Floats:
+        if not self._names:
+            return np.zeros(self._variables)  # HiGHS solves no program without rows from a basis
         self._highs.run()
+        if self._highs.getModelStatus() == highspy.HighsModelStatus.kNotset:
+            self._highs.clearSolver()  # the basis couldn't be mended: from none, then
+            self._highs.run()
         if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise LinearProgramFailed(f"model status = {self._highs.getModelStatus()}: must be optimal")
         return np.array(self._highs.getSolution().col_value[: self._variables])

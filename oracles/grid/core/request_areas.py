@@ -72,7 +72,7 @@ class _Areas:
         # What even the plan leaves above its limit is to come down to there; in such slots no more is asked for than
         # the plan does, for more of what relieves at first (reactive power) may harm.
         self.aims = np.where(reached > limits + TOLERANCE, reached, limits)
-        self.unsolved = (reached > limits + TOLERANCE).any(axis=1)
+        self.unsolved: Truths = np.any(reached > limits + TOLERANCE, axis=1)
         self.columns = np.flatnonzero(violated.any(axis=0))
         self.excess = np.where(violated, base - (limits - margins), 0.0)[:, self.columns]
         self.gains = np.zeros((len(base), len(resources), len(self.columns)))
@@ -88,14 +88,12 @@ class _Areas:
     def sized(self, max_rounds: int) -> tuple[list[SizedArea], Integers]:
         chosen, credit = self._dominant()
         areas = [self.candidates[index] for index in chosen]
-        could, does = (
-            np.stack([amounts @ area.permille / FULL_PERMILLE for area in areas], axis=1)
-            for amounts in (self.most_w, self.planned)
-        )
-        capacity = np.where(self.unsolved[:, None], np.minimum(could, np.ceil(does)), could)
+        could = np.stack([self.most_w @ area.permille / FULL_PERMILLE for area in areas], axis=1)
+        does = self._does(areas)
+        capacity = np.where(self.unsolved[:, None], np.minimum(could, does), could)
         excess = np.stack([candidate.excess for candidate in self.candidates], axis=1)
         columns = self.columns[[candidate.column for candidate in self.candidates]]
-        discrete = self._discrete(areas)
+        discrete = np.where(self._takes_discrete(areas), does, 0)
         grown = excess.copy()
         best, worst = np.zeros_like(discrete), np.full(len(excess), np.inf)
         for _ in range(max_rounds):
@@ -207,14 +205,18 @@ class _Areas:
         chosen = sorted(credits)
         return chosen, np.stack([credits[index] for index in chosen], axis=2)
 
-    def _discrete(self, areas: list[_Candidate]) -> Integers:
-        """Relief (rows, areas) without which the market couldn't take what the plan has of resources that are discrete."""
-        out = np.zeros((len(self.planned), len(areas)), dtype=np.int64)
-        for place, area in enumerate(areas):
-            takes = (self.planned[:, (area.permille > 0) & (self.resources.discrete > 0)] > 0).any(axis=1)
-            effect = -(-(self.planned @ area.permille) // FULL_PERMILLE)
-            out[:, place] = np.where(takes & (area.excess > 0), effect, 0)
-        return out
+    def _does(self, areas: list[_Candidate]) -> Integers:
+        """What the plan gives each area, (rows, areas): each resource counts for the area that it relieves best."""
+        permille = np.stack([area.permille for area in areas])
+        best = permille.argmax(axis=0) == np.arange(len(areas))[:, None]
+        return -(-(self.planned @ np.where(best, permille, 0).T) // FULL_PERMILLE)
+
+    def _takes_discrete(self, areas: list[_Candidate]) -> Truths:
+        """Where the plan takes what comes whole or not at all, (rows, areas): less relief than that couldn't take it."""
+        taken = (self.planned > 0) & (self.resources.discrete > 0)
+        members = np.stack([area.permille > 0 for area in areas], axis=1)
+        excess = np.stack([area.excess for area in areas], axis=1)
+        return ((taken.astype(np.int64) @ members) > 0) & (excess > 0)
 
     def _reliefs(
         self,

@@ -58,6 +58,7 @@ def set_limits(net: Any, model: GridModel, settings: RequestSettings) -> None:
         margin = settings.voltage_margin_pu
         net.bus.loc[bus, "max_vm_pu"] = 2.0 if free else model.max_vm_pu[node] - margin
         net.bus.loc[bus, "min_vm_pu"] = 0.0 if free else model.min_vm_pu[node] + margin
+    net.ext_grid["controllable"] = False
     transformers = len(model.transformer_names)
     for table, names, limits in (
         ("trafo", model.transformer_names, model.max_loading_percent[:transformers]),
@@ -100,7 +101,7 @@ def optimal_cost(
                 {"cp1_eur_per_mw": price} if active else {"cp1_eur_per_mw": 0.0, "cq1_eur_per_mvar": price}
             )
             pandapower.create_poly_cost(net, unit, "sgen", **costs)
-    pandapower.runopp(net, init="pf", OPF_VIOLATION=1e-8, PDIPM_FEASTOL=1e-8, PDIPM_GRADTOL=1e-7)
+    pandapower.runopp(net)  # from a flat start: from a power flow it often finds none
     return float(net.res_cost) * 1e6
 
 

@@ -94,9 +94,11 @@ def random_grid(seed: int) -> tuple[GridModel, Integers, Integers]:
     return model, p_w, p_w // 10
 
 
-def feeder(load_w: int, slots: int = 1) -> tuple[GridModel, Integers, Integers]:
+def feeder(
+    load_w: int, slots: int = 1, band: tuple[float, float] = (0.9, 1.1)
+) -> tuple[GridModel, Integers, Integers]:
     """A feeder of three buses in a row with the same net load at each: (slots, nodes)."""
-    model = grid_model_from_document(radial_document([1, 2, 3], [0.05, 0.05, 0.05]))
+    model = grid_model_from_document(radial_document([1, 2, 3], [0.05, 0.05, 0.05], band=band))
     p_w = np.zeros((slots, model.nodes), dtype=np.int64)
     p_w[:, 2:] = load_w
     return model, p_w, np.zeros_like(p_w)

@@ -14,6 +14,7 @@ from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.request import FlexibilityRequest, size_request
 from oracles.grid.core.violations import find_violations
 from oracles.grid.simbench_case import SimbenchCase, load_simbench_case
+from tests.oracles.grid.activation import activated
 from tests.oracles.grid.small_grids import feeder
 
 GENERATORS = ("pv", "wind", "biomass", "hydro", "storage")
@@ -104,11 +105,7 @@ def test_lifts_the_violations_of_a_simbench_day(
 
 
 def filled_as_expected(request: FlexibilityRequest, pods: list[FlexiblePod], p_w: Integers) -> Integers:
-    after = p_w.copy()
-    for index, pod in enumerate(pods):
-        for product in (Product.ACTIVE_UP, Product.ACTIVE_DOWN):
-            after[:, pod.node] -= product.sign * request.expected[product][:, index]
-    return after
+    return activated(p_w, np.zeros_like(p_w), pods, request.expected)[0]
 
 
 def constant_pods(model: GridModel, max_up_w: int, max_down_w: int, slots: int = 1) -> list[FlexiblePod]:
