@@ -264,7 +264,8 @@ class _Search:
     def _whole(self, group: list[int], solved: Floats) -> Integers:
         resources = self.resources
         whole = np.ceil(np.round(solved, 6)).astype(np.int64).reshape(len(group), len(resources))
-        return np.asarray(np.minimum(whole * resources.step_w, resources.most_w[group]))
+        amounts = np.minimum(whole * resources.step_w, resources.most_w[group])
+        return np.where(amounts < resources.least_w, 0, amounts)
 
     def _rows(self, group: list[int], position: int, columns: list[int]) -> list[Row]:
         """The tangents of a slot's values as rows: on its amounts, and on those before whose payback falls into it."""

@@ -74,6 +74,8 @@ class Solver:
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("mip_rel_gap", INTEGER_GAP)
+        # Of a range as wide as a million W, the default would leave a W where there should be none.
+        self._highs.setOptionValue("mip_feasibility_tolerance", 1e-9)
         self._variables = 0
         self._shortfall_cost = 0.0
         self._column_of: dict[tuple[int, ...], int] = {}

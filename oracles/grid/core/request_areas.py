@@ -86,23 +86,25 @@ class _Areas:
         self.candidates = self._candidates()
 
     def sized(self, max_rounds: int) -> tuple[list[SizedArea], Integers]:
-        chosen, credit = self._dominant()
-        areas = [self.candidates[index] for index in chosen]
+        areas, credit = self._dominant()
         could = np.stack([self.most_w @ area.permille / FULL_PERMILLE for area in areas], axis=1)
         does = self._does(areas)
         capacity = np.where(self.unsolved[:, None], np.minimum(could, does), could)
-        excess = np.stack([candidate.excess for candidate in self.candidates], axis=1)
-        columns = self.columns[[candidate.column for candidate in self.candidates]]
+        # By value, whatever the products that share in it; what no PoD moves is nobody's to heal.
+        shares = np.zeros_like(self.excess)
+        for candidate in self.candidates:
+            shares[:, candidate.column] += candidate.excess
+        excess = np.where(shares > 0, self.excess, 0.0)
         discrete = np.where(self._takes_discrete(areas), does, 0)
         grown = excess.copy()
         best, worst = np.zeros_like(discrete), np.full(len(excess), np.inf)
         for _ in range(max_rounds):
-            reliefs = np.maximum(self._reliefs(areas, chosen, grown, credit, capacity), discrete)
+            reliefs = np.maximum(self._reliefs(areas, grown, credit, capacity), discrete)
             over = self._over(areas, reliefs)
             harm = (over * self.need.watch.weights).sum(axis=1)
             better = harm < worst - TOLERANCE
             best[better], worst[better] = reliefs[better], harm[better]
-            short = np.where(excess > 0, np.minimum(over[:, columns], excess), 0.0)
+            short = np.where(excess > 0, np.minimum(over[:, self.columns], excess), 0.0)
             exhausted = (reliefs >= np.floor(capacity)) | (reliefs == 0)
             short[exhausted.all(axis=1)] = 0.0
             if not short.any():
@@ -115,7 +117,7 @@ class _Areas:
                 area.product,
                 area.permille,
                 reliefs[:, place],
-                credit[:, chosen[place], place],
+                credit[:, area.column, place],
             )
             for place, area in enumerate(areas)
             if reliefs[:, place].any()
@@ -166,16 +168,13 @@ class _Areas:
         return permille
 
     def _credit(self, area: _Candidate) -> Floats:
-        """What a W of an area's relief is sure to take off each candidate in each slot: (rows, candidates)."""
+        """What a W of an area's relief is sure to take off each violated value in each slot: (rows, columns)."""
         members = np.flatnonzero(area.permille)
         needy = np.flatnonzero(area.excess > 0)
-        columns = np.array([candidate.column for candidate in self.candidates])
-        per_w = self.gains[np.ix_(needy, members, columns)] * (
-            FULL_PERMILLE / area.permille[members][None, :, None]
-        )
+        per_w = self.gains[np.ix_(needy, members)] * (FULL_PERMILLE / area.permille[members][None, :, None])
         per_w[self.most_w[np.ix_(needy, members)] == 0] = np.inf
         least = per_w.min(axis=1, initial=np.inf)
-        credit = np.zeros((len(self.planned), len(columns)))
+        credit = np.zeros((len(self.planned), len(self.columns)))
         credit[needy] = np.where(np.isfinite(least), least, 0.0)
         return credit
 
@@ -186,24 +185,32 @@ class _Areas:
         least = np.where(self.most_w[:, members] > 0, per_w, np.inf).min(axis=1, initial=np.inf)
         return np.where(np.isfinite(least), least, 0.0)
 
-    def _dominant(self) -> tuple[list[int], Floats]:
-        """Candidates that become areas, and their credits (rows, candidates, areas): the one that asks for most relief, then
-        of those that it isn't sure to heal the one that asks for most, and so on."""
-        candidates = self.candidates
-        excess = np.stack([candidate.excess for candidate in candidates], axis=1)
-        own = np.stack([self._own_credit(candidate) for candidate in candidates], axis=1)
-        alone = np.where((excess > 0) & (own > 0), excess / np.maximum(own, BITE), 0.0)
-        todo = (excess > 0) & [bool(candidate.permille.any()) for candidate in candidates]
-        credits: dict[int, Floats] = {}
-        while todo.any():
-            asked = np.where(todo, alone, 0.0).sum(axis=0)
-            left = np.flatnonzero(todo.any(axis=0)).tolist()
-            best = max(left, key=lambda index: (asked[index], -index))
-            credits[best] = self._credit(candidates[best])
-            todo &= ~(credits[best] * alone[:, [best]] >= excess * (1 - 1e-9))
-            todo[:, best] = False
-        chosen = sorted(credits)
-        return chosen, np.stack([credits[index] for index in chosen], axis=2)
+    def _dominant(self) -> tuple[list[_Candidate], Floats]:
+        """Candidates that become areas, and their credits (rows, columns, areas): all those of the value that asks for most
+        relief, then of the value that asks for most of those that these aren't sure to heal, and so on."""
+        candidates = [candidate for candidate in self.candidates if candidate.permille.any()]
+        credits = [np.zeros(0)] * len(candidates)
+        alone = np.zeros((len(self.planned), len(candidates)))
+        asked, left = np.zeros_like(self.excess), np.zeros(self.excess.shape, dtype=np.bool_)
+        for index, candidate in enumerate(candidates):
+            own = self._own_credit(candidate)
+            alone[:, index] = np.where(own > 0, candidate.excess / np.maximum(own, BITE), 0.0)
+            asked[:, candidate.column] += alone[:, index]
+            left[:, candidate.column] |= candidate.excess > 0
+        chosen: list[int] = []
+        while left.any():
+            total = np.where(left, asked, 0.0).sum(axis=0)
+            best = max(np.flatnonzero(left.any(axis=0)).tolist(), key=lambda column: (total[column], -column))
+            own_areas = [index for index, candidate in enumerate(candidates) if candidate.column == best]
+            given = np.zeros_like(self.excess)
+            for index in own_areas:
+                credits[index] = self._credit(candidates[index])
+                given += credits[index] * alone[:, [index]]
+            chosen += own_areas
+            left &= given < self.excess * (1 - _LEAST_SHARE)
+            left[:, best] = False
+        chosen.sort()
+        return [candidates[index] for index in chosen], np.stack([credits[index] for index in chosen], axis=2)
 
     def _does(self, areas: list[_Candidate]) -> Integers:
         """What the plan gives each area, (rows, areas): each resource counts for the area that it relieves best."""
@@ -218,20 +225,14 @@ class _Areas:
         excess = np.stack([area.excess for area in areas], axis=1)
         return ((taken.astype(np.int64) @ members) > 0) & (excess > 0)
 
-    def _reliefs(
-        self,
-        areas: list[_Candidate],
-        chosen: list[int],
-        excess: Floats,
-        credit: Floats,
-        capacity: Floats,
-    ) -> Integers:
-        """Least reliefs (rows, areas), in W at effectiveness 1000, that together are sure to heal all candidates."""
+    def _reliefs(self, areas: list[_Candidate], excess: Floats, credit: Floats, capacity: Floats) -> Integers:
+        """Least reliefs (rows, areas), in W at effectiveness 1000, that together are sure to heal all values."""
         reliefs = np.zeros((len(excess), len(areas)), dtype=np.int64)
         price = np.stack([self._relief_price(area) for area in areas], axis=1)
+        asked = np.stack([area.excess for area in areas], axis=1) > 0
         solver = Solver()
         for row in np.flatnonzero((excess > 0).any(axis=1)).tolist():
-            active = np.flatnonzero(excess[row, chosen] > 0)
+            active = np.flatnonzero(asked[row])
             if not len(active):
                 continue
             rows = []
