@@ -106,6 +106,11 @@ class GridModel:
         return int(self.slacks[0])
 
     @property
+    def slack_vm_pu(self) -> float:
+        """Voltage magnitude that `slack` holds."""
+        return float(np.abs(self.slack_voltage_pu[0]))
+
+    @property
     def rating_w(self) -> int:
         """Apparent power (VA) that all transformers together, or without any the strongest line, may carry."""
         count = len(self.transformer_names)
