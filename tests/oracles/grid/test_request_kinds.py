@@ -92,6 +92,15 @@ def test_reactive_power_beyond_its_best_is_never_asked_for() -> None:
         assert violation.value < worst[violation.element]
 
 
+def test_where_not_all_can_be_lifted_no_more_is_asked_for_than_helps() -> None:
+    model, p_w, q_var = feeder(0)
+    p_w[0, 4], q_var[0, 4] = 120_000, 10_000
+    pods = [pod_at(node, REACTIVE_UP=most(30_000)) for node in (3, 4)]
+    request = size_request(model, p_w, q_var, pods)
+    planned, expected = (amounts[MORE_VAR].sum() for amounts in (request.planned, request.expected))
+    assert 0 < expected <= planned + 2 < 60_000
+
+
 def test_what_comes_whole_or_not_at_all_is_taken_whole() -> None:
     model, p_w, q_var = feeder(-35_000)
     pods = [
