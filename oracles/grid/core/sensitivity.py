@@ -12,9 +12,28 @@ def relief_per_unit(watch: Watch, flow: PowerFlow, state: int, nodes: Integers) 
 
     Up is less absorbed or more injected, so a positive entry means that up relieves the element, a negative one that
     down does. `flow` is solved and must have converged in `state`. The derivative of V = V_no_load - Z conj(S / V):
-    dV - A conj(dV) = -Z conj(dS / V) with A = Z diag(conj(S / V^2)), solved for real and imaginary parts at once.
+    dV - A conj(dV) = -Z conj(dS / V) with A = Z diag(conj(S / V^2)), solved for real and imaginary parts at once. Nodes
+    whose magnitude is held answer with as much reactive power as keeps it.
     """
-    model = watch.model
+    held = watch.model.held
+    every = np.concatenate((nodes, held)).astype(np.int64)
+    moves = _moves(flow, state, every)
+    voltage = flow.voltage_pu[state]
+    if len(held):
+        answers = moves[:, len(every) + len(nodes) :]
+        moved = _magnitude_moves(voltage, moves)[held]
+        moves = moves - answers @ np.linalg.solve(moved[:, len(every) + len(nodes) :], moved)
+    of_nodes = np.concatenate((np.arange(len(nodes)), len(every) + np.arange(len(nodes))))
+    moves = moves[:, of_nodes]
+    loading = _loading_moves(flow, state, moves)
+    vm_pu = _magnitude_moves(voltage, moves)[watch.model.loads]
+    falls = np.concatenate((-loading, -vm_pu, vm_pu))
+    return np.ascontiguousarray(falls.T).reshape(2, len(nodes), -1)
+
+
+def _moves(flow: PowerFlow, state: int, nodes: Integers) -> Complexes:
+    """Change of every node's voltage per W, then per var, of flexibility up at some nodes: (n, 2 * nodes)."""
+    model = flow.model
     voltage = flow.voltage_pu[state]
     at_loads = voltage[model.loads]
     injected = model.admittance_pu[model.loads] @ voltage
@@ -31,10 +50,7 @@ def relief_per_unit(watch: Watch, flow: PowerFlow, state: int, nodes: Integers) 
     solved = np.linalg.solve(system, np.concatenate((given.real, given.imag)))
     moves = np.zeros((model.nodes, 2 * len(nodes)), dtype=np.complex128)
     moves[model.loads] = solved[:count] + 1j * solved[count:]
-    loading = _loading_moves(flow, state, moves)
-    vm_pu = _magnitude_moves(voltage, moves)[model.loads]
-    falls = np.concatenate((-loading, -vm_pu, vm_pu))
-    return np.ascontiguousarray(falls.T).reshape(2, len(nodes), -1)
+    return moves
 
 
 def _loading_moves(flow: PowerFlow, state: int, moves: Complexes) -> Floats:

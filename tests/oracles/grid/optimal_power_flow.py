@@ -16,7 +16,8 @@ def net_of_document(document: Document) -> Any:
     net = pandapower.create_empty_network(f_hz=document["frequency_hz"])
     for node in document["nodes"]:
         pandapower.create_bus(net, node["vn_kv"], node["name"])
-    pandapower.create_ext_grid(net, document["slack"]["node"], document["slack"]["vm_pu"])
+    (slack,) = document["slacks"]
+    pandapower.create_ext_grid(net, slack["node"], slack["vm_pu"])
     for trafo in document["transformers"]:
         pandapower.create_transformer_from_parameters(
             net,

@@ -102,3 +102,10 @@ def feeder(
     p_w = np.zeros((slots, model.nodes), dtype=np.int64)
     p_w[:, 2:] = load_w
     return model, p_w, np.zeros_like(p_w)
+
+
+def holding_document() -> Document:
+    """The feeder of three, at whose end a generator holds the voltage."""
+    document = radial_document([1, 2, 3], [0.05, 0.05, 0.05])
+    document["generators"] = [{"name": "gen", "node": 4, "p_mw": 0.02, "vm_pu": 1.01}]
+    return document

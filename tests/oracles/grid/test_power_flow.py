@@ -14,7 +14,7 @@ from oracles.grid.core import newton
 from oracles.grid.core.errors import PowerFlowDiverged
 from oracles.grid.core.network import Document, grid_model_from_document
 from oracles.grid.core.power_flow import MISMATCH_PU, PowerFlow, run_power_flow, solve_power_flow
-from tests.oracles.grid.small_grids import feeder, radial_document, random_grid
+from tests.oracles.grid.small_grids import feeder, holding_document, radial_document, random_grid
 
 ALMOST_TOO_MUCH_W = 188_500
 """At each bus of the feeder of three: so near the collapse that the fixed point creeps."""
@@ -193,13 +193,6 @@ def test_a_line_without_an_admittance_is_refused(field: str, value: object) -> N
     document["lines"][0].update({"r_ohm": 0.0, field: value})
     with pytest.raises(InvalidInput, match="gridModel"):
         grid_model_from_document(document)
-
-
-def holding_document() -> Document:
-    """The feeder of three, at whose end a generator holds the voltage."""
-    document = radial_document([1, 2, 3], [0.05, 0.05, 0.05])
-    document["generators"] = [{"name": "gen", "node": 4, "p_mw": 0.02, "vm_pu": 1.01}]
-    return document
 
 
 def lattice_document(side: int) -> Document:
