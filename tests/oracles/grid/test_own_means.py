@@ -1,0 +1,268 @@
+"""Own means: what is proposed is what trying everything finds; it holds in every slot, and nobody is left without supply."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandapower
+import pytest
+from pandapower.topology import unsupplied_buses
+
+from offchain.protocol.errors import InvalidInput
+from oracles.grid.core.from_pandapower import LimitSettings, model_document
+from oracles.grid.core.network import Integers
+from oracles.grid.core.own_means import (
+    Action,
+    BusForecast,
+    MeansKind,
+    MeansSettings,
+    Operable,
+    described,
+    operable_of,
+    operated,
+    propose_own_means,
+)
+from oracles.grid.simbench_case import load_simbench_case, load_simbench_net
+from tests.oracles.grid.switched_grids import (
+    fewest_by_brute_force,
+    is_radial_and_supplied,
+    loads,
+    two_feeders,
+    violations_by_pandapower,
+)
+
+EXHAUSTIVE = MeansSettings(widened=1000, most_checked=10_000, most_plans=1000)
+OVERLOADED = loads(2.2, 1.6, 1.9, 0.7, -3.1)
+"""More than the first feeder's lines carry; the second feeder has room."""
+LOW = loads(2.8, 2.8, 2.8, 2.8, 2.8)
+"""Too low a voltage at the end of the first feeder."""
+FULL_AND_LOW = (0.3, loads(4.3, 3.9, 2.4, 1.7, 2.8))
+CASES = [
+    (0.16, loads(2.7, 0.6, 1.9, 3.3, 2.2), 1),
+    (0.16, OVERLOADED, 2),
+    (0.16, loads(1.2, 3.4, 2.5, 2.8, -1.2), 2),
+    (0.16, loads(1.3, 2.4, 3.0, 0.9, 3.0), None),
+    (0.205, loads(1.7, 2.3, 2.9, 2.8, 1.0), 1),
+    (0.26, loads(3.7, 4.3, 1.3, 5.0, 1.4), 3),
+    (0.3, loads(4.7, 4.8, 4.5, 0.9, 3.2), 3),
+    (*FULL_AND_LOW, 3),
+]
+"""Rating of the lines (kA), the forecast, and how few actions are enough; None: no three are."""
+
+
+def close(switch: int) -> Action:
+    return Action(MeansKind.SWITCH, switch, 1)
+
+
+def open_(switch: int) -> Action:
+    return Action(MeansKind.SWITCH, switch, 0)
+
+
+@pytest.mark.parametrize(("rating_ka", "forecast", "fewest"), CASES)
+def test_finds_what_trying_everything_finds(
+    rating_ka: float, forecast: BusForecast, fewest: int | None
+) -> None:
+    net = two_feeders(rating_ka)
+    found = propose_own_means(net, forecast, operable_of(net), settings=EXHAUSTIVE)
+    assert len(found.before) == violations_by_pandapower(two_feeders(rating_ka), forecast) > 0
+    complete = [frozenset(plan.actions) for plan in found.plans if not plan.leaves]
+    assert [len(plan) for plan in complete] == sorted(len(plan) for plan in complete)
+    best = {plan for plan in complete if len(plan) == fewest}
+    assert best == fewest_by_brute_force(two_feeders(rating_ka), forecast, 3)
+    assert bool(best) == (fewest is not None)
+
+
+def test_an_overload_is_switched_away() -> None:
+    net = two_feeders()
+    found = propose_own_means(net, OVERLOADED, operable_of(net))
+    assert {violation.element.key for violation in found.before} == {"line:line 0"}
+    assert found.plans
+    for plan in found.plans:
+        changed = operated(net, plan.actions)
+        assert is_radial_and_supplied(changed)
+        assert violations_by_pandapower(changed, OVERLOADED) == 0
+        assert plan.leaves == ()
+        assert plan.removes == found.before
+    assert found.cut == ()
+    assert [described(net, action) for action in found.plans[0].actions] == [
+        "open switch 4 at bus 5 on line line 4",
+        "close switch 5 at bus 4 on line line 5",
+    ]
+
+
+def test_a_low_voltage_is_tapped_away_and_the_least_losses_come_first() -> None:
+    net = two_feeders(rating_ka=1.0)
+    found = propose_own_means(net, LOW, operable_of(net))
+    assert {violation.element.kind for violation in found.before} == {"bus"}
+    assert found.plans[0].actions[0].kind is MeansKind.TAP
+    taps = [plan for plan in found.plans if len(plan.actions) == 1]
+    assert [plan.losses_wh for plan in taps] == sorted(plan.losses_wh for plan in taps)
+    assert taps[0].losses_wh < found.losses_before_wh
+
+
+def test_a_plan_holds_in_every_slot() -> None:
+    """Further taps are enough for the first slot, too, but lift the second one's voltages too far."""
+    forecast = loads(2.8, 2.8, 2.8, 2.8, 2.8)
+    forecast.p_w[1], forecast.q_var[1] = -1_800_000, 0
+    net = two_feeders(rating_ka=1.0)
+    first = BusForecast(forecast.buses, forecast.p_w[:1], forecast.q_var[:1])
+    taps = {to: (Action(MeansKind.TAP, 0, to),) for to in (-1, -2, -3)}
+    assert {plan.actions for plan in propose_own_means(net, first, operable_of(net)).plans} == set(
+        taps.values()
+    )
+    (plan,) = propose_own_means(net, forecast, operable_of(net)).plans
+    assert plan.actions == taps[-1]
+    assert violations_by_pandapower(operated(net, plan.actions), forecast) == 0
+    assert violations_by_pandapower(operated(net, taps[-2]), forecast) > 0
+
+
+def test_two_steps_where_one_isnt_enough() -> None:
+    rating_ka, forecast = FULL_AND_LOW
+    net = two_feeders(rating_ka)
+    found = propose_own_means(net, forecast, operable_of(net), settings=EXHAUSTIVE)
+    assert [len(plan.actions) for plan in found.plans][:1] == [3]
+    assert {action.kind for action in found.plans[0].actions} == {MeansKind.TAP, MeansKind.SWITCH}
+    assert violations_by_pandapower(operated(net, found.plans[0].actions), forecast) == 0
+
+
+def test_what_cant_be_removed_is_reduced_and_said() -> None:
+    net, forecast = two_feeders(), loads(4.0, 4.0, 4.0, 4.0, 4.0)
+    found = propose_own_means(net, forecast, operable_of(net))
+    assert found.plans
+    for plan in found.plans:
+        assert plan.leaves
+        assert plan.removes
+        excess = {(each.slot, each.element): each.excess for each in found.before}
+        assert all(each.excess <= excess[each.slot, each.element] for each in plan.leaves)
+
+
+def test_only_what_may_be_operated_is_moved() -> None:
+    net = two_feeders()
+    assert propose_own_means(net, OVERLOADED, Operable(frozenset(), {})).plans == ()
+    found = propose_own_means(net, OVERLOADED, Operable(frozenset({1, 2, 5}), {0: (0, 0)}))
+    assert found.plans
+    moved = {(action.kind, action.index) for plan in found.plans for action in plan.actions}
+    assert moved <= {(MeansKind.SWITCH, index) for index in (1, 2, 5)}
+
+
+def test_no_loop_is_made_unless_that_is_allowed() -> None:
+    net = two_feeders()
+    radial = propose_own_means(net, OVERLOADED, operable_of(net))
+    assert all(len(plan.actions) >= 2 for plan in radial.plans)
+    meshed = propose_own_means(net, OVERLOADED, operable_of(net), settings=MeansSettings(allow_parallel=True))
+    assert len(meshed.plans[0].actions) == 1
+    assert meshed.plans[0].actions[0].to == 1
+
+
+def test_a_bus_coupler_splits_a_node_and_loads_stay_at_their_buses() -> None:
+    """Feeder 2 moves to a second busbar with a transformer of its own: the first one's overload goes."""
+    net = two_feeders(rating_ka=1.0, ties=())
+    busbar = coupled_busbar(net)
+    net.trafo.loc[:, "max_loading_percent"] = 40.0
+    net.trafo.loc[1, "in_service"] = True
+    forecast = loads(2.5, 2.0, 2.0, 2.0, 2.0)
+    # One transformer's own switch is open: closing it makes the two side by side, which makes a loop.
+    found = propose_own_means(net, forecast, operable_of(net))
+    assert {violation.element.key for violation in found.before} == {"trafo:trafo"}
+    (plan,) = [each for each in found.plans if not each.leaves]
+    assert set(plan.actions) == {close(busbar["transformer"]), open_(busbar["coupler"])}
+
+
+def coupled_busbar(net: Any) -> dict[str, int]:
+    """A second busbar, joined by a coupler, to which the second feeder moves; its transformer is switched off."""
+    bus = pandapower.create_bus(net, 20.0, name="busbar 2", min_vm_pu=0.95, max_vm_pu=1.05)
+    net.line.loc[net.line.name == "line 3", "from_bus"] = bus
+    net.switch.loc[net.switch.name == "switch 3", "bus"] = bus
+    coupler = pandapower.create_switch(net, 1, bus, "b", closed=True, type="CB", name="coupler")
+    second = pandapower.create_transformer_from_parameters(
+        net, 0, bus, sn_mva=25, vn_hv_kv=110, vn_lv_kv=20, vkr_percent=0.4, vk_percent=12, pfe_kw=14, i0_percent=0.07,
+        name="trafo 2",
+    )  # fmt: skip
+    switch = pandapower.create_switch(net, bus, second, "t", closed=False, type="CB", name="transformer 2")
+    return {"coupler": int(coupler), "transformer": int(switch)}
+
+
+def test_transformers_side_by_side_move_together() -> None:
+    net = two_feeders(rating_ka=1.0)
+    pandapower.create_transformer_from_parameters(
+        net, 0, 1, sn_mva=25, vn_hv_kv=110, vn_lv_kv=20, vkr_percent=0.4, vk_percent=12, pfe_kw=14, i0_percent=0.07,
+        tap_side="hv", tap_neutral=0, tap_min=-3, tap_max=3, tap_pos=0, tap_step_percent=1.5, tap_changer_type="Ratio",
+        name="trafo 2",
+    )  # fmt: skip
+    net.bus.loc[1:, "min_vm_pu"] = 0.97
+    found = propose_own_means(net, LOW, operable_of(net))
+    taps = [plan for plan in found.plans if plan.actions[0].kind is MeansKind.TAP]
+    assert taps
+    for plan in taps:
+        assert {action.index for action in plan.actions} == {0, 1}
+        assert len({action.to for action in plan.actions}) == 1
+
+
+def test_bounds_of_the_search_are_said() -> None:
+    net, forecast = two_feeders(), loads(4.0, 4.0, 4.0, 4.0, 4.0)
+    found = propose_own_means(net, forecast, operable_of(net), settings=MeansSettings(most_checked=3))
+    assert found.checked == 3
+    assert "only 3 changes were checked" in found.cut
+    found = propose_own_means(net, forecast, operable_of(net), settings=MeansSettings(widened=1))
+    assert "further steps only from the best 1 changes of a step" in found.cut
+
+
+def test_nothing_is_proposed_where_nothing_is_violated() -> None:
+    net = two_feeders()
+    found = propose_own_means(net, loads(0.5, 0.5, 0.5, 0.5, 0.5), operable_of(net))
+    assert (found.before, found.plans, found.checked) == ((), (), 0)
+
+
+def test_a_forecast_that_doesnt_fit_the_net_is_refused() -> None:
+    net, forecast = two_feeders(), OVERLOADED
+    with pytest.raises(InvalidInput, match=r"forecast.buses = 99: must be supplied"):
+        propose_own_means(net, replace(forecast, buses=(2, 3, 4, 5, 99)), operable_of(net))
+    with pytest.raises(InvalidInput, match=r"forecast.q_var"):
+        propose_own_means(net, replace(forecast, q_var=forecast.q_var[:1]), operable_of(net))
+    with pytest.raises(InvalidInput, match=r"action.switch = 99: must be in the net's table switch"):
+        operated(net, [close(99)])
+
+
+def test_operating_leaves_the_given_net_as_it_is() -> None:
+    net = two_feeders()
+    before = model_document(net)
+    assert model_document(operated(net, [close(5), open_(2), Action(MeansKind.TAP, 0, 2)])) != before
+    assert model_document(net) == before
+
+
+def test_open_rings_of_a_simbench_grid() -> None:
+    """Breakers, load-break switches and two transformers side by side, on a day on which a feeder is too full."""
+    code, day = "1-MV-semiurb--0-sw", date(2026, 1, 15)
+    limits = LimitSettings(max_loading_percent=24.0)
+    case, net = load_simbench_case(code, day, limits), load_simbench_net(code)
+    buses = tuple(sorted({pod.bus for pod in case.pods}))
+    column = {bus: place for place, bus in enumerate(buses)}
+    p_w, q_var = (np.zeros((case.slots, len(buses)), dtype=np.int64) for _ in range(2))
+    for place, pod in enumerate(case.pods):
+        p_w[:, column[pod.bus]] += case.p_w[:, place]
+        q_var[:, column[pod.bus]] += case.q_var[:, place]
+    found = propose_own_means(net, BusForecast(buses, p_w, q_var), operable_of(net), limits)
+    assert {violation.element.kind for violation in found.before} == {"line"}
+    assert found.plans
+    assert found.cut == ()
+    for plan in found.plans:
+        assert plan.leaves == ()
+        assert sorted(action.to for action in plan.actions) == [0, 1]
+        assert plan.losses_wh < found.losses_before_wh
+    best = operated(net, found.plans[0].actions)
+    for p_slot, q_slot in zip(p_w[:: case.slots // 4], q_var[:: case.slots // 4], strict=True):
+        assert_loaded_at_most(best, buses, p_slot, q_slot, 24.0)
+
+
+def assert_loaded_at_most(
+    net: Any, buses: tuple[int, ...], p_w: Integers, q_var: Integers, percent: float
+) -> None:
+    """By pandapower, with nobody left without supply."""
+    assert not unsupplied_buses(net) & set(buses)
+    for table in ("load", "sgen", "storage"):
+        net[table] = net[table].iloc[:0]
+    for bus, active_w, reactive_var in zip(buses, p_w.tolist(), q_var.tolist(), strict=True):
+        pandapower.create_load(net, bus, active_w / 1e6, reactive_var / 1e6)
+    pandapower.runpp(net)
+    assert net.res_line.loading_percent.max() <= percent + 1e-6
