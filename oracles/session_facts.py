@@ -1,16 +1,24 @@
 """What every oracle, and `verify`, needs of a session: its documents, fetched from the store and held to the chain."""
 
 import logging
+from dataclasses import dataclass
 
 from offchain.chain.market_view import BookDocument, MarketView, Notice
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.keccak import keccak256
-from offchain.protocol.leaves import BASELINE, READING, REFUSAL, LeafKind
+from offchain.protocol.leaves import (
+    BASELINE,
+    OUTCOME_BY_OFFER,
+    OUTCOME_BY_REQUEST,
+    READING,
+    REFUSAL,
+    LeafKind,
+)
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.publication import published_document
 from offchain.protocol.terms import Reveal, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentMissing, DocumentStore
 
 logger = logging.getLogger(__name__)
@@ -129,3 +137,31 @@ def reading_batches(view: MarketView, store: DocumentStore, terms: SessionTerms)
             except (DocumentMissing, RootMismatch, InvalidInput) as problem:
                 logger.warning("readings at %s ignored: %s", cid, problem)
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class AheadResult:
+    """A day-ahead session and its validated outcome, on which a real-time session rests."""
+
+    terms: SessionTerms
+    outcome: Outcome
+    document: ListDocument
+
+
+def ahead_result(view: MarketView, store: DocumentStore, terms: SessionTerms) -> AheadResult | None:
+    """The day-ahead result that counts for a real-time session: none where the day has no day-ahead session whose result is
+    fixed by then, or where that ended empty. Raises FlexledgerError where its document can't be had or isn't what was posted.
+    """
+    ahead = view.day_ahead_of(terms)
+    posted = None if ahead is None else view.validated_outcome(ahead.session)
+    if ahead is None or posted is None:
+        return None
+    cid = Cid(posted.cidCodec, posted.cidDigest)
+    roots = {OUTCOME_BY_OFFER: posted.byOfferRoot, OUTCOME_BY_REQUEST: posted.byRequestRoot}
+    document = fetch_list_document(store, "day-ahead outcome", cid, roots)
+    # A position beyond the posted length can't be named as a reason: no outcome then, rather than one that can be struck.
+    found = len(document.list_of(OUTCOME_BY_REQUEST))
+    if found != posted.byRequestLength:
+        rule = f"its document's list has {found} leaves"
+        raise InvalidInput(f"session {ahead.session}: byRequestLength", posted.byRequestLength, rule)
+    return AheadResult(ahead, posted, document)

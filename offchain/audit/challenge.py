@@ -26,8 +26,7 @@ from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import DemandedList
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
-from oracles.clearing.facts import ahead_result
-from oracles.session_facts import baseline_documents, reading_batches
+from oracles.session_facts import ahead_result, baseline_documents, reading_batches
 
 NOTHING_FROZEN: list[object] = []
 OPEN = 1

@@ -21,9 +21,8 @@ from offchain.protocol.products import MarginUnit, OfferStatus, Product, Side
 from offchain.protocol.rounds import refusal_named
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
 from oracles.clearing.core.book import Offer, Request, assemble, within_cap
-from oracles.clearing.facts import AheadResult, ahead_result
 from oracles.grid.core.documents import ELEMENTS_NOTE, SENSITIVITIES_NOTE, SLOTS_NOTE
-from oracles.session_facts import book_documents
+from oracles.session_facts import AheadResult, ahead_result, book_documents
 
 MARGINS = {
     MarginUnit.LOADING_MILLIPERCENT: (1000, "% of loading"),

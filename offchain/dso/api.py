@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Path
 from pydantic import BaseModel
 
-from offchain.dso.records import ActivationStatus, KnownPod, PodChange
+from offchain.dso.records import ActivationStatus, KnownPod, PodChange, ProposedMeans
 from offchain.dso.service import DsoService
-from offchain.protocol.documents.base import dump
+from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationService
+from offchain.protocol.documents.own_means import MeansDecision, MeansProposal
 from offchain.protocol.documents.pod import ActionType
 from offchain.protocol.units import MAX_UNIX_S
 from offchain.rest.app import Authenticator, Caller, FromTime, RawBody, ToTime, new_app, read_each
@@ -17,6 +18,7 @@ from offchain.rest.settings import ApiSettings, Role
 
 MOST_A_CALL = 10_000
 """PoDs or activations in one request."""
+SessionNumber = Annotated[int, Path(ge=0, lt=2**63)]
 
 
 class PodView(BaseModel):
@@ -42,6 +44,17 @@ class ActivationView(BaseModel):
     acknowledgedTime: int | None
 
 
+class OwnMeansView(BaseModel):
+    """Own means for a session and what the operator decided: a plan's number from 1, 0 for none, null until then. `open`:
+    whether it may still decide otherwise."""
+
+    proposal: MeansProposal
+    plan: int | None
+    decidedBy: str | None
+    decidedTime: int | None
+    open: bool
+
+
 class Taken(BaseModel):
     """How many items were taken."""
 
@@ -49,10 +62,11 @@ class Taken(BaseModel):
 
 
 def create_app(service: DsoService, settings: ApiSettings) -> FastAPI:
-    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are.
+    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means for the operator.
 
     POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
     POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.
+    GET /ownMeans: what the grid oracle proposes before it asks the market; POST /ownMeans/{session}: a `MeansDecision`.
     """
     app = new_app("DSO technical platform")
     authenticated = Annotated[Caller, Depends(Authenticator(settings))]
@@ -105,7 +119,30 @@ def create_app(service: DsoService, settings: ApiSettings) -> FastAPI:
             for tracked, status in service.activations(own, from_s, to_s)
         ]
 
+    @app.get("/ownMeans")
+    def own_means(
+        caller: authenticated, from_s: FromTime = 0, to_s: ToTime = MAX_UNIX_S
+    ) -> list[OwnMeansView]:
+        caller.require(Role.DSO)
+        return [_view(known) for known in service.own_means(from_s, to_s)]
+
+    @app.post("/ownMeans/{session}")
+    def decide(caller: authenticated, session: SessionNumber, raw: RawBody) -> Taken:
+        caller.require(Role.DSO)
+        service.decide(session, parse(MeansDecision, raw).plan, caller.name)
+        return Taken(taken=1)
+
     return app
+
+
+def _view(known: ProposedMeans) -> OwnMeansView:
+    return OwnMeansView(
+        proposal=known.proposal,
+        plan=known.plan,
+        decidedBy=known.decided_by,
+        decidedTime=known.decided_s,
+        open=not known.closed,
+    )
 
 
 def _change(entry: RegistryEntry) -> PodChange:

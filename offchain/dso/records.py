@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from offchain.protocol.documents.light_node import ActivationService
+from offchain.protocol.documents.own_means import MeansProposal
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,15 @@ class RefusedAcknowledgement:
     payload: bytes
     reason: str
     received_s: int
+
+
+@dataclass(frozen=True)
+class ProposedMeans:
+    """Own means proposed for a session and the operator's decision: the number of the plan taken, 0 for none of them, None
+    until it is made. `closed`: the grid is anchored as decided, and nothing changes any more."""
+
+    proposal: MeansProposal
+    plan: int | None
+    decided_by: str | None
+    decided_s: int | None
+    closed: bool

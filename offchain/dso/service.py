@@ -1,4 +1,5 @@
-"""What the DSO's technical platform does: keeps the PoDs, takes set points, and sees them to the Light Nodes."""
+"""What the DSO's technical platform does: keeps the PoDs, takes set points and sees them to the Light Nodes, and keeps what
+the operator decides on the DSO's own means."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from offchain.dso.records import (
     Deployment,
     KnownPod,
     PodChange,
+    ProposedMeans,
     RefusedAcknowledgement,
     TrackedActivation,
 )
@@ -18,6 +20,7 @@ from offchain.messaging.mqtt import Message, MessagingRefused, MessagingUnavaila
 from offchain.messaging.topics import set_points
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationData, ActivationService, Packet, set_points_hash
+from offchain.protocol.documents.own_means import MeansPlan, MeansProposal
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.signatures import recover_address
 from offchain.protocol.typed_data import SetPoints
@@ -196,6 +199,53 @@ class DsoService:
         now_s = self._clock()
         found = self._store.activations(aggregator, from_s, to_s)
         return [(tracked, tracked.status(now_s, ACK_GRACE_S)) for tracked in found]
+
+    def propose(self, proposal: MeansProposal) -> None:
+        """Take own means that the grid oracle proposes for a session; the first proposal of a session stays."""
+        self._store.add_proposal(proposal)
+
+    def proposed(self, session: int) -> MeansProposal | None:
+        """What was proposed for a session."""
+        known = self._store.own_means(session)
+        return known.proposal if known else None
+
+    def own_means(self, from_s: int, to_s: int) -> list[ProposedMeans]:
+        """Proposals for deliveries that overlap [from_s, to_s), and the decisions on them."""
+        return self._store.own_means_between(from_s, to_s)
+
+    def decide(self, session: int, plan: int, operator: str) -> None:
+        """Take a plan by its number, or (0) none. It may be changed until the grid is anchored.
+
+        Raises NotFound where nothing was proposed, InvalidInput for a plan that wasn't, Conflict where it is too late.
+        """
+        known = self._store.own_means(session)
+        if known is None:
+            raise NotFound(f"session = {session}: no own means were proposed for it")
+        if not 0 <= plan <= len(known.proposal.plans):
+            raise InvalidInput("plan", plan, f"must be from 0 (none) to {len(known.proposal.plans)}")
+        if not self._store.decide_means(session, plan, operator, self._clock()):
+            raise Conflict(f"session = {session}: the grid is anchored, as decided before")
+
+    def decided(self, session: int) -> bool:
+        """Whether the operator has decided on a session's own means."""
+        known = self._store.own_means(session)
+        return known is not None and known.plan is not None
+
+    def close(self, session: int) -> MeansPlan | None:
+        """The plan that is taken for a session, if any; from now on that stays."""
+        self._store.close_means(session)
+        known = self._store.own_means(session)
+        return _taken(known) if known else None
+
+    def standing(self, session: int, at_s: int) -> list[MeansPlan]:
+        """Plans that were taken for other sessions, in whose delivery an instant lies."""
+        known = self._store.own_means_between(at_s, at_s + 1)
+        plans = [_taken(each) for each in known if each.closed and each.proposal.session != session]
+        return [plan for plan in plans if plan is not None]
+
+
+def _taken(known: ProposedMeans) -> MeansPlan | None:
+    return known.proposal.plans[known.plan - 1] if known.plan else None
 
 
 def acknowledgement_digest(packet: Packet[ActivationData], deployment: Deployment) -> bytes:

@@ -1,4 +1,4 @@
-"""The DSO platform's memory in one SQLite file: PoDs, activations, and the outbox that activations are."""
+"""The DSO platform's memory in one SQLite file: PoDs, activations (which are the outbox), and decisions on own means."""
 
 import sqlite3
 import threading
@@ -8,9 +8,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from offchain.dso.records import KnownPod, RefusedAcknowledgement, TrackedActivation
+from offchain.dso.records import KnownPod, ProposedMeans, RefusedAcknowledgement, TrackedActivation
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationService
+from offchain.protocol.documents.own_means import MeansProposal
 from offchain.protocol.terms import SLOT_S
 
 _SCHEMA = """
@@ -50,9 +51,20 @@ CREATE TABLE IF NOT EXISTS refused_acknowledgements (
     reason TEXT NOT NULL,
     received_s INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS own_means (
+    session INTEGER PRIMARY KEY,
+    start_s INTEGER NOT NULL,
+    end_s INTEGER NOT NULL,
+    proposal BLOB NOT NULL,
+    plan INTEGER,
+    decided_by TEXT,
+    decided_s INTEGER,
+    closed INTEGER NOT NULL DEFAULT 0
+);
 """
 _POD = "pod_id, pseudonym, aggregator, node_user, node_address, document, pom_id"
 _TRACKED = "number, pod_id, aggregator, node_address, topic, asked, sent, sent_s, times_sent, acknowledged_s"
+_MEANS = "proposal, plan, decided_by, decided_s, closed"
 
 
 class DsoStore:
@@ -203,9 +215,53 @@ class DsoStore:
         rows = self._rows("SELECT payload, reason, received_s FROM refused_acknowledgements ORDER BY number")
         return [RefusedAcknowledgement(*row) for row in rows]
 
+    def add_proposal(self, proposal: MeansProposal) -> None:
+        """Keep what is proposed for a session; the first one stays."""
+        self._rows(
+            "INSERT OR IGNORE INTO own_means (session, start_s, end_s, proposal) VALUES (?, ?, ?, ?)",
+            proposal.session,
+            proposal.delivery_start,
+            proposal.delivery_end,
+            dump(proposal),
+        )
+
+    def own_means(self, session: int) -> ProposedMeans | None:
+        """What was proposed for a session, and what became of it."""
+        rows = self._rows(f"SELECT {_MEANS} FROM own_means WHERE session = ?", session)
+        return _proposed(rows[0]) if rows else None
+
+    def own_means_between(self, from_s: int, to_s: int) -> list[ProposedMeans]:
+        """What was proposed for deliveries that overlap [from_s, to_s), in order of their sessions."""
+        rows = self._rows(
+            f"SELECT {_MEANS} FROM own_means WHERE start_s < ? AND end_s > ? ORDER BY session", to_s, from_s
+        )
+        return [_proposed(row) for row in rows]
+
+    def decide_means(self, session: int, plan: int, by: str, now_s: int) -> bool:
+        """Keep a decision; False where it is too late."""
+        return bool(
+            self._rows(
+                "UPDATE own_means SET plan = ?, decided_by = ?, decided_s = ? WHERE session = ? AND NOT closed"
+                " RETURNING session",
+                plan,
+                by,
+                now_s,
+                session,
+            )
+        )
+
+    def close_means(self, session: int) -> None:
+        """Let no decision change any more."""
+        self._rows("UPDATE own_means SET closed = 1 WHERE session = ?", session)
+
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(statement, values).fetchall()
+
+
+def _proposed(row: tuple[Any, ...]) -> ProposedMeans:
+    proposal, plan, decided_by, decided_s, closed = row
+    return ProposedMeans(parse(MeansProposal, proposal), plan, decided_by, decided_s, bool(closed))
 
 
 def _tracked(row: tuple[Any, ...]) -> TrackedActivation:

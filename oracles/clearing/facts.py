@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE, SETTLEMENT
-from offchain.protocol.lists import ListDocument
 from offchain.protocol.real_time import sold_places
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, SessionTerms
@@ -26,7 +24,13 @@ from oracles.clearing.core.session import (
     clear_session,
 )
 from oracles.parallel import MapParts, in_threads
-from oracles.session_facts import book_documents, fetch_list_document, fetch_refusals, notarised_bytes
+from oracles.session_facts import (
+    ahead_result,
+    book_documents,
+    fetch_list_document,
+    fetch_refusals,
+    notarised_bytes,
+)
 
 HISTORY_S = 30 * 24 * 3600
 """Of deliveries that the index of reliability looks back on."""
@@ -86,34 +90,6 @@ def _first_round(
     parameters = clearing_parameters(view, store, terms)
     reliability = record_at_gate(view, store, terms).index_of_pods(aggregators_of(pods))
     return clear_session(documents, pods, seed, terms, author, parameters, reliability, sold)
-
-
-@dataclass(frozen=True, eq=False)
-class AheadResult:
-    """A day-ahead session and its validated outcome, on which a real-time session rests."""
-
-    terms: SessionTerms
-    outcome: Outcome
-    document: ListDocument
-
-
-def ahead_result(view: MarketView, store: DocumentStore, terms: SessionTerms) -> AheadResult | None:
-    """The day-ahead result that counts for a real-time session: none where the day has no day-ahead session whose result is
-    fixed by then, or where that ended empty. Raises FlexledgerError where its document can't be had or isn't what was posted.
-    """
-    ahead = view.day_ahead_of(terms)
-    posted = None if ahead is None else view.validated_outcome(ahead.session)
-    if ahead is None or posted is None:
-        return None
-    cid = Cid(posted.cidCodec, posted.cidDigest)
-    roots = {OUTCOME_BY_OFFER: posted.byOfferRoot, OUTCOME_BY_REQUEST: posted.byRequestRoot}
-    document = fetch_list_document(store, "day-ahead outcome", cid, roots)
-    # A position beyond the posted length can't be named as a reason: no outcome then, rather than one that can be struck.
-    found = len(document.list_of(OUTCOME_BY_REQUEST))
-    if found != posted.byRequestLength:
-        rule = f"its document's list has {found} leaves"
-        raise InvalidInput(f"session {ahead.session}: byRequestLength", posted.byRequestLength, rule)
-    return AheadResult(ahead, posted, document)
 
 
 def aggregators_of(pods: Mapping[bytes, PodFacts]) -> dict[bytes, str]:

@@ -15,7 +15,7 @@ from offchain.protocol.cid import Cid
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.metering import Baselines, baselines_of
+from offchain.protocol.metering import Net, PodSlot
 from offchain.protocol.products import Product
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
@@ -26,10 +26,12 @@ from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import RequestSettings, size_request
-from oracles.grid.facts import anchored_grid, assess_from_chain
+from oracles.grid.facts import anchored_grid, assess_from_chain, expected_from_chain
 from oracles.grid.forecast_network import DAY_AHEAD
+from oracles.grid.own_means import OwnMeansFirst
+from oracles.grid.switched_network import with_expected
 from oracles.on_dask import parts_on
-from oracles.session_facts import baseline_documents, fetch_list_document
+from oracles.session_facts import fetch_list_document
 from oracles.turns import Clock, clock_of, is_my_turn
 
 logger = logging.getLogger(__name__)
@@ -118,6 +120,7 @@ class GridDaemon:
 
     `scheduler`: address of a Dask scheduler whose workers assess slots that nothing joins; without one, threads of this
     process do.
+    `own_means`: whose network, as the operator decides for each session, is anchored in place of `network` as it stands.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class GridDaemon:
         desk: RequestDesk,
         settings: GridDaemonSettings,
         scheduler: str | None = None,
+        own_means: OwnMeansFirst | None = None,
     ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
@@ -138,6 +142,7 @@ class GridDaemon:
         self._desk = desk
         self._settings = settings
         self._map_parts = parts_on(scheduler)
+        self._own_means = own_means
 
     def step(self) -> None:
         """One look at every session: do what is due. A session's fault is raised when all have been looked at."""
@@ -145,16 +150,27 @@ class GridDaemon:
 
     def _look_at(self, session: int) -> None:
         terms, clock = self._view.terms(session), clock_of(self._chain, session)
-        if terms.baselineGate <= clock.market_s < terms.gateOpening:
-            self._anchor(terms)
+        if terms.baselineGate <= clock.market_s < terms.gateOpening and self._is_ahead_fixed(terms):
+            self._anchor(terms, clock)
         if terms.gateOpening <= clock.market_s < terms.gateClosure and not clock.paused:
             self._request(terms)
         if terms.documentsDeadline <= clock.market_s < terms.validatedOutcomeDeadline:
             self._assess_last_round(terms, clock)
 
-    def _anchor(self, terms: SessionTerms) -> None:
-        model_raw = grid_model_bytes(self._network.document())
-        forecast = self._forecast(terms, document_hash(model_raw))
+    def _is_ahead_fixed(self, terms: SessionTerms) -> bool:
+        """Whether the day-ahead result on which the session rests, if any, can't change any more."""
+        ahead = self._view.day_ahead_of(terms)
+        return ahead is None or self._view.market_time_s(ahead.session) >= ahead.validatedOutcomeDeadline
+
+    def _anchor(self, terms: SessionTerms, clock: Clock) -> None:
+        expected = expected_from_chain(self._view, self._documents, terms).nets
+        network: Network | None = self._network
+        if self._own_means is not None:
+            network = self._own_means.decided_network(terms, expected, clock.market_s)
+        if network is None:
+            return
+        model_raw = grid_model_bytes(network.document())
+        forecast = self._forecast(terms, document_hash(model_raw), network, expected)
         for kind, raw in (
             (NoticeKind.GRID_MODEL, model_raw),
             (NoticeKind.FORECAST, forecast_bytes(forecast)),
@@ -168,28 +184,25 @@ class GridDaemon:
             self._chain.send("DataNotary", "notarise", *arguments)
             logger.info("session %d: %s anchored", terms.session, kind.name)
 
-    def _forecast(self, terms: SessionTerms, model_hash: bytes) -> Forecast:
-        """Baselines of the market's PoDs on top of what the others are expected to absorb."""
-        pods = self._view.pods()
-        node_of_pod = {pod: self._network.node_of(pod) for pod in pods}
-        baselines = self._baselines(terms, pods)
-        p_w, q_var = with_baselines(self._network.background(terms), baselines, node_of_pod, terms.slots)
+    def _forecast(
+        self, terms: SessionTerms, model_hash: bytes, network: Network, expected: Mapping[PodSlot, Net]
+    ) -> Forecast:
+        """What the market's PoDs are expected to absorb on top of what the others are."""
+        node_of_pod = {pod: network.node_of(pod) for pod in self._view.pods()}
+        p_w, q_var = with_expected(network.background(terms), expected, node_of_pod, terms.slots)
         return Forecast(terms.session, model_hash, p_w, q_var, node_of_pod)
-
-    def _baselines(self, terms: SessionTerms, pods: dict[bytes, PodFacts]) -> Baselines:
-        return baselines_of(baseline_documents(self._view, self._documents, terms), pods)
 
     def _request(self, terms: SessionTerms) -> None:
         grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
         pods = self._view.pods()
-        baselines = self._baselines(terms, pods)
+        expected = expected_from_chain(self._view, self._documents, terms)
         settings = self._settings
         flexible = []
         for pod, node in sorted(grid.forecast.node_of_pod.items()):
             if pod in pods:
-                nets = (baselines.get((pod, slot)) for slot in range(terms.slots))
-                net_w = np.array([each.net.power_w if each else 0 for each in nets], dtype=np.int64)
-                most_w = available(pods[pod], net_w)
+                most_w = available(pods[pod], expected.power_w(pod, terms.slots))
+                for product, limit_w in most_w.items():
+                    limit_w[expected.is_sold(pod, product, terms.slots)] = 0
                 reference = settings.references.get(pod, Reference())
                 fee = settings.grid_fees_ueur_per_kw.get(pod, 0)
                 flexible.append(reference.applied(pod, node, most_w, settings.price_cap_ueur_per_kw, fee))
@@ -257,19 +270,6 @@ class GridDaemon:
         return fetch_list_document(
             self._documents, "market outcome", cid, {OUTCOME_BY_REQUEST: market.byRequestRoot}
         )
-
-
-def with_baselines(
-    background: tuple[Integers, Integers], baselines: Baselines, node_of_pod: Mapping[bytes, int], slots: int
-) -> tuple[Integers, Integers]:
-    """Net W and var at each node with the PoDs' baselines on top of the background. After the window of so many slots, for
-    which nobody nominates, each PoD is expected to go on as in the last of them."""
-    p_w, q_var = (array.copy() for array in background)
-    for (pod, slot), baseline in baselines.items():
-        until = len(p_w) if slot == slots - 1 else slot + 1
-        p_w[slot:until, node_of_pod[pod]] += baseline.net.power_w
-        q_var[slot:until, node_of_pod[pod]] += baseline.net.reactive_var
-    return p_w, q_var
 
 
 def available(facts: PodFacts, net_w: Integers) -> dict[Product, Integers]:

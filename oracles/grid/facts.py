@@ -8,6 +8,7 @@ from offchain.protocol.book_documents import payback_of
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
+from offchain.protocol.metering import baselines_of
 from offchain.protocol.products import Side
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind
@@ -22,11 +23,12 @@ from oracles.grid.core.documents import (
     outcome_items,
     technical_outcome,
 )
+from oracles.grid.core.expected import DayAhead, Expected, expected_nets
 from oracles.grid.core.network import GridModel
 from oracles.grid.core.posted import require_as_good
 from oracles.grid.core.violations import Watch
 from oracles.parallel import MapParts, in_threads
-from oracles.session_facts import book_documents, notarised_bytes
+from oracles.session_facts import ahead_result, baseline_documents, book_documents, notarised_bytes
 
 
 class GridDocumentMissing(FlexledgerError):
@@ -75,6 +77,26 @@ class AssessedMarket:
         """FalseAssessment unless a posted technical outcome is as good as `document`, where floats differ."""
         if posted.lists[0].root != self.document.lists[0].root or posted.notes != self.document.notes:
             require_as_good(self.case, self.assessment, self.market, self.model_hash, posted)
+
+
+def expected_from_chain(view: MarketView, store: DocumentStore, terms: SessionTerms) -> Expected:
+    """What the market's PoDs are expected to absorb in a session: baselines and, in real time, what was sold day ahead.
+
+    Raises FlexledgerError where the day-ahead outcome's document can't be had or isn't what was posted.
+    """
+    pods = view.pods()
+    ahead_terms = view.day_ahead_of(terms)
+    ahead = None
+    if ahead_terms is not None:
+        result = ahead_result(view, store, terms)
+        ahead = DayAhead(
+            terms=ahead_terms,
+            baselines=baselines_of(baseline_documents(view, store, ahead_terms), pods),
+            outcome=None if result is None else result.document,
+        )
+    expected = expected_nets(terms, baselines_of(baseline_documents(view, store, terms), pods), ahead)
+    nets = {(pod, slot): net for (pod, slot), net in expected.nets.items() if pod in pods}
+    return Expected(nets, expected.sold)
 
 
 def assess_from_chain(

@@ -17,11 +17,12 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import OfferOption, OfferStatus
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
-from oracles.clearing.facts import ahead_result, clear_from_chain
-from oracles.session_facts import book_documents
+from oracles.clearing.facts import clear_from_chain
+from oracles.grid.facts import anchored_grid
+from oracles.session_facts import ahead_result, book_documents
 from tests.audit.test_lying_oracle import ORACLE, changed
 from tests.chain.real_time_day import SECOND_SESSION, RealTimeDay, before_opening, with_fresh_offer
-from tests.chain.small_market import TERMS, pod
+from tests.chain.small_market import CAST, TERMS, pod
 from tests.market.desk import Desk, open_desk
 
 
@@ -166,3 +167,12 @@ def test_the_day_ahead_result_is_read_as_it_was_posted(day: RealTimeDay) -> None
     later = replace(day.terms, documentsDeadline=TERMS.validatedOutcomeDeadline - 1)
     assert ahead_result(day.market.view, day.market.documents, later) is None
     assert ahead_result(day.market.view, day.market.documents, TERMS) is None
+
+
+def test_the_grids_forecast_of_real_time_holds_what_was_sold_day_ahead(day: RealTimeDay) -> None:
+    """PoDs 0 and 2 were sold in slot 4, 10 and 5 kW up of what their baselines say."""
+    grid = anchored_grid(day.market.view, day.market.documents, day.terms, CAST.oracles["grid"].address)
+    node_of = grid.forecast.node_of_pod
+    baseline_w = 20_000
+    for number, slot, sold_w in ((0, 4, 10_000), (2, 4, 5_000), (0, 5, 0), (1, 4, 0), (2, 6, 0)):
+        assert grid.forecast.p_w[slot, node_of[pod(number)]] == baseline_w - sold_w, (number, slot)

@@ -10,7 +10,7 @@ from offchain.protocol.lists import Record
 from offchain.protocol.products import OfferStatus
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome
-from oracles.clearing.facts import AheadResult
+from oracles.session_facts import AheadResult
 
 NO_ENTRY: Proven = (
     tuple(0 if field.is_integer else bytes(32) for field in OUTCOME_BY_REQUEST.fields),

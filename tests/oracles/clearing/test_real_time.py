@@ -19,8 +19,7 @@ from offchain.store.documents import FolderStore
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.session import ClearedSession, clear_session
-from oracles.clearing.facts import AheadResult, ahead_result
-from oracles.session_facts import RootMismatch
+from oracles.session_facts import AheadResult, RootMismatch, ahead_result
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import AREAS, EVERYONE, PODS, SINGLES, books

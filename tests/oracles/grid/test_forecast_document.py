@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.metering import Anchored, Net
+from offchain.protocol.metering import Net
 from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS, Forecast, forecast_bytes, forecast_of_bytes
-from oracles.grid.daemon import with_baselines
+from oracles.grid.switched_network import with_expected
 
 SLOTS, NODES, POD = 4, 3, b"p" * 32
 
@@ -41,8 +41,8 @@ def test_of_another_format_is_refused() -> None:
 
 def test_after_the_window_a_pod_goes_on_as_in_its_last_slot() -> None:
     nothing = np.ones((SLOTS + 2, NODES), dtype=np.int64)
-    baselines = {(POD, slot): Anchored(Net(10 * slot, slot), bytes(32), slot) for slot in (1, 2, 3)}
-    p_w, q_var = with_baselines((nothing, nothing), baselines, {POD: 2}, SLOTS)
+    expected = {(POD, slot): Net(10 * slot, slot) for slot in (1, 2, 3)}
+    p_w, q_var = with_expected((nothing, nothing), expected, {POD: 2}, SLOTS)
     assert p_w[:, 2].tolist() == [1, 11, 21, 31, 31, 31]
     assert q_var[:, 2].tolist() == [1, 2, 3, 4, 4, 4]
     assert (p_w[:, :2] == 1).all()

@@ -1,0 +1,92 @@
+"""The DSO's network as a pandapower net that is switched: what the grid daemon asks of one, also after some actions."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from offchain.protocol.errors import InvalidInput
+from offchain.protocol.metering import Net, PodSlot
+from offchain.protocol.terms import SessionTerms
+from oracles.grid.core.from_pandapower import LimitSettings, model_document
+from oracles.grid.core.network import Document, Integers, grid_model_from_document
+from oracles.grid.core.own_means import Action, BusForecast, operated
+
+Background = Callable[[SessionTerms], tuple[Integers, Integers]]
+"""Net W and var absorbed at each bus (slots, buses) by everybody who isn't in the market."""
+
+
+class SwitchedNetwork:
+    """Everything stands at its bus, and only then at the node that closed switches make of it.
+
+    `buses`: where anybody outside the market is connected, in the order of `background`'s columns: such as `ForecastNetwork`'s
+    with readings a series a bus.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        bus_of_pod: Mapping[bytes, int],
+        buses: Sequence[int],
+        background: Background,
+        limits: LimitSettings = LimitSettings(),
+    ) -> None:
+        self.net = net
+        self.limits = limits
+        self._bus_of_pod = bus_of_pod
+        self._buses = tuple(buses)
+        self._background = background
+        self._document = model_document(net, limits)
+        self._model = grid_model_from_document(self._document)
+
+    def after(self, actions: Iterable[Action]) -> "SwitchedNetwork":
+        """The network with these actions taken."""
+        net = operated(self.net, actions)
+        return SwitchedNetwork(net, self._bus_of_pod, self._buses, self._background, self.limits)
+
+    def document(self) -> Document:
+        """The grid model's document."""
+        return self._document
+
+    def node_of(self, pod: bytes) -> int:
+        """Node of a PoD by its pseudonym. Raises InvalidInput for one that the DSO doesn't know or supply."""
+        bus = self._bus_of_pod.get(pod)
+        if bus is None or bus not in self._model.node_of_bus:
+            raise InvalidInput("pod", "0x" + pod.hex(), "must be connected to a bus that the grid supplies")
+        return self._model.node_of_bus[bus]
+
+    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
+        """Net W and var at each node (slots, nodes) of everybody who isn't in the market."""
+        return BusForecast(self._buses, *self._background(terms)).at_nodes(self._model)
+
+    def at_buses(self, terms: SessionTerms, expected: Mapping[PodSlot, Net]) -> BusForecast:
+        """What everybody is expected to absorb, the market's PoDs as `expected`: at each bus where somebody is connected."""
+        pods = {pod for pod, _ in expected}
+        unknown = sorted(pods - self._bus_of_pod.keys())
+        if unknown:
+            raise InvalidInput("pod", "0x" + unknown[0].hex(), "must be connected to a bus of the grid")
+        buses = sorted({*self._buses, *(self._bus_of_pod[pod] for pod in pods)})
+        column = {bus: place for place, bus in enumerate(buses)}
+        others = self._background(terms)
+        p_w, q_var = (np.zeros((len(others[0]), len(buses)), dtype=np.int64) for _ in range(2))
+        for total, values in zip((p_w, q_var), others, strict=True):
+            for place, bus in enumerate(self._buses):
+                total[:, column[bus]] += values[:, place]
+        column_of_pod = {pod: column[self._bus_of_pod[pod]] for pod in pods}
+        return BusForecast(tuple(buses), *with_expected((p_w, q_var), expected, column_of_pod, terms.slots))
+
+
+def with_expected(
+    background: tuple[Integers, Integers],
+    expected: Mapping[PodSlot, Net],
+    column_of_pod: Mapping[bytes, int],
+    slots: int,
+) -> tuple[Integers, Integers]:
+    """Net W and var at each node, or bus, with the market's PoDs on top of the background. After the window of so many slots,
+    for which nobody nominates, each PoD is expected to go on as in the last of them."""
+    p_w, q_var = (array.copy() for array in background)
+    for (pod, slot), net in expected.items():
+        until = len(p_w) if slot == slots - 1 else slot + 1
+        p_w[slot:until, column_of_pod[pod]] += net.power_w
+        q_var[slot:until, column_of_pod[pod]] += net.reactive_var
+    return p_w, q_var
