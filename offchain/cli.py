@@ -236,6 +236,32 @@ def check_network(
     raise typer.Exit(0 if usable else 1)
 
 
+@app.command("own-means")
+def own_means(
+    grid: Annotated[
+        str, typer.Argument(help="SimBench code of a grid with switches, such as 1-MV-rural--2-sw.")
+    ],
+    day: Annotated[str, typer.Option(help="Delivery day, YYYY-MM-DD.")],
+    max_loading_percent: Annotated[
+        float | None, typer.Option(help="Limit of all branches, if not theirs.")
+    ] = None,
+    min_vm_pu: Annotated[float | None, typer.Option(help="Lowest voltage, if not the buses' own.")] = None,
+    max_vm_pu: Annotated[float | None, typer.Option(help="Highest voltage, if not the buses' own.")] = None,
+    parallel: Annotated[bool, typer.Option(help="Whether plans may make loops.")] = False,
+) -> None:
+    """Show which switching and tap changes would remove a day's violations, before any flexibility is asked for."""
+    from oracles.grid.core.from_pandapower import LimitSettings
+    from oracles.grid.core.own_means import MeansSettings, operable_of, propose_own_means
+    from oracles.grid.own_means import told_means
+    from oracles.grid.simbench_case import load_simbench_case, load_simbench_net
+
+    limits = LimitSettings(min_vm_pu, max_vm_pu, max_loading_percent)
+    case, net = load_simbench_case(grid, date.fromisoformat(day), limits), load_simbench_net(grid)
+    settings = MeansSettings(allow_parallel=parallel)
+    found = propose_own_means(net, case.at_buses(), operable_of(net), limits, settings)
+    typer.echo("\n".join(told_means(net, found)))
+
+
 @dataclass(frozen=True)
 class Market:
     """A deployment as the command line finds it: the chain, as an account or only to read, and the documents."""

@@ -1,7 +1,7 @@
 """Own means before the market: proposed to the DSO's control room, whose decision the anchored grid is made of."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -105,6 +105,23 @@ def proposal_of(terms: SessionTerms, net: Any, found: OwnMeans) -> MeansProposal
         checked=found.checked,
         cut=found.cut,
     )
+
+
+def told_means(net: Any, found: OwnMeans) -> Iterator[str]:
+    """What is found, line by line."""
+    elements = sorted({violation.element.key for violation in found.before})
+    yield f"{len(found.before)} violations without own means: {', '.join(elements) or 'none'}"
+    for number, plan in enumerate(found.plans, start=1):
+        more_wh = plan.losses_wh - found.losses_before_wh
+        yield (
+            f"plan {number}: {len(plan.actions)} actions, removes {len(plan.removes)} violations, leaves {len(plan.leaves)},"
+            f" losses {more_wh / 1000:+.1f} kWh"
+        )
+        for action in plan.actions:
+            yield f"  {described(net, action)}"
+    yield f"{found.checked} changes checked by power flow"
+    for bound in found.cut:
+        yield f"  not everything was tried: {bound}"
 
 
 def _shown_plan(net: Any, plan: Plan) -> MeansPlan:

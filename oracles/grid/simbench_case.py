@@ -17,6 +17,7 @@ import simbench
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
 from oracles.grid.core.network import Document, Floats, GridModel, Integers, grid_model_from_document
+from oracles.grid.core.own_means import BusForecast
 from oracles.grid.loading.topology import Topology, bus_names, topology
 
 MARKET_ZONE = ZoneInfo("Europe/Rome")
@@ -82,6 +83,16 @@ class SimbenchCase:
         for column, pod in enumerate(self.pods):
             totals[:, pod.node] += by_pod[:, column]
         return totals
+
+    def at_buses(self) -> BusForecast:
+        """The net power at each bus where a PoD is, by the net's indices."""
+        buses = sorted({pod.bus for pod in self.pods})
+        column = {bus: place for place, bus in enumerate(buses)}
+        p_w, q_var = (np.zeros((self.slots, len(buses)), dtype=np.int64) for _ in range(2))
+        for place, pod in enumerate(self.pods):
+            p_w[:, column[pod.bus]] += self.p_w[:, place]
+            q_var[:, column[pod.bus]] += self.q_var[:, place]
+        return BusForecast(tuple(buses), p_w, q_var)
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,6 +48,20 @@ def two_feeders(rating_ka: float = 0.16, ties: tuple[int, ...] = OPEN_LINES) -> 
     return net
 
 
+def coupled_busbar(net: Any) -> dict[str, int]:
+    """A second busbar, joined by a coupler, to which the second feeder moves; its transformer is switched off."""
+    bus = pandapower.create_bus(net, 20.0, name="busbar 2", min_vm_pu=0.95, max_vm_pu=1.05)
+    net.line.loc[net.line.name == "line 3", "from_bus"] = bus
+    net.switch.loc[net.switch.name == "switch 3", "bus"] = bus
+    coupler = pandapower.create_switch(net, 1, bus, "b", closed=True, type="CB", name="coupler")
+    second = pandapower.create_transformer_from_parameters(
+        net, 0, bus, sn_mva=25, vn_hv_kv=110, vn_lv_kv=20, vkr_percent=0.4, vk_percent=12, pfe_kw=14, i0_percent=0.07,
+        name="trafo 2",
+    )  # fmt: skip
+    switch = pandapower.create_switch(net, bus, second, "t", closed=False, type="CB", name="transformer 2")
+    return {"coupler": int(coupler), "transformer": int(switch)}
+
+
 def loads(*by_bus_mw: float) -> BusForecast:
     """The same loads at buses 2 to 6 in one slot, and half of them in another."""
     p_w = np.array(
