@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offchain.market.timetable import SessionKind, sessions_of_day
@@ -81,6 +81,7 @@ def test_several_quantities_of_a_pod_add_up_and_other_times_dont_count() -> None
     assert found.nets == {(pod(0), 0): Net(850, 0)}
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 95), st.sampled_from(list(Product)), st.integers(0, 500)),
