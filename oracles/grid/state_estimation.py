@@ -23,6 +23,7 @@ import pandas as pd
 from pandapower.estimation.algorithm import matrix_base
 from pandapower.estimation.ppc_conversion import pp2eppci
 from pandapower.estimation.state_estimation import StateEstimation
+from pandapower.topology import unsupplied_buses
 from scipy.sparse import csr_matrix
 from scipy.stats import chi2
 
@@ -175,14 +176,26 @@ def estimate_state(
     """
     if len(forecast.p_w) != 1:
         raise InvalidInput("forecast.p_w", forecast.p_w.shape, "must be of one slot")
+    table_of = {"bus": supplied_buses(net)}
+    for table in ("line", "trafo"):
+        table_of[table] = {int(index) for index in net[table].index[net[table].in_service.astype(bool)]}
     for measurement in measurements:
-        if measurement.index not in net[measurement.table].index:
-            rule = f"must be in the net's table {measurement.table}"
+        if measurement.index not in table_of[measurement.table]:
+            rule = f"must be a {measurement.table} of the net that is in service and supplied"
             raise InvalidInput(f"measurement[{measurement.name}].index", measurement.index, rule)
+    lost = sorted(set(forecast.buses) - table_of["bus"])
+    if lost:
+        raise InvalidInput("forecast.buses", lost[0], "must be supplied by the grid")
     names = [measurement.name for measurement in measurements]
     if len(set(names)) != len(names):
         raise InvalidInput("measurements", sorted(names), "must have a name each")
     return _Estimation(net, measurements, forecast, settings).run()
+
+
+def supplied_buses(net: Any) -> set[int]:
+    """Buses that are in service and joined to the network above."""
+    in_service = {int(bus) for bus in net.bus.index[net.bus.in_service.astype(bool)]}
+    return in_service - {int(bus) for bus in unsupplied_buses(net)}
 
 
 @dataclass
@@ -245,15 +258,11 @@ class _Estimation:
         return max(self.settings.forecast_least_w, self.settings.forecast_share * abs(value))
 
     def _empty_buses(self, taken: Iterable[int]) -> list[int]:
-        """Buses in service where nobody is connected, as the net says."""
+        """Supplied buses where nobody is connected, as the net says."""
         connected = set(taken)
         for table in ("load", "sgen", "storage", "ext_grid", "gen"):
             connected.update(int(bus) for bus in self.net[table].bus[self.net[table].in_service.astype(bool)])
-        return [
-            int(bus)
-            for bus in self.net.bus.index[self.net.bus.in_service.astype(bool)]
-            if bus not in connected
-        ]
+        return sorted(supplied_buses(self.net) - connected)
 
     def _solve(self, rows: Sequence[_Row]) -> tuple[Any, Any]:
         net = deepcopy(self.net)

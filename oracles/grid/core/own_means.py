@@ -29,6 +29,7 @@ import numpy as np
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.terms import SLOT_S
+from oracles.grid.core.errors import UnsupportedGrid
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
 from oracles.grid.core.network import Floats, GridModel, Integers, grid_model_from_document
 from oracles.grid.core.power_flow import PowerFlow, run_power_flow, solve_power_flow
@@ -342,6 +343,10 @@ class _Search:
         self.cut: list[str] = []
         self.topology = _Topology(net)
         flow = run_power_flow(*self._state(net))
+        unknown = sorted(set(forecast.buses) - self.topology.supplied)
+        if unknown:
+            rule = "must be supplied through lines, two-winding transformers and switches"
+            raise UnsupportedGrid("forecast.buses", unknown, rule)
         values = Watch(flow.model).values(flow)
         self.before = Watch(flow.model).violations(values)
         self.excess_before = {(each.slot, each.element): each.excess for each in self.before}

@@ -188,7 +188,10 @@ def test_two_busbars_that_a_coupler_joins_are_one_to_the_estimator() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"index": 99}, r"measurement\[it\].index = 99: must be in the net's table bus"),
+        (
+            {"index": 99},
+            r"measurement\[it\].index = 99: must be a bus of the net that is in service and supplied",
+        ),
         ({"table": "switch"}, r"measurement\[it\].table"),
         ({"side": "from"}, r"measurement\[it\].side"),
         ({"table": "line"}, r"measurement\[it\].side = None: of a line must be from or to"),
@@ -205,6 +208,21 @@ def test_what_is_no_measurement_is_refused(changes: dict[str, Any], says: str) -
 
 
 GOOD: dict[str, Any] = {"name": "it", "quantity": P, "table": "bus", "index": 2, "value": 1.0, "std_dev": 1.0}
+
+
+def test_what_isnt_supplied_tells_nothing() -> None:
+    """The estimator would take it for a measurement of another bus."""
+    field = feeders()
+    field.net.switch.loc[4, "closed"] = False
+    for measurement in (
+        Measurement(**{**GOOD, "index": 6}),
+        Measurement(**{**GOOD, "table": "line", "side": "to"}),
+    ):
+        field.net.line.loc[2, "in_service"] = measurement.table == "bus"
+        with pytest.raises(InvalidInput, match="that is in service and supplied"):
+            estimate_state(field.net, [measurement], field.forecast)
+    with pytest.raises(InvalidInput, match=r"forecast.buses = 4: must be supplied by the grid"):
+        estimate_state(field.net, [], field.forecast)
 
 
 def test_two_measurements_of_one_name_and_several_slots_are_refused() -> None:
