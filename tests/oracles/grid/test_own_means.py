@@ -7,7 +7,9 @@ from typing import Any
 import pandapower
 import pytest
 from pandapower.topology import unsupplied_buses
+from typer.testing import CliRunner
 
+from offchain.cli import app
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
 from oracles.grid.core.network import Integers
@@ -249,3 +251,14 @@ def assert_loaded_at_most(
         pandapower.create_load(net, bus, active_w / 1e6, reactive_var / 1e6)
     pandapower.runpp(net)
     assert net.res_line.loading_percent.max() <= percent + 1e-6
+
+
+def test_the_command_tells_what_own_means_would_do() -> None:
+    """A village's overloaded transformer: its tap lifts the voltage, so that in some slots the current is within its limit."""
+    answered = CliRunner().invoke(app, ["own-means", "1-LV-rural1--2-no_sw", "--day", "2026-06-01"])
+    assert answered.exit_code == 0, answered.output
+    first, plan, action, *_ = answered.output.splitlines()
+    assert first == "26 violations without own means: trafo:MV1.101-LV1.101-Trafo 1"
+    assert plan.startswith("plan 1: 1 actions, removes ")
+    assert "leaves 0" not in plan
+    assert action.startswith("  tap of MV1.101-LV1.101-Trafo 1 to ")
