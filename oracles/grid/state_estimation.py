@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from networkx import connected_components
 from pandapower.estimation.algorithm import matrix_base
 from pandapower.estimation.ppc_conversion import pp2eppci
 from pandapower.estimation.state_estimation import StateEstimation
-from pandapower.topology import unsupplied_buses
+from pandapower.topology import create_nxgraph, unsupplied_buses
 from scipy.sparse import csr_matrix
 from scipy.stats import chi2
 
@@ -198,6 +199,20 @@ def supplied_buses(net: Any) -> set[int]:
     return in_service - {int(bus) for bus in unsupplied_buses(net)}
 
 
+def buses_by_node(net: Any) -> list[set[int]]:
+    """Buses that closed bus-bus switches join."""
+    graph = create_nxgraph(
+        net,
+        include_lines=False,
+        include_impedances=False,
+        include_dclines=False,
+        include_trafos=False,
+        include_trafo3ws=False,
+        include_tcsc=False,
+    )
+    return [{int(bus) for bus in node} for node in connected_components(graph)]
+
+
 @dataclass
 class _Row:
     """A row of pandapower's measurement table. `of`: the measurement behind it, or the bus whose forecast it is; None: nobody is
@@ -224,10 +239,11 @@ class _Estimation:
     def run(self) -> EstimatedState:
         while True:
             rows = self._rows()
-            net, solver = self._solve(rows)
-            worst = self._worst(rows, solver)
+            told = self._told(rows)
+            net, solver = self._solve(told)
+            worst = self._worst(told, solver)
             if worst is None:
-                return self._state(rows, net, solver)
+                return self._state(rows, told, net, solver)
             row, residual = worst
             if isinstance(row.of, Measurement):
                 self.bad.append(BadData(row.of, residual))
@@ -254,15 +270,47 @@ class _Estimation:
                 rows.append(_Row(quantity, "bus", bus, None, 0.0, _NOTHING_STD_W, None))
         return rows
 
+    def _told(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Without the powers of buses whose node has another bus of unknown power, such as the network above: the estimator would
+        take their sum for the node's."""
+        own = {
+            kind: {row.index for row in rows if (row.table, row.quantity) == ("bus", kind)}
+            for kind in ("p", "q")
+        }
+        sources = {
+            int(bus)
+            for table in ("ext_grid", "gen")
+            for bus in self.net[table].bus[self.net[table].in_service.astype(bool)]
+        }
+        measured = {
+            kind: {
+                row.index
+                for row in rows
+                if isinstance(row.of, Measurement) and (row.table, row.quantity) == ("bus", kind)
+            }
+            for kind in ("p", "q")
+        }
+        open_: set[tuple[str, int]] = set()
+        for node in buses_by_node(self.net):
+            for kind in ("p", "q"):
+                if node & self._connected() - own[kind] or node & sources - measured[kind]:
+                    open_.update((kind, bus) for bus in node)
+        return [row for row in rows if row.table != "bus" or (row.quantity, row.index) not in open_]
+
     def _forecast_std(self, value: float) -> float:
         return max(self.settings.forecast_least_w, self.settings.forecast_share * abs(value))
 
     def _empty_buses(self, taken: Iterable[int]) -> list[int]:
         """Supplied buses where nobody is connected, as the net says."""
-        connected = set(taken)
-        for table in ("load", "sgen", "storage", "ext_grid", "gen"):
-            connected.update(int(bus) for bus in self.net[table].bus[self.net[table].in_service.astype(bool)])
-        return sorted(supplied_buses(self.net) - connected)
+        return sorted(supplied_buses(self.net) - set(taken) - self._connected())
+
+    def _connected(self) -> set[int]:
+        """Buses where the net has somebody."""
+        return {
+            int(bus)
+            for table in ("load", "sgen", "storage", "ext_grid", "gen")
+            for bus in self.net[table].bus[self.net[table].in_service.astype(bool)]
+        }
 
     def _solve(self, rows: Sequence[_Row]) -> tuple[Any, Any]:
         net = deepcopy(self.net)
@@ -344,14 +392,14 @@ class _Estimation:
                 return rows[number], float(residual[place])
         return None
 
-    def _state(self, rows: Sequence[_Row], net: Any, solver: Any) -> EstimatedState:
+    def _state(self, rows: Sequence[_Row], told: Sequence[_Row], net: Any, solver: Any) -> EstimatedState:
         residual = solver.r.ravel()
         chi_squared = float(residual @ solver.R_inv @ residual)
         freedom = solver.H.shape[0] - solver.H.shape[1]
         threshold = float(chi2.ppf(1 - self.settings.false_alarm, freedom)) if freedom else 0.0
         vm_pu = net.res_bus_est.vm_pu
         p_w, q_var = (
-            self._at_buses(rows, net, kind, net.res_bus_est[column] * 1e6)
+            self._at_buses(rows, told, net, kind, net.res_bus_est[column] * 1e6)
             for kind, column in (("p", "p_mw"), ("q", "q_mvar"))
         )
         return EstimatedState(
@@ -365,9 +413,11 @@ class _Estimation:
             threshold=threshold,
         )
 
-    def _at_buses(self, rows: Sequence[_Row], net: Any, kind: str, estimated: Any) -> Integers:
+    def _at_buses(
+        self, rows: Sequence[_Row], told: Sequence[_Row], net: Any, kind: str, estimated: Any
+    ) -> Integers:
         """Net power at the forecast's buses. The estimator knows nodes: what it finds at one beyond what its buses' rows say goes
-        to them by their variances."""
+        to them by their variances; where the node's whole power is unknown, what they say stands."""
         place = net["_pd2ppc_lookups"]["bus"]
         at_node: dict[int, float] = {}
         for bus, value in estimated.items():
@@ -387,8 +437,10 @@ class _Estimation:
             node = int(place[bus])
             rest[node] = rest.get(node, 0.0) - value
             spread[node] = spread.get(node, 0.0) + 1 / precision[bus]
+        is_told = {row.index for row in told if (row.table, row.quantity) == ("bus", kind)}
         found = [
-            said[bus] + rest[int(place[bus])] / precision[bus] / spread[int(place[bus])]
+            said[bus]
+            + (rest[int(place[bus])] / precision[bus] / spread[int(place[bus])] if bus in is_told else 0.0)
             for bus in self.forecast.buses
         ]
         whole: Integers = np.rint(np.array(found)).astype(np.int64)

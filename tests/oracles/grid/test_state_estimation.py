@@ -185,6 +185,22 @@ def test_two_busbars_that_a_coupler_joins_are_one_to_the_estimator() -> None:
     assert state.p_w[-1] == pytest.approx(500_000, abs=20 * STD[P])
 
 
+def test_what_is_drawn_from_the_network_above_isnt_taken_for_known() -> None:
+    """A load at its bus, and an empty bus that a switch joins to it."""
+    net = two_feeders()
+    joined = pandapower.create_bus(net, 110.0, name="source 2")
+    pandapower.create_switch(net, 0, joined, "b", closed=True, type="CB")
+    values = loads(2.0, 1.6, 1.9, 0.7, -2.1)
+    p_w = np.array([[*values.p_w[0], 150_000]])
+    field = Field(net, BusForecast((*values.buses, 0), p_w, p_w // 5), seed=5)
+    measurements = [each for each in field.everything() if (each.table, each.index) != ("bus", 0)]
+    state = estimate_state(net, measurements, field.forecast)
+    assert state.bad == ()
+    assert state.is_consistent
+    assert np.abs(state.p_w - field.true.p_w[0])[:-1].max() <= 3 * STD[P]
+    assert state.p_w[-1] == field.forecast.p_w[0, -1]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
