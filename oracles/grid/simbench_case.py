@@ -45,7 +45,7 @@ _GENERATOR_LABELS = (("PV", "pv"), ("WP", "wind"), ("BM", "biomass"), ("Hydro", 
 
 @dataclass(frozen=True)
 class CasePod:
-    """A PoD of the case. `bus` is the name of its bus, `node` the grid model's. `rated_va`: of the unit behind it.
+    """A PoD of the case. `bus` is its bus in the pandapower net, `bus_name` that bus's name, `node` the grid model's. `rated_va`: of the unit behind it.
 
     `label`: household, commerce, farm, ev, heat_pump, pv, wind, biomass, hydro, storage, or low_voltage_grid (a whole
     low-voltage grid seen from the medium-voltage one).
@@ -53,7 +53,8 @@ class CasePod:
 
     name: str
     label: str
-    bus: str
+    bus: int
+    bus_name: str
     node: int
     rated_va: int
 
@@ -190,7 +191,8 @@ def _pods(net: Any, rows: list[tuple[str, Any]], model: GridModel) -> tuple[Case
         CasePod(
             name=str(row.name),
             label=_label(table, str(row.profile)),
-            bus=names[int(row.bus)],
+            bus=int(row.bus),
+            bus_name=names[int(row.bus)],
             node=model.node_of_bus[int(row.bus)],
             rated_va=round(abs(row.sn_mva) * 1e6),
         )

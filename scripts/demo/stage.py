@@ -363,7 +363,7 @@ def _poms(case: DemoCase) -> PomsOfPods:
     """PoMs from the grid's topology; the DSO calls the one point at which it is connected by its own name."""
     topology = case.case.topology
     pom_of_bus = fed_buses(dict.fromkeys(topology.connection_points, POM), topology.branches, topology.buses)
-    return PomsOfPods({pod.pod_id: pod.unit.bus for pod in case.pods}, pom_of_bus)
+    return PomsOfPods({pod.pod_id: pod.unit.bus_name for pod in case.pods}, pom_of_bus)
 
 
 def _api_settings(cast: Cast) -> ApiSettings:
