@@ -57,8 +57,8 @@ FUNDS_UEUR = 5_000_000 * 10**6
 FIXED_PRICE_EUR_PER_KWH = Decimal("0.08")
 SHARE_BASIS_POINTS = 8_000
 ANCHOR_EVERY_SLOTS = 4
-DSO_MARGIN_PERCENT = 8.0
-"""Loading that the DSO asks relief for beyond the limit: not everybody delivers."""
+DSO_MARGIN_PERCENT, DSO_MARGIN_PU = 8.0, 0.001
+"""Loading and voltage that the DSO asks relief for beyond the limit: not everybody delivers."""
 
 
 class DemoStuck(FlexledgerError):
@@ -426,7 +426,7 @@ class Day:
         grid.step()
 
     def _grid_daemon(self, network: CaseNetwork, dso: SealedRequests) -> GridDaemon:
-        sizing = RequestSettings(loading_margin_percent=DSO_MARGIN_PERCENT)
+        sizing = RequestSettings(DSO_MARGIN_PERCENT, DSO_MARGIN_PU)
         fees = {self._pseudonym_of[pod.pod_id]: pod.grid_fee_ueur_per_kw for pod in self._case.pods}
         settings = GridDaemonSettings(DSO_CAP_UEUR, sizing, fees)
         chain = self._stage.chain_as(self._cast.oracles["grid"])
