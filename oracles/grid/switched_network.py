@@ -60,7 +60,8 @@ class SwitchedNetwork:
         return BusForecast(self._buses, *self._background(terms)).at_nodes(self._model)
 
     def at_buses(self, terms: SessionTerms, expected: Mapping[PodSlot, Net]) -> BusForecast:
-        """What everybody is expected to absorb, the market's PoDs as `expected`: at each bus where somebody is connected."""
+        """What everybody is expected to absorb, the market's PoDs as `expected`: at each bus where somebody is
+        connected, in the delivery window."""
         pods = {pod for pod, _ in expected}
         unknown = sorted(pods - self._bus_of_pod.keys())
         if unknown:
@@ -73,7 +74,8 @@ class SwitchedNetwork:
             for place, bus in enumerate(self._buses):
                 total[:, column[bus]] += values[:, place]
         column_of_pod = {pod: column[self._bus_of_pod[pod]] for pod in pods}
-        return BusForecast(tuple(buses), *with_expected((p_w, q_var), expected, column_of_pod, terms.slots))
+        both = with_expected((p_w, q_var), expected, column_of_pod, terms.slots)
+        return BusForecast(tuple(buses), *(values[: terms.slots] for values in both))
 
 
 def with_expected(

@@ -16,7 +16,12 @@ from offchain.protocol.metering import Net
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.rest.refusals import Conflict
-from oracles.grid.core.documents import forecast_of_bytes, grid_model_bytes, grid_model_of_bytes
+from oracles.grid.core.documents import (
+    FORECAST_BEYOND_SLOTS,
+    forecast_of_bytes,
+    grid_model_bytes,
+    grid_model_of_bytes,
+)
 from oracles.grid.core.network import Document, Integers, grid_model_from_document
 from oracles.grid.core.own_means import Action, MeansKind
 from oracles.grid.core.power_flow import run_power_flow
@@ -44,10 +49,8 @@ LATE_S = DAY_AHEAD.gateOpening - DECISION_S
 
 def network_of(*by_bus_mw: float) -> SwitchedNetwork:
     def background(terms: SessionTerms) -> tuple[Integers, Integers]:
-        values = loads(*by_bus_mw)
-        return np.repeat(values.p_w[:1], terms.slots, axis=0), np.repeat(
-            values.q_var[:1], terms.slots, axis=0
-        )
+        values, slots = loads(*by_bus_mw), terms.slots + FORECAST_BEYOND_SLOTS
+        return np.repeat(values.p_w[:1], slots, axis=0), np.repeat(values.q_var[:1], slots, axis=0)
 
     return SwitchedNetwork(two_feeders(), BUS_OF_POD, BUSES, background)
 
