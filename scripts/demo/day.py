@@ -57,7 +57,7 @@ FUNDS_UEUR = 5_000_000 * 10**6
 FIXED_PRICE_EUR_PER_KWH = Decimal("0.08")
 SHARE_BASIS_POINTS = 8_000
 ANCHOR_EVERY_SLOTS = 4
-DSO_MARGIN_PERCENT, DSO_MARGIN_PU = 8.0, 0.001
+DSO_MARGIN_PERCENT, DSO_MARGIN_PU = 8.0, 0.0015
 """Loading and voltage that the DSO asks relief for beyond the limit: not everybody delivers."""
 
 

@@ -8,7 +8,7 @@ from oracles.grid.core.from_pandapower import LimitSettings
 from oracles.grid.core.network import Document
 
 HOT_PERMILLE = 900
-RISE_PU = 0.003
+RISE_PU = 0.002
 
 
 class UseCase(StrEnum):
@@ -32,7 +32,7 @@ SCENARIOS = {
         "1-LV-rural1--2-no_sw", LimitSettings(), "a fan fails: the transformers may carry a tenth less"
     ),
     UseCase.VOLTAGE: Scenario(
-        "1-LV-rural3--2-no_sw", LimitSettings(max_vm_pu=1.06), "medium voltage rises by 0.3 %"
+        "1-LV-rural3--2-no_sw", LimitSettings(max_vm_pu=1.06), "medium voltage rises by 0.2 %"
     ),
 }
 
