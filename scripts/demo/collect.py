@@ -21,7 +21,6 @@ from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.metering import Readings, readings_of
 from offchain.protocol.products import DeliveryStatus, OfferStatus, Product, Side
 from offchain.protocol.terms import SLOT_S, Reveal, SessionTerms, request_owner
-from offchain.protocol.typed_data import Pair
 from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import Violation, find_violations
@@ -60,7 +59,7 @@ def collect(
     validated, found = view.validated_outcome(terms.session), view.settlement(terms.session)
     if validated is None or found is None:
         raise LookupError("the day isn't finished")
-    settlement, pairs = found
+    settlement, _ = found
     outcome = _document(stage, validated.cidDigest, validated.cidCodec)
     settled = _document(stage, settlement.cidDigest, settlement.cidCodec).list_of(SETTLEMENT).records()
     book = [
@@ -118,7 +117,7 @@ def collect(
         accepted_wh=_as_wh(taken),
         statuses=Counter(OfferStatus(record.integer("status")) for record in results),
         delivered_wh=sum(record.integer("deliveredW") for record in settled) // WH_PER_W_SLOT,
-        money=_money(stage, terms, names, pairs, case, pseudonym_of),
+        money=_money(stage, names, case),
         deliveries=Counter(_delivery(record) for record in settled),
         readings=sum(len(batch.list_of(READING)) for batch in batches),
         anchored_batches=len(batches),
@@ -238,23 +237,17 @@ def _measured(
     return out
 
 
-def _money(
-    stage: Stage,
-    terms: SessionTerms,
-    names: dict[str, str],
-    pairs: Sequence[Pair],
-    case: DemoCase,
-    pseudonym_of: dict[str, bytes],
-) -> dict[str, MoneyFigure]:
+def _money(stage: Stage, names: dict[str, str], case: DemoCase) -> dict[str, MoneyFigure]:
+    """Of all sessions of the day."""
     tokens: Counter[str] = Counter()
     for pod in case.pods:
         wallet = stage.cast.person(f"customer {pod.pod_id}").address
         tokens[pod.aggregator] += int(stage.operator.call("FlexToken", "balanceOf", wallet))
     paid: Counter[str] = Counter()
     penalised: Counter[str] = Counter()
-    for event in stage.operator.events("SettlementLedger", "Paid", session=terms.session):
+    for event in stage.operator.events("SettlementLedger", "Paid"):
         paid[names[event.args["payee"]]] += int(event.args["amountUeur"])
-    for event in stage.operator.events("SettlementLedger", "Penalised", session=terms.session):
+    for event in stage.operator.events("SettlementLedger", "Penalised"):
         penalised[names[event.args["payee"]]] += int(event.args["amountUeur"])
     return {name: MoneyFigure(paid[name], penalised[name], tokens[name]) for name in sorted(names.values())}
 

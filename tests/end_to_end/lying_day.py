@@ -24,7 +24,7 @@ from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.core.settle import SettlementResult
 from oracles.settlement.facts import settle_from_chain
 from scripts.demo.cast import Person
-from scripts.demo.day import FUNDS_UEUR, Day, Progress
+from scripts.demo.day import FUNDS_UEUR, Day, DemoSettings, Progress
 from scripts.demo.stage import Stage
 
 GRID_LIARS = ("grid by another model", "grid by no physics")
@@ -52,8 +52,8 @@ class Lie:
 class LyingDay(Day):
     """The day with a liar before each honest oracle; `lies` tells what became of each."""
 
-    def __init__(self, stage: Stage, progress: Progress, terms: SessionTerms) -> None:
-        super().__init__(stage, progress, terms)
+    def __init__(self, stage: Stage, progress: Progress, settings: DemoSettings) -> None:
+        super().__init__(stage, progress, settings)
         self.lies: dict[str, Lie] = {}
         self._view = MarketView(stage.operator)
 

@@ -13,7 +13,7 @@ from offchain.protocol.market_time import day_start_s
 from offchain.store.documents import FolderStore
 from scripts.demo.case import DemoCase
 from scripts.demo.cast import Cast
-from scripts.demo.day import HOUR_S, Progress, terms_of
+from scripts.demo.day import HOUR_S, DemoSettings, Progress, terms_of
 from scripts.demo.stage import set_stage
 from tests.end_to_end.lying_day import LIARS, Lie, LyingDay
 
@@ -45,7 +45,7 @@ def lied_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiedOn]:
     progress = Progress(Console(quiet=True), folder / "seconds.json")
     case, genesis_s = DemoCase("1-LV-rural1--2-no_sw", DAY, 12), day_start_s(DAY) - 18 * HOUR_S
     with set_stage(folder, Cast("lying day"), case, genesis_s, progress.say) as stage:
-        day = LyingDay(stage, progress, terms_of(DAY))
+        day = LyingDay(stage, progress, DemoSettings(folder, day=DAY, pods=12))
         day.play()
         yield LiedOn(day.lies, stage.operator, stage.documents)
         stage.chain.stop()

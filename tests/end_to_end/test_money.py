@@ -19,6 +19,7 @@ from offchain.protocol.typed_data import Pair, Settlement
 from offchain.store.documents import FolderStore
 
 Flows = Counter[tuple[str, str]]
+SESSIONS = (1, 2)
 
 
 @pytest.fixture
@@ -33,16 +34,16 @@ def summary(played: Path) -> dict[str, Any]:
     return found
 
 
-def flows(day: ChainClient, contract: str, event: str, origin: str, target: str) -> Flows:
+def flows(day: ChainClient, contract: str, event: str, origin: str, target: str, **sought: int) -> Flows:
     """µ€ by (from, to) over all events of a kind."""
     out: Flows = Counter()
-    for entry in day.events(contract, event):
+    for entry in day.events(contract, event, **sought):
         out[str(entry.args[origin]), str(entry.args[target])] += int(entry.args["amountUeur"])
     return out
 
 
-def settled(day: ChainClient) -> tuple[Settlement, list[Pair]]:
-    found = MarketView(day).settlement(1)
+def settled(day: ChainClient, session: int) -> tuple[Settlement, list[Pair]]:
+    found = MarketView(day).settlement(session)
     assert found is not None
     return found
 
@@ -56,14 +57,18 @@ def test_paid_and_penalised_are_what_moved_in_the_vault(day: ChainClient, summar
     assert flows(day, "Vault", "Moved", "from", "to") == paid + penalised
 
 
-def test_the_ledger_paid_what_the_settlements_leaves_add_up_to(day: ChainClient, copied: Path) -> None:
-    settlement, pairs = settled(day)
+@pytest.mark.parametrize("session", SESSIONS)
+def test_the_ledger_paid_what_the_settlements_leaves_add_up_to(
+    day: ChainClient, copied: Path, session: int
+) -> None:
+    settlement, pairs = settled(day, session)
     raw = FolderStore(copied / "documents").get(Cid(settlement.cidCodec, settlement.cidDigest))
     leaves = ListDocument.from_bytes(raw, joint=False).list_of(SETTLEMENT)
     payments, penalties = sum(leaves.integers("paymentUeur")), sum(leaves.integers("penaltyUeur"))
     assert payments == sum(pair.paymentUeur for pair in pairs)
     assert penalties == sum(pair.penaltyUeur for pair in pairs)
-    assert payments == sum(flows(day, "SettlementLedger", "Paid", "payer", "payee").values())
+    paid = flows(day, "SettlementLedger", "Paid", "payer", "payee", session=session)
+    assert payments == sum(paid.values())
 
 
 def test_no_euro_is_made_or_lost(day: ChainClient) -> None:
@@ -91,6 +96,9 @@ def test_no_euro_is_made_or_lost(day: ChainClient) -> None:
 def test_customers_hold_the_tokens_that_the_settlement_says(
     day: ChainClient, summary: dict[str, Any]
 ) -> None:
-    settlement, _ = settled(day)
-    assert day.call("FlexToken", "totalSupply") == settlement.rewardsUeur == sum(summary["tokens"].values())
-    assert len(day.events("SettlementLedger", "RewardsClaimed")) == settlement.claimLength
+    settlements = [settled(day, session)[0] for session in SESSIONS]
+    rewards = sum(each.rewardsUeur for each in settlements)
+    assert day.call("FlexToken", "totalSupply") == rewards == sum(summary["tokens"].values())
+    assert len(day.events("SettlementLedger", "RewardsClaimed")) == sum(
+        each.claimLength for each in settlements
+    )
