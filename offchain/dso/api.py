@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from offchain.dso.records import ActivationStatus, KnownPod, PodChange, ProposedMeans
 from offchain.dso.service import DsoService
+from offchain.protocol.documents.alarm import SessionAlarms
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationService
 from offchain.protocol.documents.own_means import MeansDecision, MeansProposal
@@ -62,10 +63,11 @@ class Taken(BaseModel):
 
 
 def create_app(service: DsoService, settings: ApiSettings) -> FastAPI:
-    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means for the operator.
+    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the operator.
 
     POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
     POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.
+    GET /alarms: what the grid oracle's forecasts bring near a limit or beyond it, by session.
     GET /ownMeans: what the grid oracle proposes before it asks the market; POST /ownMeans/{session}: a `MeansDecision`.
     """
     app = new_app("DSO technical platform")
@@ -118,6 +120,11 @@ def create_app(service: DsoService, settings: ApiSettings) -> FastAPI:
             )
             for tracked, status in service.activations(own, from_s, to_s)
         ]
+
+    @app.get("/alarms")
+    def alarms(caller: authenticated, from_s: FromTime = 0, to_s: ToTime = MAX_UNIX_S) -> list[SessionAlarms]:
+        caller.require(Role.DSO)
+        return service.alarms(from_s, to_s)
 
     @app.get("/ownMeans")
     def own_means(

@@ -18,6 +18,7 @@ from offchain.dso.records import (
 from offchain.dso.store import DsoStore
 from offchain.messaging.mqtt import Message, MessagingRefused, MessagingUnavailable
 from offchain.messaging.topics import set_points
+from offchain.protocol.documents.alarm import SessionAlarms
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationData, ActivationService, Packet, set_points_hash
 from offchain.protocol.documents.own_means import MeansPlan, MeansProposal
@@ -199,6 +200,14 @@ class DsoService:
         now_s = self._clock()
         found = self._store.activations(aggregator, from_s, to_s)
         return [(tracked, tracked.status(now_s, ACK_GRACE_S)) for tracked in found]
+
+    def alarm(self, alarms: SessionAlarms) -> None:
+        """Take a session's alarms from the grid oracle; those told before are replaced."""
+        self._store.put_alarms(alarms)
+
+    def alarms(self, from_s: int, to_s: int) -> list[SessionAlarms]:
+        """Alarms for deliveries that overlap [from_s, to_s)."""
+        return self._store.alarms(from_s, to_s)
 
     def propose(self, proposal: MeansProposal) -> None:
         """Take own means that the grid oracle proposes for a session; the first proposal of a session stays."""

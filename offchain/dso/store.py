@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offchain.dso.records import KnownPod, ProposedMeans, RefusedAcknowledgement, TrackedActivation
+from offchain.protocol.documents.alarm import SessionAlarms
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationService
 from offchain.protocol.documents.own_means import MeansProposal
@@ -60,6 +61,12 @@ CREATE TABLE IF NOT EXISTS own_means (
     decided_by TEXT,
     decided_s INTEGER,
     closed INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS alarms (
+    session INTEGER PRIMARY KEY,
+    start_s INTEGER NOT NULL,
+    end_s INTEGER NOT NULL,
+    document BLOB NOT NULL
 );
 """
 _POD = "pod_id, pseudonym, aggregator, node_user, node_address, document, pom_id"
@@ -214,6 +221,23 @@ class DsoStore:
         """Acknowledgements that weren't believed, oldest first."""
         rows = self._rows("SELECT payload, reason, received_s FROM refused_acknowledgements ORDER BY number")
         return [RefusedAcknowledgement(*row) for row in rows]
+
+    def put_alarms(self, alarms: SessionAlarms) -> None:
+        """Keep a session's alarms in place of those before."""
+        self._rows(
+            "INSERT OR REPLACE INTO alarms (session, start_s, end_s, document) VALUES (?, ?, ?, ?)",
+            alarms.session,
+            alarms.delivery_start,
+            alarms.delivery_end,
+            dump(alarms),
+        )
+
+    def alarms(self, from_s: int, to_s: int) -> list[SessionAlarms]:
+        """Alarms for deliveries that overlap [from_s, to_s), in order of their sessions."""
+        rows = self._rows(
+            "SELECT document FROM alarms WHERE start_s < ? AND end_s > ? ORDER BY session", to_s, from_s
+        )
+        return [parse(SessionAlarms, raw) for (raw,) in rows]
 
     def add_proposal(self, proposal: MeansProposal) -> None:
         """Keep what is proposed for a session; the first one stays."""

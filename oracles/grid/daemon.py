@@ -21,11 +21,13 @@ from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from offchain.store.receipts import Stores
+from oracles.grid.alarms import AlarmDesk, session_alarms
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
-from oracles.grid.core.network import Document, Integers
+from oracles.grid.core.network import Document, Integers, grid_model_from_document
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import RequestSettings, size_request
+from oracles.grid.core.violations import AlarmSettings
 from oracles.grid.facts import anchored_grid, assess_from_chain, expected_from_chain
 from oracles.grid.forecast_network import DAY_AHEAD
 from oracles.grid.own_means import OwnMeansFirst
@@ -113,6 +115,7 @@ class GridDaemonSettings:
     day_ahead_error_permille: int = 0
     real_time_error_permille: int = 0
     availability_price_ueur_per_kw: int = 0
+    alarms: AlarmSettings = AlarmSettings()
 
 
 class GridDaemon:
@@ -121,6 +124,7 @@ class GridDaemon:
     `scheduler`: address of a Dask scheduler whose workers assess slots that nothing joins; without one, threads of this
     process do.
     `own_means`: whose network, as the operator decides for each session, is anchored in place of `network` as it stands.
+    `alarm_desk`: who is told of what the forecast brings near a limit or beyond it.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class GridDaemon:
         settings: GridDaemonSettings,
         scheduler: str | None = None,
         own_means: OwnMeansFirst | None = None,
+        alarm_desk: AlarmDesk | None = None,
     ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
@@ -143,6 +148,7 @@ class GridDaemon:
         self._settings = settings
         self._map_parts = parts_on(scheduler)
         self._own_means = own_means
+        self._alarm_desk = alarm_desk
 
     def step(self) -> None:
         """One look at every session: do what is due. A session's fault is raised when all have been looked at."""
@@ -169,8 +175,14 @@ class GridDaemon:
             network = self._own_means.decided_network(terms, expected, clock.market_s)
         if network is None:
             return
-        model_raw = grid_model_bytes(network.document())
+        document = network.document()
+        model_raw = grid_model_bytes(document)
         forecast = self._forecast(terms, document_hash(model_raw), network, expected)
+        if self._alarm_desk is not None:
+            model, settings = grid_model_from_document(document), self._settings.alarms
+            self._alarm_desk.alarm(
+                session_alarms(terms, model, forecast.grid_model, forecast.p_w, forecast.q_var, settings)
+            )
         for kind, raw in (
             (NoticeKind.GRID_MODEL, model_raw),
             (NoticeKind.FORECAST, forecast_bytes(forecast)),

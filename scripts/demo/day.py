@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -424,13 +425,18 @@ class Day:
 
     def _anchor_grid(self, grid: GridDaemon) -> None:
         grid.step()
+        (told,) = self._stage.dso.alarms(self._terms.deliveryStart, self._terms.delivery_end_s)
+        levels = Counter(alarm.level for alarm in told.alarms)
+        counted = ", ".join(f"{count} {level}" for level, count in sorted(levels.items())) or "none"
+        self._progress.say(f"alarms at the DSO's operator: {counted}")
 
     def _grid_daemon(self, network: CaseNetwork, dso: SealedRequests) -> GridDaemon:
         sizing = RequestSettings(DSO_MARGIN_PERCENT, DSO_MARGIN_PU)
         fees = {self._pseudonym_of[pod.pod_id]: pod.grid_fee_ueur_per_kw for pod in self._case.pods}
         settings = GridDaemonSettings(DSO_CAP_UEUR, sizing, fees)
         chain = self._stage.chain_as(self._cast.oracles["grid"])
-        return GridDaemon(chain, self._stage.documents, self._stage.stores, network, dso, settings)
+        stage = self._stage
+        return GridDaemon(chain, stage.documents, stage.stores, network, dso, settings, alarm_desk=stage.dso)
 
     def _clear(self) -> None:
         self._stage.clearing.step()

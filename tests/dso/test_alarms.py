@@ -1,0 +1,48 @@
+"""Alarms over the API: the operator sees what the last forecast of each session brings near a limit or beyond it."""
+
+import httpx
+
+from offchain.protocol.documents.alarm import GridAlarm, SessionAlarms
+from offchain.protocol.documents.base import build
+from tests.dso.conftest import NOW_S, Dso
+
+
+def alarms(session: int, value: int) -> SessionAlarms:
+    one = build(
+        GridAlarm,
+        level="alarm",
+        element="line:line 0",
+        side="above",
+        unit=0,
+        first_slot=4,
+        slots=2,
+        worst_slot=5,
+        value=value,
+        limit=100_000,
+    )
+    return build(
+        SessionAlarms,
+        session=session,
+        delivery_start=NOW_S + 1000 * session,
+        delivery_end=NOW_S + 1000 * session + 1000,
+        grid_model="0x" + "11" * 32,
+        alarms=(one,),
+    )
+
+
+def test_the_operator_sees_the_last_alarms_of_each_session(dso: Dso, api: dict[str, httpx.Client]) -> None:
+    for session, value in ((1, 110_000), (2, 120_000), (2, 130_000)):
+        dso.service.alarm(alarms(session, value))
+    shown = api["dso"].get("/alarms").json()
+    assert [(each["session"], each["alarms"][0]["value"]) for each in shown] == [(1, 110_000), (2, 130_000)]
+    (later,) = api["dso"].get("/alarms", params={"fromTime": NOW_S + 2000}).json()
+    assert later["session"] == 2
+    assert later["alarms"][0]["element"] == "line:line 0"
+    dso.restart()
+    assert dso.service.alarms(0, NOW_S + 2001) == [alarms(1, 110_000), alarms(2, 130_000)]
+
+
+def test_nobody_else_sees_them(dso: Dso, api: dict[str, httpx.Client]) -> None:
+    dso.service.alarm(alarms(1, 110_000))
+    for name in ("acme", "scd"):
+        assert api[name].get("/alarms").status_code == 403
