@@ -1,13 +1,16 @@
 """Alarms of a session's forecast, told to the DSO's control room."""
 
+import logging
 from typing import Protocol
 
 from offchain.protocol.documents.alarm import GridAlarm, SessionAlarms
 from offchain.protocol.documents.base import build
 from offchain.protocol.terms import SessionTerms
-from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import solve_power_flow
-from oracles.grid.core.violations import AlarmSettings, find_alarms
+from oracles.grid.core.violations import AlarmSettings, Watch, find_alarms
+from oracles.grid.facts import AnchoredGrid
+
+logger = logging.getLogger(__name__)
 
 
 class AlarmDesk(Protocol):
@@ -17,19 +20,19 @@ class AlarmDesk(Protocol):
         """Take a session's alarms; those told before are replaced."""
 
 
-def session_alarms(
-    terms: SessionTerms,
-    model: GridModel,
-    model_hash: bytes,
-    p_w: Integers,
-    q_var: Integers,
-    settings: AlarmSettings,
-) -> SessionAlarms:
-    """Alarms of the delivery window. `p_w`, `q_var` (slots or more, nodes): the forecast.
+def session_alarms(terms: SessionTerms, grid: AnchoredGrid, settings: AlarmSettings) -> SessionAlarms:
+    """Alarms of the delivery window on what is anchored. Thresholds of elements that aren't in this model, perhaps because they
+    are switched off, are left aside.
 
-    Raises InvalidInput where the settings name an element that isn't there, PowerFlowDiverged where a slot has no solution.
+    Raises PowerFlowDiverged where a slot has no solution.
     """
-    flow = solve_power_flow(model, p_w[: terms.slots], q_var[: terms.slots])
+    known = {element.key for element in Watch(grid.model).elements}
+    there = {key: each for key, each in settings.of_elements.items() if key in known}
+    if len(there) < len(settings.of_elements):
+        logger.warning("no such elements: %s", ", ".join(sorted(settings.of_elements.keys() - known)))
+    settings = AlarmSettings(settings.of_grid, there)
+    forecast = grid.forecast
+    flow = solve_power_flow(grid.model, forecast.p_w[: terms.slots], forecast.q_var[: terms.slots])
     alarms = [
         build(
             GridAlarm,
@@ -50,6 +53,6 @@ def session_alarms(
         session=terms.session,
         delivery_start=terms.deliveryStart,
         delivery_end=terms.delivery_end_s,
-        grid_model="0x" + model_hash.hex(),
+        grid_model="0x" + grid.model_hash.hex(),
         alarms=tuple(alarms),
     )

@@ -1,7 +1,7 @@
 """The grid oracle's daemon, at the DSO: anchors grid model and forecast, requests flexibility, assesses outcomes."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from offchain.chain.market_view import MarketView, Stage
 from offchain.chain.sessions import for_each_session
 from offchain.protocol.book_documents import Area, Relief
 from offchain.protocol.cid import Cid
+from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
 from offchain.protocol.lists import ListDocument
@@ -24,7 +25,7 @@ from offchain.store.receipts import Stores
 from oracles.grid.alarms import AlarmDesk, session_alarms
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
-from oracles.grid.core.network import Document, Integers, grid_model_from_document
+from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import RequestSettings, size_request
 from oracles.grid.core.violations import AlarmSettings
@@ -73,6 +74,18 @@ class Reference:
     step_w: Mapping[Product, int] = field(default_factory=dict)
     most_wh: int | None = None
     payback_permille: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, values, least in (
+            ("price_ueur_per_kw", self.price_ueur_per_kw, 1),
+            ("least_w", self.least_w, 0),
+            ("step_w", self.step_w, 1),
+        ):
+            for product, value in values.items():
+                if value < least:
+                    raise InvalidInput(
+                        f"reference.{name}[{product.name}]", value, f"must be at least {least}"
+                    )
 
     def applied(
         self,
@@ -157,7 +170,10 @@ class GridDaemon:
     def _look_at(self, session: int) -> None:
         terms, clock = self._view.terms(session), clock_of(self._chain, session)
         if terms.baselineGate <= clock.market_s < terms.gateOpening and self._is_ahead_fixed(terms):
-            self._anchor(terms, clock)
+            if not self._is_anchored(terms):
+                self._anchor(terms, clock)
+            if self._is_anchored(terms):
+                self._tell_alarms(terms)
         if terms.gateOpening <= clock.market_s < terms.gateClosure and not clock.paused:
             self._request(terms)
         if terms.documentsDeadline <= clock.market_s < terms.validatedOutcomeDeadline:
@@ -168,6 +184,23 @@ class GridDaemon:
         ahead = self._view.day_ahead_of(terms)
         return ahead is None or self._view.market_time_s(ahead.session) >= ahead.validatedOutcomeDeadline
 
+    def _is_anchored(self, terms: SessionTerms) -> bool:
+        """Whether model and forecast are there. They stay, whatever changes until the gate opens: the first of each count."""
+        return all(
+            any(notice.author == self._chain.address for notice in self._view.notices(kind, terms.session))
+            for kind in (NoticeKind.GRID_MODEL, NoticeKind.FORECAST)
+        )
+
+    def _tell_alarms(self, terms: SessionTerms) -> None:
+        """Tell the operator; that it can't be told keeps nothing else from being done."""
+        if self._alarm_desk is None:
+            return
+        try:
+            grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
+            self._alarm_desk.alarm(session_alarms(terms, grid, self._settings.alarms))
+        except FlexledgerError as problem:
+            logger.error("session %d: no alarms: %s", terms.session, problem)
+
     def _anchor(self, terms: SessionTerms, clock: Clock) -> None:
         expected = expected_from_chain(self._view, self._documents, terms).nets
         network: Network | None = self._network
@@ -175,14 +208,8 @@ class GridDaemon:
             network = self._own_means.decided_network(terms, expected, clock.market_s)
         if network is None:
             return
-        document = network.document()
-        model_raw = grid_model_bytes(document)
+        model_raw = grid_model_bytes(network.document())
         forecast = self._forecast(terms, document_hash(model_raw), network, expected)
-        if self._alarm_desk is not None:
-            model, settings = grid_model_from_document(document), self._settings.alarms
-            self._alarm_desk.alarm(
-                session_alarms(terms, model, forecast.grid_model, forecast.p_w, forecast.q_var, settings)
-            )
         for kind, raw in (
             (NoticeKind.GRID_MODEL, model_raw),
             (NoticeKind.FORECAST, forecast_bytes(forecast)),
@@ -200,9 +227,19 @@ class GridDaemon:
         self, terms: SessionTerms, model_hash: bytes, network: Network, expected: Mapping[PodSlot, Net]
     ) -> Forecast:
         """What the market's PoDs are expected to absorb on top of what the others are."""
-        node_of_pod = {pod: network.node_of(pod) for pod in self._view.pods()}
-        p_w, q_var = with_expected(network.background(terms), expected, node_of_pod, terms.slots)
+        node_of_pod = dict(self._placed(network))
+        placed = {place: net for place, net in expected.items() if place[0] in node_of_pod}
+        p_w, q_var = with_expected(network.background(terms), placed, node_of_pod, terms.slots)
         return Forecast(terms.session, model_hash, p_w, q_var, node_of_pod)
+
+    def _placed(self, network: Network) -> Iterator[tuple[bytes, int]]:
+        """The market's PoDs and their nodes, but for those that the network doesn't know or supply: nobody relieves an element
+        with those, and one of them keeps nobody's session from its forecast."""
+        for pod in self._view.pods():
+            try:
+                yield pod, network.node_of(pod)
+            except InvalidInput as problem:
+                logger.warning("left out of the forecast: %s", problem)
 
     def _request(self, terms: SessionTerms) -> None:
         grid = anchored_grid(self._view, self._documents, terms, self._chain.address)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from offchain.protocol.documents.base import build
 from offchain.protocol.documents.own_means import MeansAction, MeansPlan, MeansProposal, MeansViolation
+from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.metering import Net, PodSlot
 from offchain.protocol.terms import SessionTerms
 from oracles.grid.core.own_means import (
@@ -67,7 +68,8 @@ class OwnMeansFirst:
     ) -> SwitchedNetwork | None:
         """The network as it will be operated in a session's delivery; None while the operator may still decide.
 
-        `expected`: net power of the market's PoDs. Killed at any instant, the next call goes on.
+        `expected`: net power of the market's PoDs. Killed at any instant, the next call goes on. Where no search is possible
+        the market is asked.
         """
         session = terms.session
         taken = self.control_room.standing(session, terms.deliveryStart)
@@ -76,7 +78,11 @@ class OwnMeansFirst:
         if proposal is None:
             forecast = network.at_buses(terms, expected)
             operable = operable_of(network.net) if self.operable is None else self.operable
-            found = propose_own_means(network.net, forecast, operable, network.limits, self.settings)
+            try:
+                found = propose_own_means(network.net, forecast, operable, network.limits, self.settings)
+            except FlexledgerError as problem:
+                logger.error("session %d: no own means: %s", session, problem)
+                return network
             proposal = proposal_of(terms, network.net, found)
             self.control_room.propose(proposal)
             logger.info("session %d: %d plans of own means", session, len(found.plans))

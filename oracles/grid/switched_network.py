@@ -61,11 +61,9 @@ class SwitchedNetwork:
 
     def at_buses(self, terms: SessionTerms, expected: Mapping[PodSlot, Net]) -> BusForecast:
         """What everybody is expected to absorb, the market's PoDs as `expected`: at each bus where somebody is
-        connected, in the delivery window."""
+        connected, in the delivery window. PoDs that the DSO doesn't know are left out."""
+        expected = {place: net for place, net in expected.items() if place[0] in self._bus_of_pod}
         pods = {pod for pod, _ in expected}
-        unknown = sorted(pods - self._bus_of_pod.keys())
-        if unknown:
-            raise InvalidInput("pod", "0x" + unknown[0].hex(), "must be connected to a bus of the grid")
         buses = sorted({*self._buses, *(self._bus_of_pod[pod] for pod in pods)})
         column = {bus: place for place, bus in enumerate(buses)}
         others = self._background(terms)

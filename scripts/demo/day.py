@@ -425,8 +425,10 @@ class Day:
 
     def _anchor_grid(self, grid: GridDaemon) -> None:
         grid.step()
-        (told,) = self._stage.dso.alarms(self._terms.deliveryStart, self._terms.delivery_end_s)
-        levels = Counter(alarm.level for alarm in told.alarms)
+        told = self._stage.dso.alarms(self._terms.deliveryStart, self._terms.delivery_end_s)
+        levels = Counter(
+            alarm.level for each in told if each.session == self._terms.session for alarm in each.alarms
+        )
         counted = ", ".join(f"{count} {level}" for level, count in sorted(levels.items())) or "none"
         self._progress.say(f"alarms at the DSO's operator: {counted}")
 

@@ -113,7 +113,7 @@ def outcome_items(
     `offers`: by position in the book; none of those that count for nothing. An offer with the same power in several slots
     is a block. What an offer pays back comes after the last slot in which it runs, for each of its entries there.
 
-    Raises InvalidInput where the outcome names a PoD that the forecast doesn't place.
+    Raises InvalidInput where the outcome names a PoD that the forecast doesn't place, or a product that there isn't.
     """
     entries = market.list_of(OUTCOME_BY_REQUEST).records()
     powers_w: dict[int, dict[int, set[int]]] = {}
@@ -126,6 +126,8 @@ def outcome_items(
         pod, slots, offer = entry.word("pod"), powers_w[position], offers.get(position)
         if pod not in forecast.node_of_pod:
             raise InvalidInput("pod", "0x" + pod.hex(), "isn't in the anchored forecast")
+        if entry.integer("product") > max(Product):
+            raise InvalidInput("product", entry.integer("product"), f"must be at most {max(Product)}")
         is_block = len(slots) > 1 and len(set.union(*slots.values())) == 1
         item = Item(
             priority=entry.integer("position"),

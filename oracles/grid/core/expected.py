@@ -50,6 +50,8 @@ class Expected:
 
 def expected_nets(terms: SessionTerms, baselines: Baselines, ahead: DayAhead | None) -> Expected:
     """Of every PoD and slot of the session for which there is a baseline or an accepted quantity."""
+    # What a player nominates beyond the window is nothing to the session.
+    baselines = {place: known for place, known in baselines.items() if place[1] < terms.slots}
     if ahead is None:
         return Expected({place: known.net for place, known in baselines.items()}, frozenset())
     standing = {

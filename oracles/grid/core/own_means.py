@@ -410,7 +410,7 @@ class _Search:
         return model, *self.forecast.at_nodes(model)
 
     def _check(self, change: Actions) -> _Checked | None:
-        """None where a bus of the forecast isn't supplied, or a loop is made that may not be."""
+        """None where a bus of the forecast isn't supplied, a loop is made that may not be, or sources contradict each other."""
         net = operated(self.net, change)
         topology = _Topology(net)
         if not topology.supplied.issuperset(self.forecast.buses):
@@ -418,7 +418,10 @@ class _Search:
         if not self.settings.allow_parallel and not topology.looped <= self.topology.looped:
             return None
         self.checked += 1
-        flow = solve_power_flow(*self._state(net))
+        try:
+            flow = solve_power_flow(*self._state(net))
+        except (UnsupportedGrid, InvalidInput):
+            return None
         watch = Watch(flow.model)
         values = watch.values(flow)
         checked = _Checked(change, topology, _score(watch, values), self._plan(change, flow, watch, values))

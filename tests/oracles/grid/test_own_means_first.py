@@ -1,5 +1,6 @@
 """Own means before the market: proposed to the DSO's platform, decided there, anchored as decided."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -16,16 +17,18 @@ from offchain.protocol.metering import Net
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.rest.refusals import Conflict
+from oracles.grid import own_means
 from oracles.grid.core.documents import (
     FORECAST_BEYOND_SLOTS,
     forecast_of_bytes,
     grid_model_bytes,
     grid_model_of_bytes,
 )
+from oracles.grid.core.errors import UnsupportedGrid
 from oracles.grid.core.network import Document, Integers, grid_model_from_document
 from oracles.grid.core.own_means import Action, MeansKind
 from oracles.grid.core.power_flow import run_power_flow
-from oracles.grid.core.violations import find_violations
+from oracles.grid.core.violations import AlarmSettings, AlarmThresholds, find_violations
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from oracles.grid.own_means import DECISION_S, OwnMeansFirst, actions_of
 from oracles.grid.switched_network import SwitchedNetwork
@@ -125,8 +128,10 @@ def test_what_the_markets_pods_are_expected_to_absorb_counts(control_room: DsoSe
     proposal = control_room.proposed(1)
     assert proposal is not None
     assert proposal.before[0].slots == (7, 8)
-    with pytest.raises(InvalidInput, match="must be connected to a bus of the grid"):
-        quiet.network.at_buses(DAY_AHEAD, {(pod(9), 0): Net(1, 1)})
+    unknown, nobody = ({(pod(number), 0): Net(1, 1) for number in few} for few in ((9,), ()))
+    one, other = quiet.network.at_buses(DAY_AHEAD, unknown), quiet.network.at_buses(DAY_AHEAD, nobody)
+    assert one.buses == other.buses
+    assert (one.p_w == other.p_w).all(), "one that the DSO doesn't know is left out"
 
 
 def test_real_time_starts_from_what_was_taken_day_ahead_and_the_next_day_doesnt(
@@ -178,6 +183,61 @@ def step(market: SmallMarket, control_room: DsoService) -> None:
     GridDaemon(
         chain, market.documents, market.stores, found.network, NoRequests(), settings, own_means=found
     ).step()
+
+
+def test_no_search_keeps_nobody_from_the_market(
+    control_room: DsoService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise UnsupportedGrid("forecast.buses", [7], "must be supplied")
+
+    monkeypatch.setattr(own_means, "propose_own_means", refuses)
+    found = means(control_room)
+    assert decided(found, DAY_AHEAD, EARLY_S) == found.network.document()
+    assert control_room.proposed(1) is None
+
+
+def test_what_is_anchored_stays_and_its_alarms_are_told(
+    market: SmallMarket, control_room: DsoService
+) -> None:
+    chain = market.speaking_as(CAST.oracles["grid"])
+
+    def watch(network: SwitchedNetwork, *, unknown_line: bool = False) -> None:
+        of_elements = {"line:gone": AlarmThresholds()} if unknown_line else {}
+        settings = GridDaemonSettings(90_000, alarms=AlarmSettings(of_elements=of_elements))
+        daemon = GridDaemon(
+            chain, market.documents, market.stores, network, NoRequests(), settings, alarm_desk=control_room
+        )
+        daemon.step()
+
+    watch(network_of(*BACKGROUND_MW), unknown_line=True)
+    before = [anchored(market, kind) for kind in (NoticeKind.GRID_MODEL, NoticeKind.FORECAST)]
+    assert [len(each) for each in before] == [1, 1]
+    (told,) = control_room.alarms(0, 2**40)
+    assert any(alarm.level != "warning" for alarm in told.alarms)
+    watch(network_of(0.1, 0.1, 0.1, 0.1, 0.1))
+    assert [anchored(market, kind) for kind in (NoticeKind.GRID_MODEL, NoticeKind.FORECAST)] == before
+    assert control_room.alarms(0, 2**40) == [told]
+
+
+def test_a_pod_that_the_dso_doesnt_know_keeps_nobody_from_the_forecast(
+    market: SmallMarket, control_room: DsoService
+) -> None:
+    network = network_of(*BACKGROUND_MW)
+    knows_one = SwitchedNetwork(
+        network.net, {pod(0): BUS_OF_POD[pod(0)]}, (), loads_of_nobody, network.limits
+    )
+    chain = market.speaking_as(CAST.oracles["grid"])
+    settings = GridDaemonSettings(90_000)
+    GridDaemon(chain, market.documents, market.stores, knows_one, NoRequests(), settings).step()
+    (raw,) = anchored(market, NoticeKind.FORECAST)
+    assert len(market.view.pods()) > 1
+    assert list(json.loads(raw)["nodeOfPod"]) == ["0x" + pod(0).hex()]
+
+
+def loads_of_nobody(terms: SessionTerms) -> tuple[Integers, Integers]:
+    nothing = np.zeros((terms.slots + FORECAST_BEYOND_SLOTS, 0), dtype=np.int64)
+    return nothing, nothing
 
 
 def anchored(market: SmallMarket, kind: NoticeKind) -> list[bytes]:
