@@ -46,8 +46,12 @@ class BookPage:
         return [leaf for leaves in self.document.lists if leaves.kind is kind for leaf in leaves.records()]
 
 
+KINDS: dict[bool, tuple[LeafKind, ...]] = {True: (OFFER,), False: (REQUEST, EFFECTIVENESS)}
+"""Lists of a document of offers, and of requests: another's leaves aren't what a contract takes them for."""
+
+
 class BookPages:
-    """The documents of a session's book, found by the positions that outcomes name."""
+    """The documents of a session's book, found by the positions that outcomes name; none of other lists than its side's."""
 
     def __init__(self, view: MarketView, store: DocumentStore, session: int) -> None:
         read = book_documents(view, store, session)
@@ -56,7 +60,9 @@ class BookPages:
         self._pages = [
             BookPage(reveal, self._openings[reveal.commitment], document)
             for reveal, document in read
-            if document is not None and document.leaf_count == reveal.leaf_count
+            if document is not None
+            and document.leaf_count == reveal.leaf_count
+            and tuple(leaves.kind for leaves in document.lists) == KINDS[reveal.side is Side.OFFER]
         ]
 
     def page(self, position: int, *, of_offers: bool) -> BookPage | None:

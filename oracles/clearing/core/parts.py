@@ -67,7 +67,7 @@ class BookIndex:
         self.request = np.array([index_of[each.position] for each in requests], dtype=np.int32)
         counts = np.array([each.counted_w > 0 for each in requests], dtype=bool)
         cap = np.array([each.price_cap_ueur_per_kw for each in requests], dtype=np.int64)
-        self.is_costly = cap > MOST_KEYED_UEUR
+        self.is_costly = counts & (cap > MOST_KEYED_UEUR)
         self.grid = Grid(
             area_effect=np.array([number[id(area[0].effectiveness)] for area in self.areas], dtype=np.int64),
             area_product=np.array([area[0].product for area in self.areas], dtype=np.int64),
@@ -224,8 +224,8 @@ def _not_plain(book: Book) -> Array:
 
 
 def _may_overflow(book: Book) -> bool:
-    """Whether sums of W times per mille might not fit 63 bits."""
-    return int(book.columns.counted_w.sum(dtype=np.uint64)) >= 2**63 // 1000
+    """Whether sums of W times per mille might not fit 62 bits, which twice as much still does."""
+    return int(book.columns.counted_w.sum(dtype=np.uint64)) >= 2**62 // 1000
 
 
 def _edges_of_pairs(index: BookIndex) -> tuple[Array, Array]:

@@ -164,14 +164,15 @@ class PlainPart:
 
 @dataclass(frozen=True)
 class LeavesOf:
-    """Leaves of offers of rising positions, taken along without their book."""
+    """Leaves of offers of rising positions, taken along without their book: of those that no more than their leaves tell
+    apart. Of another offer any leaf will do."""
 
     positions: Array
     leaves: LeafList
 
     def __call__(self, wanted: Array) -> LeafList:
         """Those of rising positions."""
-        rows = np.searchsorted(self.positions, wanted)
+        rows = np.minimum(np.searchsorted(self.positions, wanted), len(self.positions) - 1)
         return LeafList(
             self.leaves.kind, {name: column[rows] for name, column in self.leaves.columns.items()}
         )

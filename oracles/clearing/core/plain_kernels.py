@@ -356,7 +356,7 @@ def _sort_by_key(
         lowest, highest = min(lowest, keys[at]), max(highest, keys[at])
     bits = 8 if len(keys) < MANY_ROWS else 11
     digits, mask, shift = 1 << bits, (1 << bits) - 1, 0
-    while (highest - lowest) >> shift:
+    while shift < 63 and (highest - lowest) >> shift:
         count[:digits] = 0
         for at in range(len(keys)):
             count[((keys[at] - lowest) >> shift) & mask] += 1

@@ -29,9 +29,13 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 def mixed_book() -> list:
-    """Villages of four PoDs: plain ones whose offers tie, two of them one PoD's, and one with a block."""
+    """Villages of four PoDs: plain ones whose offers tie, two of them one PoD's or the last one's only one, and one with a
+    block."""
     offers = [
-        offer(number, w, 10_000, slot=slot) for number in range(16) for slot in range(3) for w in (600, 401)
+        offer(number, w, 10_000, slot=slot)
+        for number in range(16)
+        for slot in range(3)
+        for w in ((1001,) if number % 4 == 3 else (600, 401))
     ] + [replace(offer(13, 500, 9_000), duration_slots=2)]
     needs = [
         area(2501, dict.fromkeys(range(first, first + 4), 1000), slot=slot)
