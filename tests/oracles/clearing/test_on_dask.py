@@ -11,6 +11,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from oracles.clearing.core import parts
+from oracles.clearing.core.book import assemble
 from oracles.clearing.core.parts import BookIndex, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.session import clear_session
@@ -63,6 +64,17 @@ def test_a_part_takes_along_only_what_it_needs() -> None:
     assert len(sent) < 30 * len(offers.position) + 200 * len(part.pods)
     assert len(offers.position) < len(city.book.columns)
     taken, again = vars(part.clear()), vars(pickle.loads(sent).clear())
+    assert {name: list(column) for name, column in again.items()} == {
+        name: list(column) for name, column in taken.items()
+    }
+
+
+def test_what_ties_with_offers_of_one_place_needs_no_leaf() -> None:
+    offers = [offer(0, 600, 10_000), offer(0, 401, 10_000), offer(2, 500, 10_000)]
+    book = assemble(book_of(offers, dso=[area(1200, {0: 1000, 2: 1000})]), PODS, TERMS)
+    (part,) = parts_of(BookIndex(book, PODS), PODS, SEED)[1]
+    taken, again = vars(part.clear()), vars(pickle.loads(pickle.dumps(part)).clear())
+    assert sum(taken["accepted_w"]) == 1200
     assert {name: list(column) for name, column in again.items()} == {
         name: list(column) for name, column in taken.items()
     }
