@@ -86,7 +86,7 @@ def measured(size: CitySize) -> dict[str, Any]:
     extracts, plain = _timed(steps, "in parts", partial(parts_of, index, city.pods, city.seed))
     if extracts:
         raise RuntimeError("a city of plain offers has parts that aren't plain")
-    taken = _timed(steps, "parts copied and cleared", lambda: list(in_threads(PlainPart.clear, plain)))
+    taken = _timed(steps, "parts cleared", lambda: list(in_threads(PlainPart.clear, plain)))
     clearing = _timed(steps, "list and reasons", partial(clearing_of, index, taken, extracts, []))
     return {
         "offers": len(city.book.columns),

@@ -262,3 +262,14 @@ def test_the_command_tells_what_own_means_would_do() -> None:
     assert plan.startswith("plan 1: 1 actions, removes ")
     assert "leaves 0" not in plan
     assert action.startswith("  tap of MV1.101-LV1.101-Trafo 1 to ")
+
+
+def test_a_change_that_joins_sources_which_contradict_each_other_is_no_plan() -> None:
+    net = two_feeders()
+    coupler = int(pandapower.create_switch(net, 4, 6, "b", closed=False, type="CB", name="coupler"))
+    for bus, vm_pu in ((4, 1.0), (6, 1.002)):
+        pandapower.create_gen(net, bus, p_mw=0.0, vm_pu=vm_pu, name=f"gen {bus}")
+    allowed = replace(EXHAUSTIVE, allow_parallel=True, most_checked=200)
+    found = propose_own_means(net, OVERLOADED, operable_of(net), LimitSettings(), allowed)
+    assert found.before
+    assert all(close(coupler) not in plan.actions for plan in found.plans)
