@@ -47,7 +47,7 @@ _ANY, _NOT_NEGATIVE, _POSITIVE = "a number", "a number, not negative", "a positi
 _COUNT = "a whole number, at least 1"
 _NUMBERS: Mapping[str, Mapping[str, str]] = {
     "bus": {"vn_kv": _POSITIVE},
-    "ext_grid": {"vm_pu": _POSITIVE},
+    "ext_grid": {"vm_pu": _POSITIVE, "va_degree": _ANY},
     "gen": {"vm_pu": _POSITIVE, "p_mw": _ANY, "scaling": _ANY},
     "load": {"p_mw": _ANY, "q_mvar": _ANY, "scaling": _NOT_NEGATIVE},
     "sgen": {"p_mw": _ANY, "q_mvar": _ANY, "scaling": _NOT_NEGATIVE},
