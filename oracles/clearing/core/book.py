@@ -137,16 +137,6 @@ class OfferColumns:
         )
         return out
 
-    def are_divisible(self, rows: slice | Ints) -> npt.NDArray[np.bool_]:
-        """Which of some offers are single ones of which any part may be taken."""
-        out: npt.NDArray[np.bool_] = (
-            ~self.are_blocks(rows)
-            & (self.min_power_w[rows] == 0)
-            & (self.group[rows] == 0)
-            & (self.linked_to[rows] == 0)
-        )
-        return out
-
 
 class Effect(NamedTuple):
     """What a PoD's W relieve of an area, per mille; the position of the leaf that says so; and what moving a kW there costs in

@@ -29,6 +29,31 @@ def find_runs(pod: "Array", void: "Array", first: "Array", last: "Array") -> boo
 
 
 @njit(nogil=True, cache=True)
+def find_not_plain(
+    slot: "Array",
+    last_slot: "Array",
+    duration: "Array",
+    min_power_w: "Array",
+    group: "Array",
+    linked_to: "Array",
+    void: "Array",
+    first: int,
+    out: "Array",
+) -> int:
+    """Write the positions, from `first` on, of offers that count and aren't divisible single ones, as far as `out` has room; gives how
+    many there are."""
+    found = 0
+    for row in range(len(slot)):
+        is_block = (duration[row] > 1) | (last_slot[row] > slot[row])
+        is_bound = (min_power_w[row] > 0) | (group[row] > 0) | (linked_to[row] > 0)
+        if (is_block | is_bound) and not void[row]:
+            if found < len(out):
+                out[found] = first + row
+            found += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
 def sort_by(keys: "Array", skipped: "Array", first: "Array", order: "Array") -> None:
     """Write the indexes of all rows but skipped ones (where there are any) by rising key, equal ones in order; `first` (keys + 1):
     where each begins."""

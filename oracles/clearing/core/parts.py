@@ -16,7 +16,14 @@ import numpy.typing as npt
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts
 from oracles.clearing.core.book import NOT_VOID, Book, Effectiveness, Offer, PodTable, Request
-from oracles.clearing.core.part_kernels import connect, find_runs, nodes_of_offers, pairs_of_pods, sort_by
+from oracles.clearing.core.part_kernels import (
+    connect,
+    find_not_plain,
+    find_runs,
+    nodes_of_offers,
+    pairs_of_pods,
+    sort_by,
+)
 from oracles.clearing.core.plain import NOTHING, Grid, PlainOffers, PlainPart
 from oracles.clearing.core.plain_kernels import MOST_KEYED_UEUR
 from oracles.clearing.core.state import areas_of
@@ -26,6 +33,7 @@ OFFERS_A_PART = 500_000
 MOST_CUTS = 8
 """Parts that a part of very many offers is cut into, by slots: each looks at all of its offers."""
 OFFERS_AT_ONCE = 4_000_000
+NO_ROWS: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 Array = npt.NDArray[Any]
 
 
@@ -214,13 +222,18 @@ def _not_plain(book: Book) -> Array:
     columns = book.columns
 
     def find(first: int) -> Array:
-        some = slice(first, first + OFFERS_AT_ONCE)
-        found: Array = np.flatnonzero(~columns.are_divisible(some) & (columns.void[some] == NOT_VOID))
-        return first + found
+        some, out = slice(first, first + OFFERS_AT_ONCE), NO_ROWS
+        for _ in range(2):
+            count = find_not_plain(
+                columns.slot[some], columns.last_slot[some], columns.duration_slots[some], columns.min_power_w[some],
+                columns.group[some], columns.linked_to[some], columns.void[some], first, out,
+            )  # fmt: skip
+            if count == len(out):
+                break
+            out = np.empty(count, dtype=np.int64)
+        return out
 
-    return np.concatenate(
-        [np.zeros(0, dtype=np.int64), *in_threads(find, range(0, len(columns), OFFERS_AT_ONCE))]
-    )
+    return np.concatenate([NO_ROWS, *in_threads(find, range(0, len(columns), OFFERS_AT_ONCE))])
 
 
 def _may_overflow(book: Book) -> bool:

@@ -22,13 +22,13 @@ from oracles.clearing.core.plain_kernels import (
     loosen,
     relieve_tso,
     rows_of_runs,
-    select,
     settle_twins,
     share,
     sort_ties,
     take,
     tighten,
 )
+from oracles.clearing.core.selection_kernels import select
 from oracles.clearing.core.ties import places_of, ranks_of
 
 Array = npt.NDArray[Any]
@@ -153,7 +153,7 @@ class PlainPart:
         find_waves(grid.area_effect, grid.effect_first, grid.effect_pod, pods, waves)
         market = _Market(self)
         by_wave = [np.flatnonzero(waves == wave) for wave in range(int(waves.max(initial=-1)) + 1)]
-        taken = [market.serve(areas) for areas in by_wave]
+        taken = [market.serve(areas, is_last=areas is by_wave[-1]) for areas in by_wave]
         return Taken(
             *(
                 np.concatenate([np.zeros(0, np.uint32), *(getattr(each, name) for each in taken)])
@@ -191,6 +191,7 @@ class _Candidates:
     room_w: Array
     key: Array
     is_twin: Array
+    any_twins: bool
 
 
 class _Market:
@@ -211,8 +212,8 @@ class _Market:
             offers.run_first, offers.run_last, offers.order, offers.price_ueur_per_kw, self._cheapest
         )
 
-    def serve(self, areas: Array) -> Taken:
-        """Serve areas that share no PoD."""
+    def serve(self, areas: Array, *, is_last: bool) -> Taken:
+        """Serve areas that share no PoD. `is_last`: no others after them."""
         grid, offers = self._part.grid, self._part.offers
         requests = np.concatenate(
             [np.arange(grid.area_first[area], grid.area_first[area + 1]) for area in areas]
@@ -228,13 +229,13 @@ class _Market:
         share(
             requests, self._needed, picked_first, margin_first, picked_last, found.order, found.key, found.permille,
             found.room_w, found.is_twin, found.pod, found.offer, found.row, offers.counted_w, self._taken_w,
-            len(self._is_used),
+            found.any_twins, len(self._is_used),
         )  # fmt: skip
         room = int((picked_last - picked_first).sum())
         columns = [np.empty(room, dtype) for dtype in TAKEN]
         count = take(
             requests, picked_first, picked_last, found.order, found.row, found.pod, found.offer, found.room_w,
-            self._is_dso, self._taken_w, self._for_dso_w, self._is_used, *columns,
+            self._is_dso, is_last, self._taken_w, self._for_dso_w, self._is_used, *columns,
         )  # fmt: skip
         request, row, accepted_w = (column[:count] for column in columns)
         return Taken(self._part.request[request], offers.positions(row), accepted_w)
@@ -273,7 +274,7 @@ class _Market:
         grid, offers = self._part.grid, self._part.offers
         # What isn't written to takes no memory.
         columns = [np.empty(len(self._taken_w), dtype) for dtype in CANDIDATE]
-        count = gather(
+        count, any_several = gather(
             areas, every, grid.area_effect, grid.area_product, grid.area_first, grid.request_slot, cap,
             grid.effect_first, grid.effect_pod, grid.effect_permille, grid.effect_fee, offers.run_first,
             offers.run_last, offers.order, offers.slot, offers.product, offers.price_ueur_per_kw, offers.counted_w,
@@ -284,25 +285,27 @@ class _Market:
         order = np.empty(count, dtype=np.int32)
         sort_by(request, NOTHING, request_first, order)
         is_twin = np.zeros(count, dtype=bool)
-        settle_twins(request_first, order, pod, key, pod_room_w, room_w, is_twin)
-        return _Candidates(request_first, order, offer, row, pod, permille, room_w, key, is_twin)
+        any_twins = any_several and settle_twins(request_first, order, pod, key, pod_room_w, room_w, is_twin)
+        return _Candidates(request_first, order, offer, row, pod, permille, room_w, key, is_twin, any_twins)
 
     def _sort_ties(
         self, found: _Candidates, requests: Array, picked_first: Array, picked_last: Array
     ) -> None:
         """Bring picked candidates that tie into the order of the seed."""
         part, offers = self._part, self._part.offers
-        tied = np.empty(int((picked_last - picked_first).sum()), dtype=np.int32)
-        tied = tied[: find_tied(requests, picked_first, picked_last, found.order, found.key, tied)]
-        if not len(tied):
+        place, group = np.empty((2, int((picked_last - picked_first).sum())), dtype=np.int32)
+        count = find_tied(requests, picked_first, picked_last, found.order, found.key, place, group)
+        if not count:
             return
+        place, group = place[:count], group[:count]
+        tied = found.order[place]
         places = places_of(part.seed, part.pods[found.pod[tied]], offers.slot[found.row[tied]])
         rank = np.empty(len(found.key), dtype=np.uint64)
         rank[tied] = places[:, 0]
-        if sort_ties(requests, picked_first, picked_last, found.order, found.key, rank):
+        if sort_ties(place, group, found.order, rank):
             positions = offers.positions(found.row[tied])
             by_position = np.argsort(positions, kind="stable")
             rank[tied[by_position]] = ranks_of(
                 part.seed, places[by_position], part.leaves(positions[by_position]).leaf_hashes
             )
-            sort_ties(requests, picked_first, picked_last, found.order, found.key, rank)
+            sort_ties(place, group, found.order, rank)

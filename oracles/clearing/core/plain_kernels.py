@@ -20,8 +20,6 @@ KEY_SCALE = 1_000_000
 MOST_KEYED_UEUR = (2**63 - 1) // KEY_SCALE
 """The greatest price that has such a key."""
 MOST_W = 2**32 - 1
-MANY_ROWS = 4096
-"""From so many on they are sorted by longer digits."""
 
 
 @njit(nogil=True, cache=True)
@@ -152,14 +150,16 @@ def gather(
     out_room_w: "Array",
     out_pod_room_w: "Array",
     out_key: "Array",
-) -> int:
+) -> Any:
     """Candidates of the requests of areas that share no PoD: offers within caps, with what may be taken of each and of its PoD. Those
-    of a PoD stand together. Gives how many there are. `every`: of each area the PoDs that are looked at, one in so many."""
+    of a PoD stand together. Gives how many there are, and whether a request has several of a PoD. `every`: of each area the PoDs
+    that are looked at, one in so many."""
     cap_in = np.full(slots, -1, dtype=np.int64)
     request_in = np.full(slots, -1, dtype=np.int64)
     used_w = np.zeros(slots, dtype=np.int64)
     is_opposite = np.zeros(slots, dtype=np.bool_)
-    found = 0
+    last_pod = np.full(slots, -1, dtype=np.int64)
+    found, any_several = 0, False
     for number in range(len(areas)):
         area = areas[number]
         wanted = area_product[area]
@@ -205,6 +205,8 @@ def gather(
                 out_pod_room_w[found] = min(pod_room_w, MOST_W)
                 out_key[found] = (np.int64(price[row]) + fee) * KEY_SCALE // permille
                 found += 1
+                any_several |= last_pod[here] == pod
+                last_pod[here] = pod
             if used:
                 for place in range(begin, end):
                     row = np.int64(order[place]) if len(order) else place
@@ -212,7 +214,7 @@ def gather(
                     is_opposite[slot[row]] = False
         for request in range(area_first[area], area_first[area + 1]):
             cap_in[request_slot[request]] = -1
-    return found
+    return found, any_several
 
 
 @njit(nogil=True, cache=True)
@@ -305,121 +307,50 @@ def loosen(
 
 @njit(nogil=True, cache=True)
 def find_tied(
-    requests: "Array", picked_first: "Array", picked_last: "Array", order: "Array", key: "Array", out: "Array"
+    requests: "Array",
+    picked_first: "Array",
+    picked_last: "Array",
+    order: "Array",
+    key: "Array",
+    place: "Array",
+    group: "Array",
 ) -> int:
-    """Write the picked candidates that tie with another, and give how many there are."""
-    found = 0
-    for number in range(len(requests)):
-        first, last = picked_first[requests[number]], picked_last[requests[number]]
-        for at in range(first, last):
-            mine = key[order[at]]
-            if (at > first and key[order[at - 1]] == mine) or (at + 1 < last and key[order[at + 1]] == mine):
-                out[found] = order[at]
+    """Write the places in `order` of picked candidates that tie with another, those that tie together one after the other and of one
+    group's number; gives how many there are."""
+    found = groups = 0
+    for request in requests:
+        last = picked_last[request]
+        if picked_first[request] == last:
+            continue
+        after = key[order[picked_first[request]]]
+        is_tied = False
+        for at in range(picked_first[request], last):
+            mine = after
+            # Of the last one a key that is none.
+            after = key[order[at + 1]] if at + 1 < last else np.int64(-1)
+            if is_tied or mine == after:
+                place[found], group[found] = at, groups
                 found += 1
+                groups += mine != after
+            is_tied = mine == after
     return found
 
 
 @njit(nogil=True, cache=True)
-def sort_ties(
-    requests: "Array",
-    picked_first: "Array",
-    picked_last: "Array",
-    order: "Array",
-    key: "Array",
-    rank: "Array",
-) -> bool:
-    """Bring picked candidates that tie into the order of their ranks; gives whether two have the same."""
+def sort_ties(place: "Array", group: "Array", order: "Array", rank: "Array") -> bool:
+    """Bring candidates that tie (see `find_tied`) into the order of their ranks; gives whether two have the same."""
     any_same = False
-    for number in range(len(requests)):
-        begin, last = picked_first[requests[number]], picked_last[requests[number]]
-        while begin < last:
-            end = begin + 1
-            while end < last and key[order[end]] == key[order[begin]]:
-                end += 1
-            if end - begin > 1:
-                tied = order[begin:end].copy()
-                order[begin:end] = tied[np.argsort(rank[tied], kind="mergesort")]
-                for at in range(begin + 1, end):
-                    any_same |= rank[order[at - 1]] == rank[order[at]]
-            begin = end
+    begin = 0
+    while begin < len(place):
+        end = begin + 1
+        while end < len(place) and group[end] == group[begin]:
+            end += 1
+        tied = order[place[begin] : place[begin] + end - begin]
+        tied[:] = tied[np.argsort(rank[tied], kind="mergesort")]
+        for index in range(1, len(tied)):
+            any_same |= rank[tied[index - 1]] == rank[tied[index]]
+        begin = end
     return any_same
-
-
-@njit(inline="always")
-def _sort_by_key(
-    keys: "Array", rows: "Array", spare_keys: "Array", spare_rows: "Array", count: "Array"
-) -> Any:
-    """Sort rows by their keys, digit by digit from the lowest (radix sort), whatever the keys are; gives the arrays in which keys
-    and rows end."""
-    lowest, highest = keys[0], keys[0]
-    for at in range(len(keys)):
-        lowest, highest = min(lowest, keys[at]), max(highest, keys[at])
-    bits = 8 if len(keys) < MANY_ROWS else 11
-    digits, mask, shift = 1 << bits, (1 << bits) - 1, 0
-    while shift < 63 and (highest - lowest) >> shift:
-        count[:digits] = 0
-        for at in range(len(keys)):
-            count[((keys[at] - lowest) >> shift) & mask] += 1
-        before = 0
-        for digit in range(digits):
-            before, count[digit] = before + count[digit], before
-        for at in range(len(keys)):
-            digit = ((keys[at] - lowest) >> shift) & mask
-            spare_keys[count[digit]], spare_rows[count[digit]] = keys[at], rows[at]
-            count[digit] += 1
-        keys, spare_keys, rows, spare_rows = spare_keys, keys, spare_rows, rows
-        shift += bits
-    return keys, rows
-
-
-@njit(nogil=True, cache=True)
-def select(
-    requests: "Array",
-    needed: "Array",
-    request_first: "Array",
-    key: "Array",
-    room_w: "Array",
-    permille: "Array",
-    order: "Array",
-    picked_first: "Array",
-    margin_first: "Array",
-    picked_last: "Array",
-) -> None:
-    """For each request the candidates that are cheaper than the marginal ones, by rising merit, then those.
-
-    `order`: the candidates' indexes, sorted by merit in place. Takes the cheaper ones' effect from what is needed: what is left is
-    for the marginal ones.
-    """
-    most = np.int64(0)
-    for request in requests:
-        most = max(most, request_first[request + 1] - request_first[request])
-    room = np.empty((2, most), dtype=np.int64)
-    spare = np.empty(most, dtype=order.dtype)
-    count = np.empty(1 << 11, dtype=np.int64)
-    for request in requests:
-        begin, end = request_first[request], request_first[request + 1]
-        left = max(needed[request], 0)
-        cheaper = margin = begin
-        if begin < end and left:
-            mine = order[begin:end]
-            for at in range(end - begin):
-                room[0, at] = key[mine[at]]
-            keys, rows = _sort_by_key(
-                room[0, : end - begin], mine, room[1, : end - begin], spare[: end - begin], count
-            )
-            mine[:] = rows
-            while cheaper < end and left > 0:
-                offered = np.int64(0)
-                while margin < end and keys[margin - begin] == keys[cheaper - begin]:
-                    candidate = order[margin]
-                    offered += np.int64(room_w[candidate]) * np.int64(permille[candidate])
-                    margin += 1
-                if offered > left:
-                    break
-                left -= offered
-                cheaper = margin
-        picked_first[request], margin_first[request], picked_last[request] = begin, cheaper, margin
-        needed[request] = left
 
 
 @njit(nogil=True, cache=True)
@@ -457,6 +388,7 @@ def share(
     row: "Array",
     counted_w: "Array",
     taken_w: "Array",
+    any_twins: bool,
     pods: int,
 ) -> None:
     """Make of the picked candidates' rooms what is taken of each; those of equal merit stand in the order of the seed.
@@ -467,7 +399,7 @@ def share(
     of_pod_w = np.zeros(pods, dtype=np.int64)
     for number in range(len(requests)):
         request = requests[number]
-        begin = picked_first[request]
+        begin = picked_first[request] if any_twins else margin_first[request]
         while begin < picked_last[request]:
             end, has_twins = begin, False
             while end < picked_last[request] and key[order[end]] == key[order[begin]]:
@@ -513,6 +445,7 @@ def take(
     offer: "Array",
     room_w: "Array",
     is_dso: "Array",
+    is_last: bool,
     taken_w: "Array",
     for_dso_w: "Array",
     is_used: "Array",
@@ -521,17 +454,18 @@ def take(
     out_w: "Array",
 ) -> int:
     """Take what `share` left in the picked candidates' rooms, and list it; gives how many quantities there are. `is_dso`: by
-    request."""
+    request; `is_last`: nobody asks later what was taken of whom."""
     found = 0
     for request in requests:
         for at in range(picked_first[request], picked_last[request]):
             candidate = order[at]
             if not room_w[candidate]:
                 continue
-            taken_w[offer[candidate]] += room_w[candidate]
-            if is_dso[request]:
-                for_dso_w[offer[candidate]] += room_w[candidate]
-            is_used[pod[candidate]] = True
+            if not is_last:
+                taken_w[offer[candidate]] += room_w[candidate]
+                if is_dso[request]:
+                    for_dso_w[offer[candidate]] += room_w[candidate]
+                is_used[pod[candidate]] = True
             out_request[found], out_row[found] = request, row[candidate]
             out_w[found] = room_w[candidate]
             found += 1

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oracles.clearing.core.book import Book
+from oracles.clearing.core.pricing_kernels import price_as_cleared
 from oracles.clearing.core.state import Acceptance, Entries
 
 
@@ -15,8 +16,7 @@ def pay_as_clear(book: Book, acceptances: Sequence[Acceptance]) -> Entries:
     `acceptances`: in merit order within each request. Prices are rounded down to the µ€/kW: the request's cap holds still.
     """
     entries = Entries.of(book, acceptances)
-    ends = np.append(np.diff(entries.request) != 0, True)[: len(entries)]
-    marginal = np.flatnonzero(ends)[np.cumsum(ends) - ends]
     permille, _, fee = entries.effectiveness
-    delivered = book.columns.price_ueur_per_kw[entries.offer].astype(np.int64) + fee
-    return entries.at_prices(delivered[marginal] * permille // permille[marginal] - fee)
+    prices = np.empty(len(entries), dtype=np.int64)
+    price_as_cleared(entries.request, entries.offer, book.columns.price_ueur_per_kw, permille, fee, prices)
+    return entries.at_prices(prices)

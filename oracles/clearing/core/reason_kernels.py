@@ -73,7 +73,7 @@ def find_reasons(
     status: "Array",
     because: "Array",
 ) -> None:
-    """Write status and reason of the divisible single offers of some PoDs, from the whole list by request.
+    """Write status and reason of the divisible single offers of some PoDs, from the whole list by request; void ones have theirs.
 
     `entry_first`, `entries`: each PoD's entries, in order. `request_cap`: -1 of one that counts for nothing.
     """
@@ -99,9 +99,8 @@ def find_reasons(
                             request_cap[request] * np.int64(pod_permille[at]) - fee * 1000,
                         )
         before = np.int64(pod)
-        has_entries = entry_first[pod] < entry_first[pod + 1]
-        for at in range(entry_first[pod], entry_first[pod + 1]):
-            entry = entries[at]
+        mine = entries[entry_first[pod] : entry_first[pod + 1]]
+        for entry in mine:
             offer = entry_offer[entry]
             here, way = slot[offer], product[offer]
             used_w[here, way] += entry_w[entry]
@@ -110,31 +109,26 @@ def find_reasons(
         for at in range(begin, end):
             offer = np.int64(order[at]) if len(order) else at
             if void[offer]:
-                status[offer] = void[offer]
                 continue
             here, way = slot[offer], product[offer]
             if np.int64(price[offer]) * 1000 > cap[here, way]:
                 status[offer] = NOT_NEEDED
                 continue
             status[offer] = DEARER
-            if has_entries:
+            if len(mine):
                 if first_entry[here, way ^ 1]:
                     status[offer], because[offer] = EXCLUDED, first_entry[here, way ^ 1]
-                elif first_entry[here, way] and used_w[here, way] == limit_w[pod, way]:
+                elif (first_entry[here, way] != 0) & (used_w[here, way] == limit_w[pod, way]):
                     status[offer], because[offer] = EXCLUDED, first_entry[here, way]
-        mine = entries[entry_first[pod] : entry_first[pod + 1]]
         by_offer = mine if _is_rising(entry_offer, mine) else mine[np.argsort(entry_offer[mine])]
-        total_w = np.int64(0)
-        for at in range(len(by_offer)):
-            offer = entry_offer[by_offer[at]]
-            total_w = entry_w[by_offer[at]] + (
-                total_w if at and entry_offer[by_offer[at - 1]] == offer else 0
-            )
+        before_offer, total_w = np.int64(-1), np.int64(0)
+        for entry in by_offer:
+            offer = np.int64(entry_offer[entry])
+            total_w = entry_w[entry] + (total_w if offer == before_offer else 0)
+            before_offer = offer
             status[offer] = ACCEPTED if total_w == power_w[offer] else PARTLY_ACCEPTED
             if because[offer]:  # what isn't written to takes no memory
                 because[offer] = 0
-        for at in range(entry_first[pod], entry_first[pod + 1]):
-            offer = entry_offer[entries[at]]
             here, way = slot[offer], product[offer]
             first_entry[here, way] = 0
             used_w[here, way] = 0
