@@ -20,7 +20,8 @@ from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import MarginUnit, OfferStatus, Product, Side
 from offchain.protocol.rounds import refusal_named
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from oracles.clearing.core.book import Offer, Request, assemble, within_cap
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Offer, Request, within_cap
 from oracles.grid.core.documents import ELEMENTS_NOTE, SENSITIVITIES_NOTE, SLOTS_NOTE
 from oracles.session_facts import AheadResult, ahead_result, book_documents
 

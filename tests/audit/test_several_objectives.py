@@ -18,7 +18,7 @@ from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, REFUS
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod, OfferStatus, Product
 from offchain.protocol.typed_data import NoticeKind, TechnicalOutcome
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.state import MarketState

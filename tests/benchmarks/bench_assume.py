@@ -18,7 +18,9 @@ from offchain.protocol.book_rules import most_ueur
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import Reveal
-from oracles.clearing.core.book import Book, PodTable, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book
+from oracles.clearing.core.pod_table import PodTable
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear
 from oracles.clearing.core.state import Acceptance

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly
 from tests.oracles.clearing.books import SEED, TERMS

@@ -17,15 +17,9 @@ from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from oracles.clearing.core.book import (
-    NOT_VOID,
-    Book,
-    Names,
-    OfferColumns,
-    OfferDocument,
-    PodTable,
-    requests_of,
-)
+from oracles.clearing.core.assembly import requests_of
+from oracles.clearing.core.book import NOT_VOID, Book, OfferColumns, OfferDocument
+from oracles.clearing.core.pod_table import Names, PodTable
 from tests.oracles.clearing.books import DSO, TERMS, TSO
 
 PRICE_TICK_UEUR = 25

@@ -1,4 +1,4 @@
-"""Loops over a book's columns that numpy has no expression for: numba kernels that `book.py` calls."""
+"""Loops over columns of books and PoDs that numpy has no expression for: numba kernels that `pod_table.py` and `state.py` call."""
 
 from typing import TYPE_CHECKING
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import NOT_VOID, Book, Effectiveness, Offer, PodTable, Request
+from oracles.clearing.core.book import NOT_VOID, Book, Effectiveness, Offer, Request
 from oracles.clearing.core.part_kernels import (
     connect,
     find_not_plain,
@@ -26,6 +26,7 @@ from oracles.clearing.core.part_kernels import (
 )
 from oracles.clearing.core.plain import NOTHING, Grid, PlainOffers, PlainPart
 from oracles.clearing.core.plain_kernels import MOST_KEYED_UEUR
+from oracles.clearing.core.pod_table import PodTable
 from oracles.clearing.core.state import areas_of
 from oracles.parallel import in_threads
 

@@ -10,9 +10,11 @@ from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod
 from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts, Reveal, SessionTerms
-from oracles.clearing.core.book import Book, PodTable, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book
 from oracles.clearing.core.outcome import Left, after_refusals, left_of, outcome_document, refusals_of
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.pod_table import PodTable
 from oracles.clearing.core.posted import clearing_as_posted
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.pricing import pay_as_clear

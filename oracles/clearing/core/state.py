@@ -14,14 +14,7 @@ import numpy.typing as npt
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.real_time import SoldPlaces
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import (
-    Book,
-    Effectiveness,
-    Offer,
-    Request,
-    delivered_ueur_per_kw,
-    within_cap,
-)
+from oracles.clearing.core.book import Book, Effectiveness, Offer, Request, delivered_ueur_per_kw, within_cap
 from oracles.clearing.core.book_kernels import look_up_effects
 from oracles.clearing.core.ties import Tie, tie_of
 

@@ -11,7 +11,8 @@ from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OFFER
 from offchain.protocol.lists import Record
 from offchain.protocol.products import OfferStatus, Side
-from oracles.clearing.core.book import PodTable, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.pod_table import PodTable
 from tests.oracles.clearing.books import SEED, TERMS, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import PODS, books

@@ -1,6 +1,6 @@
 """The benchmarks' city is a book as players' documents would make it."""
 
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from tests.benchmarks.city import CitySize, city_of
 
 SMALL = CitySize(pods=300, secondary=12, primary=3, aggregators=4)

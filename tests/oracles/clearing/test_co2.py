@@ -11,7 +11,7 @@ from offchain.protocol.cid import cid_of
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod, Product
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import OfferEntry
 from oracles.clearing.core import parts, plain
-from oracles.clearing.core.book import Book, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book
 from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.parts import BookIndex, Extract, parts_of
 from oracles.clearing.core.plain_kernels import KEY_SCALE, MOST_KEYED_UEUR, share_of

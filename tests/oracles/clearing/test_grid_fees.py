@@ -12,7 +12,7 @@ from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import EFFECTIVENESS, MAX_JSON_INTEGER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.products import ClearingMethod, OfferStatus, Side
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import BookIndex, parts_of
 from oracles.clearing.core.session import ClearedSession, clear_session

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from pymoo.indicators.hv import HV
 
 from offchain.protocol.products import ClearingMethod
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.service_program import Point
 from oracles.clearing.core.session import clear_session

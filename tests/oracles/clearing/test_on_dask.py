@@ -11,7 +11,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from oracles.clearing.core import parts
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.parts import BookIndex, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.session import clear_session

@@ -10,7 +10,7 @@ from offchain.protocol.book_rules import check_offers, most_ueur
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.products import OfferOption, OfferStatus, Product, Side
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.outcome import Refused, after_refusals
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.price_priority import clear

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import Area, OfferEntry
 from offchain.protocol.products import ClearingMethod, Side
-from oracles.clearing.core.book import Book, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import SEVERAL_OBJECTIVES
 from oracles.clearing.core.state import Clearing

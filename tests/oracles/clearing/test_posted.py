@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import ClearingMethod, Product
-from oracles.clearing.core.book import Book, Offer, Request, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book, Offer, Request
 from oracles.clearing.core.outcome import outcome_document
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.posted import WorseThanPossible, clearing_as_posted

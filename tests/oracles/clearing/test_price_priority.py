@@ -12,7 +12,8 @@ from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OFFER
 from offchain.protocol.products import OfferStatus, Product, Side
-from oracles.clearing.core.book import Book, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.state import Clearing
 from tests.oracles.clearing.books import (

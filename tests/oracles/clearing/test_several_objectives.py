@@ -15,7 +15,8 @@ from scipy.optimize import LinearConstraint, milp
 from offchain.protocol.book_documents import Area, OfferEntry, Relief
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Side
-from oracles.clearing.core.book import Book, Offer, Request, assemble
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Book, Offer, Request
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import clear_session
