@@ -12,25 +12,15 @@ from offchain.protocol.leaves import (
     OUTCOME_BY_OFFER,
     OUTCOME_BY_REQUEST,
     READING,
-    REFUSAL,
-    LeafKind,
 )
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.publication import published_document
 from offchain.protocol.terms import Reveal, SessionTerms
-from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
+from offchain.protocol.typed_data import NoticeKind, Outcome
 from offchain.store.documents import DocumentMissing, DocumentStore
+from offchain.store.lists import RootMismatch, fetch_list_document
 
 logger = logging.getLogger(__name__)
-
-
-class RootMismatch(FlexledgerError):
-    """A stored document's leaves don't give the root that the chain holds for it."""
-
-    def __init__(self, what: str, cid: Cid, expected: bytes, found: bytes) -> None:
-        super().__init__(
-            f"{what} {cid}: its leaves give root 0x{found.hex()}, the chain has 0x{expected.hex()}"
-        )
 
 
 def fetch_book_document(store: DocumentStore, cid: Cid, root: bytes) -> ListDocument | None:
@@ -45,28 +35,6 @@ def fetch_book_document(store: DocumentStore, cid: Cid, root: bytes) -> ListDocu
         logger.warning("a revealed document is void: %s", problem)
         return None
     return document if document.joint_tree.root == root else None
-
-
-def fetch_list_document(
-    store: DocumentStore, what: str, cid: Cid, roots: dict[LeafKind, bytes]
-) -> ListDocument:
-    """A document of lists with a tree each, held to the roots that the chain has for them."""
-    document = ListDocument.from_bytes(store.get(cid), joint=False)
-    for kind, expected in roots.items():
-        found = document.list_of(kind).root
-        if found != expected:
-            raise RootMismatch(what, cid, expected, found)
-    return document
-
-
-def fetch_refusals(store: DocumentStore, technical: TechnicalOutcome) -> ListDocument:
-    """Document of a technical outcome, held to its root and length: who names a refusal beyond that length names none."""
-    cid = Cid(technical.cidCodec, technical.cidDigest)
-    document = fetch_list_document(store, "technical outcome", cid, {REFUSAL: technical.refusalRoot})
-    length = len(document.list_of(REFUSAL))
-    if technical.refusalLength != length:
-        raise InvalidInput("refusalLength", technical.refusalLength, f"its document has {length} refusals")
-    return document
 
 
 def notarised_bytes(store: DocumentStore, notice: Notice, kind: NoticeKind) -> bytes:

@@ -25,6 +25,7 @@ from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome, TechnicalOutcome, seed_share
 from offchain.store.documents import DocumentStore
+from offchain.store.lists import fetch_list_document
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.posted import WorseThanPossible
 from oracles.clearing.core.service_program import RuleBroken
@@ -38,7 +39,7 @@ from oracles.clearing.core.session import (
 from oracles.clearing.facts import as_standing_or_own, clear_from_chain
 from oracles.grid.core.posted import FalseAssessment
 from oracles.grid.facts import assess_from_chain
-from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
+from oracles.session_facts import baseline_documents, reading_batches
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.facts import genuine_of, settle_from_chain
 from oracles.turns import last_part_s

@@ -7,6 +7,8 @@ from pydantic import BaseModel
 
 from offchain.dso.records import ActivationStatus, KnownPod, PodChange, ProposedMeans
 from offchain.dso.service import DsoService
+from offchain.dso.validation import ValidationDesk
+from offchain.dso.validation_api import UNCHECKABLE, add_validation
 from offchain.protocol.documents.alarm import SessionAlarms
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.light_node import ActivationService
@@ -62,15 +64,16 @@ class Taken(BaseModel):
     taken: int
 
 
-def create_app(service: DsoService, settings: ApiSettings) -> FastAPI:
-    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the operator.
+def create_app(service: DsoService, validation: ValidationDesk, settings: ApiSettings) -> FastAPI:
+    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the operator; validation for the market (`validation_api`).
 
     POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
     POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.
     GET /alarms: what the grid oracle's forecasts bring near a limit or beyond it, by session.
     GET /ownMeans: what the grid oracle proposes before it asks the market; POST /ownMeans/{session}: a `MeansDecision`.
     """
-    app = new_app("DSO technical platform")
+    app = new_app("DSO technical platform", UNCHECKABLE)
+    add_validation(app, validation, settings)
     authenticated = Annotated[Caller, Depends(Authenticator(settings))]
 
     @app.post("/pods")

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from offchain.chain.client import ChainRefused, ChainUnavailable
 from offchain.market.service import DocumentKind, MarketService
+from offchain.market.validation import TechnicalValidation
 from offchain.protocol.cid import Cid
+from offchain.protocol.documents.base import parse
+from offchain.protocol.documents.outcome import TechnicalOutcome
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.products import Side
 from offchain.protocol.signatures import checksum_address, parse_address
@@ -18,6 +21,7 @@ from offchain.protocol.units import MAX_UNIX_S
 from offchain.rest.app import Authenticator, Caller, RawBody, new_app
 from offchain.rest.settings import ApiSettings, Role
 from offchain.store.documents import DocumentCorrupt, DocumentMissing, StoreUnavailable
+from offchain.store.lists import RootMismatch
 from offchain.store.receipts import TooFewReceipts
 
 DOCUMENTS = "/documents"
@@ -29,6 +33,7 @@ STATUSES: Mapping[type[FlexledgerError], int] = MappingProxyType(
         DocumentCorrupt: 503,
         StoreUnavailable: 503,
         TooFewReceipts: 503,
+        RootMismatch: 503,
     }
 )
 """What the chain or the store says, as HTTP says it."""
@@ -90,8 +95,25 @@ class StoredView(BaseModel):
     cid: str
 
 
-def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
-    """The API: commitments relayed, documents revealed, brought and read."""
+class AskedView(BaseModel):
+    """A market outcome that the DSO's platform was asked to validate. Times in Unix seconds, null until it has happened; `refusal`: what it said if it didn't take it."""
+
+    marketOutcome: str
+    session: int
+    round: int
+    askedTime: int
+    refusal: str | None
+    answeredTime: int | None
+
+
+class Taken(BaseModel):
+    """How many items were taken."""
+
+    taken: int
+
+
+def create_app(service: MarketService, validation: TechnicalValidation, settings: ApiSettings) -> FastAPI:
+    """The API: commitments relayed, documents revealed, brought and read; the DSO's answers to what it was asked to validate."""
     app = new_app("flexledger market platform", STATUSES)
     authenticated = Annotated[Caller, Depends(Authenticator(settings))]
 
@@ -135,5 +157,26 @@ def create_app(service: MarketService, settings: ApiSettings) -> FastAPI:
     def document(caller: authenticated, cid: str) -> Response:
         caller.require(Role.DSO, Role.MARKET)
         return Response(service.document(Cid.parse(cid)), media_type="application/octet-stream")
+
+    @app.post("/technicalOutcome")
+    def take_answer(caller: authenticated, raw: RawBody) -> Taken:
+        caller.require(Role.DSO)
+        validation.take(parse(TechnicalOutcome, raw))
+        return Taken(taken=1)
+
+    @app.get("/validations")
+    def validations(caller: authenticated) -> list[AskedView]:
+        caller.require(Role.DSO, Role.MARKET)
+        return [
+            AskedView(
+                marketOutcome=each.outcome,
+                session=each.session,
+                round=each.round,
+                askedTime=each.asked_s,
+                refusal=each.refusal,
+                answeredTime=each.answered_s,
+            )
+            for each in validation.asked()
+        ]
 
     return app

@@ -13,12 +13,12 @@ from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
+from offchain.store.lists import fetch_refusals
 from offchain.store.receipts import Stores
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_again, is_worthwhile, validate_session
 from oracles.clearing.facts import as_standing, clear_from_chain
 from oracles.on_dask import parts_on
-from oracles.session_facts import fetch_refusals
 from oracles.turns import Clock, clock_of, is_my_turn, last_part_s
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from offchain.protocol.roles import Role
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
+from offchain.store.lists import fetch_list_document, fetch_refusals
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.posted import WorseThanPossible
 from oracles.clearing.core.reliability import DeliveryRecord
@@ -24,13 +25,7 @@ from oracles.clearing.core.session import (
     clear_session,
 )
 from oracles.parallel import MapParts, in_threads
-from oracles.session_facts import (
-    ahead_result,
-    book_documents,
-    fetch_list_document,
-    fetch_refusals,
-    notarised_bytes,
-)
+from oracles.session_facts import ahead_result, book_documents, notarised_bytes
 
 HISTORY_S = 30 * 24 * 3600
 """Of deliveries that the index of reliability looks back on."""

@@ -21,6 +21,7 @@ from offchain.protocol.products import Product
 from offchain.protocol.terms import PodFacts, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
+from offchain.store.lists import fetch_list_document
 from offchain.store.receipts import Stores
 from oracles.grid.alarms import AlarmDesk, session_alarms
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
@@ -34,7 +35,6 @@ from oracles.grid.forecast_network import DAY_AHEAD
 from oracles.grid.own_means import OwnMeansFirst
 from oracles.grid.switched_network import with_expected
 from oracles.on_dask import parts_on
-from oracles.session_facts import fetch_list_document
 from oracles.turns import Clock, clock_of, is_my_turn
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Pair, Settlement
 from offchain.store.documents import DocumentStore
+from offchain.store.lists import fetch_list_document
 from offchain.store.receipts import Stores
-from oracles.session_facts import fetch_list_document
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.facts import settle_from_chain
 from oracles.turns import clock_of, is_my_turn

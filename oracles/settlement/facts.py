@@ -15,7 +15,8 @@ from offchain.protocol.signatures import WORD_BYTES
 from offchain.protocol.terms import SessionTerms, request_owner
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
-from oracles.session_facts import baseline_documents, fetch_list_document, reading_batches
+from offchain.store.lists import fetch_list_document
+from oracles.session_facts import baseline_documents, reading_batches
 from oracles.settlement.core.settle import CustomerPrice, SettlementResult, settle
 
 MECHANISM_GAS = 100_000

@@ -19,6 +19,7 @@ from offchain.chain.client import ChainRefused
 from offchain.chain.market_view import MarketView
 from offchain.chain.market_view import Stage as ResultStage
 from offchain.customer_database.documents import BaselineNomination, NominatedPower
+from offchain.dso.validation_records import FinalState
 from offchain.market.client import MarketClient
 from offchain.market.service import DocumentKind
 from offchain.market.timetable import SessionKind, sessions_of_day
@@ -444,13 +445,17 @@ class Day:
         self._stage.clearing.step()
 
     def _assess(self, grid: GridDaemon) -> None:
+        self._stage.validate()
         grid.step()
+        self._stage.validate()
 
     def _validate(self, grid: GridDaemon) -> None:
         """Validate, or clear and assess again what refusals left short, round by round."""
         for _ in range(MOST_ROUNDS):
             self._stage.clearing.step()
+            self._stage.validate()
             grid.step()
+            self._stage.validate()
 
     # Delivery
 
@@ -478,9 +483,15 @@ class Day:
     def _publish(self, aggregators: Sequence[AggregatorPlatform]) -> None:
         self._stage.publication.step()
         deadline = time.monotonic() + 30
-        while not all(platform.outcomes() for platform in aggregators):
-            self._require("an outcome at each aggregator", time.monotonic() < deadline)
+        while not all(platform.outcomes() for platform in aggregators) or not self._finals():
+            self._require("an outcome at each aggregator and the DSO", time.monotonic() < deadline)
             time.sleep(0.05)
+
+    def _finals(self) -> int:
+        """How many final outcomes the DSO's platform has found to be what stands on chain."""
+        self._stage.dso_validation.step()
+        finals = self._stage.dso_validation.finals(self._terms.deliveryStart, self._terms.delivery_end_s)
+        return sum(each.state is FinalState.CONFIRMED for each in finals)
 
     def _deliver(self, aggregators: Sequence[AggregatorPlatform], real_time: RealTimeSession) -> None:
         terms, stage = self._terms, self._stage
@@ -490,6 +501,7 @@ class Day:
             for platform in aggregators:
                 platform.step()
             stage.dso.step()
+            stage.dso_validation.step()
 
         dispatch()
         self._until(terms.deliveryStart)

@@ -89,5 +89,7 @@ class RealTimeSession:
         if now_s >= terms.documentsDeadline:
             for _ in range(1 + MOST_ROUNDS):
                 self._stage.clearing.step()
+                self._stage.validate()
                 self._grid.step()
+                self._stage.validate()
             self._stage.publication.step()

@@ -17,6 +17,7 @@ from offchain.aggregator.platform import AggregatorPlatform, Baselines
 from offchain.chain.client import ChainClient
 from offchain.chain.local import CHAIN_ID, LocalChain
 from offchain.chain.manifest import Manifest
+from offchain.chain.market_view import MarketView
 from offchain.customer_database.api import create_app as customer_database_app
 from offchain.customer_database.certified import CertifiedIntake, Inbox
 from offchain.customer_database.pod_listener import PlatformPodListener
@@ -28,15 +29,19 @@ from offchain.dso.pom_mapping import PomsOfPods, fed_buses
 from offchain.dso.records import Deployment
 from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
+from offchain.dso.validation import MarketPlatformClient, ValidationDesk
+from offchain.dso.validation_store import ValidationStore
 from offchain.market.api import create_app as market_app
 from offchain.market.client import MarketClient
 from offchain.market.promises import PromiseFolder
 from offchain.market.publication import OutcomePublication
 from offchain.market.service import MarketService
+from offchain.market.validation import DsoPlatformClient, TechnicalValidation
 from offchain.messaging.broker import MosquittoBroker
 from offchain.messaging.mqtt import MqttClient
 from offchain.messaging.topics import (
     CERTIFIED_PACKETS,
+    DSO_OUTCOME,
     PLATFORM_GRANTS,
     NodeTopic,
     aggregator_grant,
@@ -49,6 +54,7 @@ from offchain.rest.settings import ApiSettings, Role
 from offchain.store.api import create_app as store_app
 from offchain.store.client import StoreClient
 from offchain.store.documents import FolderStore
+from offchain.store.outcomes import AnchoredOutcomes
 from offchain.store.packets import PacketStore
 from offchain.store.receipts import Keeper, Stores
 from oracles.anchoring.chain import DeployedAnchor
@@ -125,6 +131,9 @@ class Stage:
     certified: CertifiedIntake
     dso: DsoService
     dso_url: str
+    dso_validation: ValidationDesk
+    dso_for_market: DsoPlatformClient
+    market_validation: TechnicalValidation
     publication: OutcomePublication
     packets: PacketStore
     anchoring: AnchoringDaemon
@@ -145,6 +154,11 @@ class Stage:
         client = MarketClient(self.market_url, secret, person.key, chain, drawer, promises)
         self.exits.callback(client.close)
         return client
+
+    def validate(self) -> None:
+        """Market and DSO's platform do what is due of technical validation."""
+        self.market_validation.step(self.dso_for_market)
+        self.dso_validation.step()
 
     def token_of(self, name: str) -> str:
         """A participant's token at the platforms."""
@@ -190,15 +204,22 @@ def set_stage(
 
         stores = Stores([_store(exits, folder, cast, operator, person) for person in cast.stores], operator)
         market = MarketService(operator, documents, stores, cast.operator.key)
-        market_url = exits.enter_context(serve(market_app(market, settings)))
+        outcomes = AnchoredOutcomes(MarketView(operator), documents)
+        market_validation = TechnicalValidation(outcomes, folder / "asked.sqlite", operator.now_s)
+        exits.callback(market_validation.close)
+        market_url = exits.enter_context(serve(market_app(market, market_validation, settings)))
 
         dso_store = DsoStore(folder / "dso.sqlite")
         exits.callback(dso_store.close)
         dso_mqtt = MqttClient(
             broker.address("dso"),
             "dso-platform",
-            [NodeTopic.SET_POINT_ACKS.of_all],
-            lambda message: dso.on_acknowledgement(message.payload),
+            [NodeTopic.SET_POINT_ACKS.of_all, DSO_OUTCOME],
+            lambda message: (
+                dso_validation.on_outcome(message.payload)
+                if message.topic == DSO_OUTCOME
+                else dso.on_acknowledgement(message.payload)
+            ),
         )
         scd_store = CustomerStore(folder / "customers.duckdb")
         exits.callback(scd_store.close)
@@ -216,9 +237,13 @@ def set_stage(
             operator.now_s,
             Deployment(manifest.chainId, operator.address_of("ReadingAnchor")),
         )
+        validation_store = ValidationStore(folder / "validation.sqlite")
+        exits.callback(validation_store.close)
+        market_for_dso = MarketPlatformClient(_client(exits, market_url, token(cast, "dso")))
+        dso_validation = ValidationDesk(validation_store, outcomes, market_for_dso, operator.now_s)
         dso_mqtt.start()
         exits.callback(dso_mqtt.stop)
-        dso_url = exits.enter_context(serve(dso_app(dso, settings)))
+        dso_url = exits.enter_context(serve(dso_app(dso, dso_validation, settings)))
         dso_for_scd = _client(exits, dso_url, token(cast, "customer_database"))
         subscriptions["dso"] = Subscription(PlatformPodListener(dso_for_scd), may_link=True)
 
@@ -243,8 +268,7 @@ def set_stage(
         exits.callback(forwarder.stop)
 
         publication = OutcomePublication(
-            operator,
-            documents,
+            outcomes,
             connected("market", [], None),
             {person.address: name for name, person in aggregators.items()},
             folder / "published.sqlite",
@@ -265,6 +289,9 @@ def set_stage(
             certified=certified,
             dso=dso,
             dso_url=dso_url,
+            dso_validation=dso_validation,
+            dso_for_market=DsoPlatformClient(_client(exits, dso_url, token(cast, "market"))),
+            market_validation=market_validation,
             publication=publication,
             packets=packets,
             anchoring=AnchoringDaemon(packets, documents, DeployedAnchor(oracles["anchoring"]), forwarder),

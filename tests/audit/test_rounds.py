@@ -27,6 +27,7 @@ from offchain.protocol.rounds import refusal_number
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, Receipt, TechnicalOutcome
 from offchain.store.documents import FolderStore
+from offchain.store.lists import fetch_refusals
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_again, validate_session
 from oracles.clearing.daemon import ClearingDaemon
@@ -35,7 +36,6 @@ from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from oracles.grid.facts import assess_from_chain
-from oracles.session_facts import fetch_refusals
 from tests.audit.conftest import play_to_clearing
 from tests.audit.test_lying_oracle import changed
 from tests.chain.small_market import CAST, FIRST, PODS_AT_START, TERMS, SmallMarket, pod

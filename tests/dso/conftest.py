@@ -14,9 +14,12 @@ from offchain.dso.api import create_app
 from offchain.dso.records import Deployment, KnownPod, PodChange
 from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
+from offchain.dso.validation import ValidationDesk
+from offchain.dso.validation_store import ValidationStore
 from offchain.messaging.mqtt import Message, MessagingUnavailable
 from offchain.protocol.documents.base import parse
 from offchain.protocol.documents.light_node import ActivationService
+from offchain.protocol.documents.outcome import TechnicalOutcome
 from offchain.protocol.signatures import address_of
 from offchain.rest.client import PlatformUnavailable
 from offchain.rest.server import serve
@@ -128,6 +131,30 @@ class Dso:
         return [status.value for _, status in self.service.activations(None, 0, 2**40)]
 
 
+class NoSessions:
+    """A chain on which nothing has happened."""
+
+    def session_ids(self) -> list[int]:
+        return []
+
+
+class NoMarket:
+    """A market that asks for nothing."""
+
+    def answer(self, technical: TechnicalOutcome) -> None:
+        raise AssertionError(technical)
+
+
+def no_validation(folder: Path) -> ValidationDesk:
+    """The part of the platform that the tests with this one don't use."""
+    return ValidationDesk(
+        ValidationStore(folder / "validation.sqlite"),
+        NoSessions(),  # type: ignore[arg-type]
+        NoMarket(),
+        lambda: NOW_S,
+    )
+
+
 @pytest.fixture
 def dso(tmp_path: Path) -> Iterator[Dso]:
     platform = Dso(tmp_path)
@@ -139,7 +166,7 @@ def dso(tmp_path: Path) -> Iterator[Dso]:
 def api(dso: Dso) -> Iterator[dict[str, httpx.Client]]:
     """HTTP clients by participant; `stranger` has a token of nobody, `nobody` none."""
     settings, tokens = settings_of(PARTICIPANTS)
-    with serve(create_app(dso.service, settings)) as url:
+    with serve(create_app(dso.service, no_validation(dso.folder), settings)) as url:
         clients = {name: client_of(url, token) for name, token in tokens.items()}
         clients |= {"stranger": client_of(url, "x" * 43), "nobody": client_of(url, None)}
         yield clients

@@ -16,10 +16,11 @@ from offchain.protocol.products import MarginUnit, Side
 from offchain.protocol.roles import Role
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome, Pair, TechnicalOutcome
+from offchain.store.lists import fetch_list_document
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session, validate_session
 from oracles.grid.daemon import GridDaemon
-from oracles.session_facts import book_documents, fetch_list_document
+from oracles.session_facts import book_documents
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.core.settle import SettlementResult
 from oracles.settlement.facts import settle_from_chain

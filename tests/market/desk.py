@@ -14,6 +14,7 @@ from offchain.market.api import commitments_path, create_app, reveal_path
 from offchain.market.client import MarketClient
 from offchain.market.promises import PromiseFolder
 from offchain.market.service import MarketService
+from offchain.market.validation import TechnicalValidation
 from offchain.protocol import canonical_json
 from offchain.protocol.book_documents import (
     Area,
@@ -32,6 +33,7 @@ from offchain.protocol.typed_data import Commitment, Opening, Receipt
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from offchain.store.documents import FolderStore
+from offchain.store.outcomes import AnchoredOutcomes
 from scripts.demo.cast import Person
 from tests.chain.small_market import ADMIN, CAST, FIRST, TERMS, SmallMarket, pod, small_market
 from tests.rest.callers import client_of, settings_of
@@ -223,5 +225,10 @@ def open_desk(
         before_opening(market)
         market.chain.advance_to(TERMS.gateOpening)
         service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
-        with serve(create_app(service, settings)) as url, Desk(market, url, tokens, folder) as desk:
+        outcomes = AnchoredOutcomes(market.view, market.documents)
+        validation = TechnicalValidation(outcomes, folder / "asked.sqlite", market.operator.now_s)
+        with (
+            serve(create_app(service, validation, settings)) as url,
+            Desk(market, url, tokens, folder) as desk,
+        ):
             yield desk

@@ -2,13 +2,13 @@
 
 import json
 
-from offchain.market.publication import parts_of
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.outcome import Rejection, ValidatedOutcome, validated_outcome
 from offchain.protocol.documents.time_frame import MarketType
 from offchain.protocol.leaves import OFFER
 from offchain.protocol.lists import Record
 from offchain.protocol.market_time import Window
+from offchain.protocol.outcome_documents import parts_of
 from offchain.protocol.products import Side
 from oracles.clearing.core.session import clear_session
 from tests.chain.small_market import START_S

@@ -14,10 +14,11 @@ from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.typed_data import Opening, Outcome
+from offchain.store.lists import fetch_list_document
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.daemon import ClearingDaemon
-from oracles.session_facts import book_documents, fetch_list_document
+from oracles.session_facts import book_documents
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, pod
 from tests.market.desk import (
     SALT,

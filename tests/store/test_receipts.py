@@ -17,8 +17,8 @@ from offchain.rest.settings import Role
 from offchain.store.api import create_app
 from offchain.store.client import StoreClient, StoreRefused
 from offchain.store.documents import DocumentMissing, FolderStore, StoreUnavailable
+from offchain.store.lists import fetch_list_document
 from offchain.store.receipts import Keeper, Store, Stores, TooFewReceipts
-from oracles.session_facts import fetch_list_document
 from scripts.demo.cast import Person
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS
 from tests.market.desk import SALT, Desk, Sealed, good_offers

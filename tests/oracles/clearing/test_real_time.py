@@ -16,10 +16,11 @@ from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.products import ClearingMethod, OfferStatus, Product
 from offchain.protocol.real_time import SoldPlaces
 from offchain.store.documents import FolderStore
+from offchain.store.lists import RootMismatch
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.session import ClearedSession, clear_session
-from oracles.session_facts import AheadResult, RootMismatch, ahead_result
+from oracles.session_facts import AheadResult, ahead_result
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import AREAS, EVERYONE, PODS, SINGLES, books
