@@ -178,12 +178,19 @@ class MarketView:
         names = [field.name for field in fields(SessionTerms)][1:]
         return SessionTerms(session, **dict(zip(names, values, strict=True)))
 
+    def session_at(self, kind: int, start_s: int) -> SessionTerms | None:
+        """The session of a market type whose delivery starts then."""
+        session = int(self._chain.call("MarketSessions", "sessionAt", kind, start_s))
+        return self.terms(session) if session else None
+
+    def day_ahead_at(self, instant_s: int) -> SessionTerms | None:
+        """The day-ahead session of an instant's local day."""
+        return self.session_at(0, day_start_s(local_date(instant_s)))
+
     def day_ahead_of(self, terms: SessionTerms) -> SessionTerms | None:
         """The day-ahead session on whose result a real-time session rests: that of the local day, unless its result may still
         change when the real-time session's book is complete. So none rests on itself."""
-        midnight_s = day_start_s(local_date(terms.deliveryStart))
-        session = int(self._chain.call("MarketSessions", "sessionAt", 0, midnight_s))
-        ahead = self.terms(session) if session else None
+        ahead = self.day_ahead_at(terms.deliveryStart)
         return ahead if ahead is not None and terms.rests_on(ahead) else None
 
     def market_time_s(self, session: int) -> int:

@@ -1,10 +1,15 @@
 """The DSO technical platform's REST API. It only translates HTTP; `DsoService` does the work."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path
 from pydantic import BaseModel
 
+from offchain.dso.field import FieldDesk
+from offchain.dso.field_api import add_field
+from offchain.dso.flow_api import add_flows
+from offchain.dso.flow_store import FlowStore
 from offchain.dso.records import ActivationStatus, KnownPod, PodChange, ProposedMeans
 from offchain.dso.service import DsoService
 from offchain.dso.validation import ValidationDesk
@@ -64,16 +69,28 @@ class Taken(BaseModel):
     taken: int
 
 
-def create_app(service: DsoService, validation: ValidationDesk, settings: ApiSettings) -> FastAPI:
-    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the operator; validation for the market (`validation_api`).
+@dataclass(frozen=True)
+class Desks:
+    """What the platform is made of, a desk a subject."""
+
+    service: DsoService
+    validation: ValidationDesk
+    flows: FlowStore
+    field: FieldDesk
+
+
+def create_app(desks: Desks, settings: ApiSettings) -> FastAPI:
+    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the operator. `validation_api`, `flow_api` and `field_api` say what else there is.
 
     POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
     POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.
     GET /alarms: what the grid oracle's forecasts bring near a limit or beyond it, by session.
     GET /ownMeans: what the grid oracle proposes before it asks the market; POST /ownMeans/{session}: a `MeansDecision`.
     """
-    app = new_app("DSO technical platform", UNCHECKABLE)
-    add_validation(app, validation, settings)
+    app, service = new_app("DSO technical platform", UNCHECKABLE), desks.service
+    add_validation(app, desks.validation, settings)
+    add_flows(app, desks.flows, settings)
+    add_field(app, desks.field, settings)
     authenticated = Annotated[Caller, Depends(Authenticator(settings))]
 
     @app.post("/pods")

@@ -1,13 +1,11 @@
 """The DSO platform's memory in one SQLite file: PoDs, activations (which are the outbox), and decisions on own means."""
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from offchain.dso.database import Database
 from offchain.dso.records import KnownPod, ProposedMeans, RefusedAcknowledgement, TrackedActivation
 from offchain.protocol.documents.alarm import SessionAlarms
 from offchain.protocol.documents.base import dump, parse
@@ -74,33 +72,11 @@ _TRACKED = "number, pod_id, aggregator, node_address, topic, asked, sent, sent_s
 _MEANS = "proposal, plan, decided_by, decided_s, closed"
 
 
-class DsoStore:
-    """PoDs and activations; safe to use from the API's, the messaging client's and a daemon's threads."""
+class DsoStore(Database):
+    """PoDs, activations, alarms and own means."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # FULL: an aggregator that was told its set points are taken relies on it, power cut or not.
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All changes made inside are kept together, or none of them. Not to be nested."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        super().__init__(path, _SCHEMA)
 
     def put_pod(self, pod: KnownPod) -> None:
         """Keep what is now known of a PoD; its PoM counts as not yet reported."""
@@ -277,10 +253,6 @@ class DsoStore:
     def close_means(self, session: int) -> None:
         """Let no decision change any more."""
         self._rows("UPDATE own_means SET closed = 1 WHERE session = ?", session)
-
-    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
 
 
 def _proposed(row: tuple[Any, ...]) -> ProposedMeans:

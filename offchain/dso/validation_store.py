@@ -1,10 +1,9 @@
 """The memory of the validation desk in one SQLite file."""
 
-import sqlite3
-import threading
 from pathlib import Path
 from typing import Any
 
+from offchain.dso.database import Database
 from offchain.dso.validation_records import AskedValidation, FinalOutcome, FinalState
 from offchain.protocol.documents.base import dump, parse
 from offchain.protocol.documents.outcome import MarketOutcome, TechnicalOutcome, ValidatedOutcome
@@ -38,21 +37,11 @@ CREATE TABLE IF NOT EXISTS final_outcomes (
 _ASKED = "outcome, session, round, document, received_s, answer, told_s, closed"
 
 
-class ValidationStore:
-    """Safe to use from the API's, the messaging client's and a daemon's threads."""
+class ValidationStore(Database):
+    """What was asked for, and what came as final outcomes."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # FULL: the market, and the broker, were told that what they sent is kept, power cut or not.
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        super().__init__(path, _SCHEMA)
 
     def add(self, asked: AskedValidation, start_s: int, end_s: int) -> None:
         """Keep what was asked for; the first time counts."""
@@ -140,10 +129,6 @@ class ValidationStore:
             FinalOutcome(session, _final(payload), FinalState(state), *rest)
             for session, payload, state, *rest in rows
         ]
-
-    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
 
 
 def _final(payload: bytes) -> ValidatedOutcome | None:

@@ -22,6 +22,13 @@ class Net:
         """The part that a product moves."""
         return self.power_w if product.is_active else self.reactive_var
 
+    def moved(self, product: Product, amount_w: int) -> "Net":
+        """After so many W (var) of a product: up lowers what is absorbed."""
+        change = product.sign * amount_w
+        if product.is_active:
+            return Net(self.power_w - change, self.reactive_var)
+        return Net(self.power_w, self.reactive_var - change)
+
 
 @dataclass(frozen=True)
 class Anchored:

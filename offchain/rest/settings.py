@@ -32,6 +32,8 @@ class Role(StrEnum):
     MARKET = "market"
     CUSTOMER_DATABASE = "customer_database"
     ORACLE = "oracle"
+    FIELD_GATEWAY = "field_gateway"
+    """Where the DSO's own sensors send their readings from."""
 
 
 class Participant(BaseModel):

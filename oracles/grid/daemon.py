@@ -25,13 +25,23 @@ from offchain.store.lists import fetch_list_document
 from offchain.store.receipts import Stores
 from oracles.grid.alarms import AlarmDesk, session_alarms
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
+from oracles.grid.core.expected import Expected
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
 from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import RequestSettings, size_request
 from oracles.grid.core.violations import AlarmSettings
-from oracles.grid.facts import anchored_grid, assess_from_chain, expected_from_chain
+from oracles.grid.facts import (
+    AnchoredGrid,
+    anchored_grid,
+    assess_from_chain,
+    expected_from_chain,
+    nets_of_day,
+)
+from oracles.grid.field_state import GRACE_S, FieldState, Usual
+from oracles.grid.flows import FlowDesk, session_flows, window_flow
 from oracles.grid.forecast_network import DAY_AHEAD
+from oracles.grid.helping import CouldGive
 from oracles.grid.own_means import OwnMeansFirst
 from oracles.grid.switched_network import with_expected
 from oracles.on_dask import parts_on
@@ -137,7 +147,8 @@ class GridDaemon:
     `scheduler`: address of a Dask scheduler whose workers assess slots that nothing joins; without one, threads of this
     process do.
     `own_means`: whose network, as the operator decides for each session, is anchored in place of `network` as it stands.
-    `alarm_desk`: who is told of what the forecast brings near a limit or beyond it.
+    `alarm_desk`: who is told of what the forecast brings near a limit or beyond it, `flow_desk`: who is shown its power flows.
+    `field`: what is measured, for real time; its readings are what the network's forecast reads.
     """
 
     def __init__(
@@ -151,6 +162,8 @@ class GridDaemon:
         scheduler: str | None = None,
         own_means: OwnMeansFirst | None = None,
         alarm_desk: AlarmDesk | None = None,
+        flow_desk: FlowDesk | None = None,
+        field: FieldState | None = None,
     ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
@@ -162,6 +175,10 @@ class GridDaemon:
         self._map_parts = parts_on(scheduler)
         self._own_means = own_means
         self._alarm_desk = alarm_desk
+        self._flow_desk = flow_desk
+        self._field = field
+        self._told: set[int] = set()
+        self._estimated: set[int] = set()
 
     def step(self) -> None:
         """One look at every session: do what is due. A session's fault is raised when all have been looked at."""
@@ -173,7 +190,7 @@ class GridDaemon:
             if not self._is_anchored(terms):
                 self._anchor(terms, clock)
             if self._is_anchored(terms):
-                self._tell_alarms(terms)
+                self._tell_operator(terms)
         if terms.gateOpening <= clock.market_s < terms.gateClosure and not clock.paused:
             self._request(terms)
         if terms.documentsDeadline <= clock.market_s < terms.validatedOutcomeDeadline:
@@ -191,17 +208,65 @@ class GridDaemon:
             for kind in (NoticeKind.GRID_MODEL, NoticeKind.FORECAST)
         )
 
-    def _tell_alarms(self, terms: SessionTerms) -> None:
-        """Tell the operator; that it can't be told keeps nothing else from being done."""
-        if self._alarm_desk is None:
+    def _tell_operator(self, terms: SessionTerms) -> None:
+        """Show power flows and alarms, once, as what is anchored stays; that it can't be done keeps nothing else from being done."""
+        if terms.session in self._told or (self._alarm_desk is None and self._flow_desk is None):
             return
         try:
             grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
-            self._alarm_desk.alarm(session_alarms(terms, grid, self._settings.alarms))
+            could = self._could(terms, grid, expected_from_chain(self._view, self._documents, terms))
+            flow = window_flow(terms, grid)
+            if self._flow_desk is not None:
+                self._flow_desk.show_flows(session_flows(terms, grid, flow))
+            if self._alarm_desk is not None:
+                self._alarm_desk.alarm(session_alarms(terms, grid, flow, self._settings.alarms, could))
+            self._told.add(terms.session)
         except FlexledgerError as problem:
             logger.error("session %d: no alarms: %s", terms.session, problem)
 
+    def _could(self, terms: SessionTerms, grid: AnchoredGrid, expected: Expected) -> list[CouldGive]:
+        """What the market's PoDs are expected to be able to give, beside what is sold."""
+        pods = self._view.pods()
+        out = []
+        for pod, node in sorted(grid.forecast.node_of_pod.items()):
+            if pod in pods:
+                most_w = available(pods[pod], expected.power_w(pod, terms.slots))
+                for product, limit_w in most_w.items():
+                    limit_w[expected.is_sold(pod, product, terms.slots)] = 0
+                out.append(CouldGive(pod, node, most_w))
+        return out
+
+    def _estimate(self, terms: SessionTerms, clock: Clock) -> bool:
+        """Estimate the state before a real-time session's forecast, once; False while readings may still be on their way."""
+        field = self._field
+        if field is None or terms.marketType == DAY_AHEAD or terms.session in self._estimated:
+            return True
+        if clock.market_s < terms.baselineGate + GRACE_S:
+            return False
+        usual: dict[int, Usual | None] = {}
+        for start_s in field.quarter_hours(terms):
+            ahead = self._view.day_ahead_at(start_s)
+            day = 0 if ahead is None else ahead.session
+            if day not in usual:
+                usual[day] = None if ahead is None else self._usual(field, ahead)
+            network = field.network
+            if self._own_means is not None:
+                network = self._own_means.network_at(terms.session, start_s)
+            field.look(terms.session, start_s, usual[day], network)
+        self._estimated.add(terms.session)
+        return True
+
+    def _usual(self, field: FieldState, ahead: SessionTerms) -> Usual | None:
+        try:
+            nets = nets_of_day(self._view, self._documents, ahead)
+            return Usual(ahead, nets, field.network.at_buses(ahead, nets))
+        except FlexledgerError as problem:
+            logger.error("session %d: no state can be estimated: %s", ahead.session, problem)
+            return None
+
     def _anchor(self, terms: SessionTerms, clock: Clock) -> None:
+        if not self._estimate(terms, clock):
+            return
         expected = expected_from_chain(self._view, self._documents, terms).nets
         network: Network | None = self._network
         if self._own_means is not None:
@@ -243,18 +308,13 @@ class GridDaemon:
 
     def _request(self, terms: SessionTerms) -> None:
         grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
-        pods = self._view.pods()
         expected = expected_from_chain(self._view, self._documents, terms)
         settings = self._settings
         flexible = []
-        for pod, node in sorted(grid.forecast.node_of_pod.items()):
-            if pod in pods:
-                most_w = available(pods[pod], expected.power_w(pod, terms.slots))
-                for product, limit_w in most_w.items():
-                    limit_w[expected.is_sold(pod, product, terms.slots)] = 0
-                reference = settings.references.get(pod, Reference())
-                fee = settings.grid_fees_ueur_per_kw.get(pod, 0)
-                flexible.append(reference.applied(pod, node, most_w, settings.price_cap_ueur_per_kw, fee))
+        for each in self._could(terms, grid, expected):
+            reference = settings.references.get(each.pod, Reference())
+            fee, cap = settings.grid_fees_ueur_per_kw.get(each.pod, 0), settings.price_cap_ueur_per_kw
+            flexible.append(reference.applied(each.pod, each.node, each.most_w, cap, fee))
         p_w, q_var = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
         request = size_request(grid.model, p_w, q_var, flexible, self._sizing(terms))
         if request.areas:

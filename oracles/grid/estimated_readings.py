@@ -24,6 +24,11 @@ class EstimatedReadings:
         self._column = {bus: place for place, bus in enumerate(buses)}
         self._estimated: dict[int, tuple[Floats, Floats]] = {}
 
+    @property
+    def buses(self) -> frozenset[int]:
+        """Buses that are read."""
+        return frozenset(self._column)
+
     def take(self, start_s: int, state: EstimatedState, market: Mapping[int, Net]) -> None:
         """Take the mean state of the quarter-hour that starts at an instant; the last one for it stands.
 

@@ -5,14 +5,17 @@ from functools import cached_property
 
 from offchain.chain.market_view import MarketView
 from offchain.protocol.book_documents import payback_of
+from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.leaves import OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.lists import ListDocument
-from offchain.protocol.metering import baselines_of
-from offchain.protocol.products import Side
+from offchain.protocol.market_time import local_date, real_time_windows
+from offchain.protocol.metering import Net, PodSlot, baselines_of
+from offchain.protocol.products import Product, Side
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.store.documents import DocumentStore
+from offchain.store.lists import fetch_list_document
 from oracles.grid.core.assessment import Assessment, Case, assess_case
 from oracles.grid.core.documents import (
     Forecast,
@@ -97,6 +100,39 @@ def expected_from_chain(view: MarketView, store: DocumentStore, terms: SessionTe
     expected = expected_nets(terms, baselines_of(baseline_documents(view, store, terms), pods), ahead)
     nets = {(pod, slot): net for (pod, slot), net in expected.nets.items() if pod in pods}
     return Expected(nets, expected.sold)
+
+
+def nets_of_day(view: MarketView, store: DocumentStore, ahead: SessionTerms) -> dict[PodSlot, Net]:
+    """What the market's PoDs do in the slots of a day-ahead session as far as it is known: by their baselines, real time's where there
+    are, less what was sold day ahead and since. Raises FlexledgerError where an outcome's document can't be had."""
+    pods = view.pods()
+    baselines = baselines_of(baseline_documents(view, store, ahead), pods)
+    sold = _validated(view, store, ahead)
+    nets = dict(expected_nets(ahead, {}, DayAhead(ahead, baselines, sold)).nets)
+    for kind, window in enumerate(real_time_windows(local_date(ahead.deliveryStart)), start=1):
+        terms = view.session_at(kind, window.start_s)
+        if terms is None or not terms.rests_on(ahead):
+            continue
+        first = ahead.slot_at(terms.deliveryStart)
+        since = {
+            (pod, first + slot): net
+            for (pod, slot), net in expected_from_chain(view, store, terms).nets.items()
+        }
+        nets |= since
+        outcome = _validated(view, store, terms)
+        for entry in () if outcome is None else outcome.list_of(OUTCOME_BY_REQUEST).records():
+            place = entry.word("pod"), first + entry.integer("slot")
+            if place in nets and entry.integer("product") <= max(Product):
+                nets[place] = nets[place].moved(Product(entry.integer("product")), entry.integer("acceptedW"))
+    return {place: net for place, net in nets.items() if place[0] in pods}
+
+
+def _validated(view: MarketView, store: DocumentStore, terms: SessionTerms) -> ListDocument | None:
+    posted = view.validated_outcome(terms.session)
+    if posted is None:
+        return None
+    cid, roots = Cid(posted.cidCodec, posted.cidDigest), {OUTCOME_BY_REQUEST: posted.byRequestRoot}
+    return fetch_list_document(store, "validated outcome", cid, roots)
 
 
 def assess_from_chain(

@@ -63,6 +63,11 @@ class OwnMeansFirst:
     operable: Operable | None = None
     decision_s: int = DECISION_S
 
+    def network_at(self, session: int, at_s: int) -> SwitchedNetwork:
+        """The network at an instant, with the plans that were taken for other sessions than this."""
+        taken = self.control_room.standing(session, at_s)
+        return self.network.after(action for plan in taken for action in actions_of(plan))
+
     def decided_network(
         self, terms: SessionTerms, expected: Mapping[PodSlot, Net], market_s: int
     ) -> SwitchedNetwork | None:
@@ -72,8 +77,7 @@ class OwnMeansFirst:
         the market is asked.
         """
         session = terms.session
-        taken = self.control_room.standing(session, terms.deliveryStart)
-        network = self.network.after(action for plan in taken for action in actions_of(plan))
+        network = self.network_at(session, terms.deliveryStart)
         proposal = self.control_room.proposed(session)
         if proposal is None:
             forecast = network.at_buses(terms, expected)

@@ -11,10 +11,10 @@ Signs: what a bus absorbs is positive, as everywhere; P, Q and current of a bran
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -144,6 +144,12 @@ class EstimatedState:
     contradicted: tuple[int, ...]
     chi_squared: float
     threshold: float
+
+    def at(self, buses: Set[int]) -> "EstimatedState":
+        """The same, with what is absorbed at some of its buses only."""
+        places = [place for place, bus in enumerate(self.buses) if bus in buses]
+        kept = tuple(self.buses[place] for place in places)
+        return replace(self, buses=kept, p_w=self.p_w[places], q_var=self.q_var[places])
 
     @property
     def is_consistent(self) -> bool:

@@ -75,6 +75,16 @@ class SwitchedNetwork:
         both = with_expected((p_w, q_var), expected, column_of_pod, terms.slots)
         return BusForecast(tuple(buses), *(values[: terms.slots] for values in both))
 
+    def of_market(self, nets: Mapping[PodSlot, Net], slot: int) -> dict[int, Net]:
+        """What the market's PoDs absorb together in a slot, by bus. PoDs that the DSO doesn't know are left out."""
+        out: dict[int, Net] = {}
+        for (pod, at), net in nets.items():
+            bus = self._bus_of_pod.get(pod)
+            if at == slot and bus is not None:
+                known = out.get(bus, Net(0, 0))
+                out[bus] = Net(known.power_w + net.power_w, known.reactive_var + net.reactive_var)
+        return out
+
 
 def with_expected(
     background: tuple[Integers, Integers],

@@ -439,7 +439,16 @@ class Day:
         settings = GridDaemonSettings(DSO_CAP_UEUR, sizing, fees)
         chain = self._stage.chain_as(self._cast.oracles["grid"])
         stage = self._stage
-        return GridDaemon(chain, stage.documents, stage.stores, network, dso, settings, alarm_desk=stage.dso)
+        return GridDaemon(
+            chain,
+            stage.documents,
+            stage.stores,
+            network,
+            dso,
+            settings,
+            alarm_desk=stage.dso,
+            flow_desk=stage.dso_flows,
+        )
 
     def _clear(self) -> None:
         self._stage.clearing.step()

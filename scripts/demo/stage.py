@@ -23,8 +23,11 @@ from offchain.customer_database.certified import CertifiedIntake, Inbox
 from offchain.customer_database.pod_listener import PlatformPodListener
 from offchain.customer_database.service import CustomerDatabase, Subscription
 from offchain.customer_database.store import CustomerStore
+from offchain.dso.api import Desks
 from offchain.dso.api import create_app as dso_app
 from offchain.dso.customer_database_client import CustomerDatabaseClient
+from offchain.dso.field import FieldDesk
+from offchain.dso.flow_store import FlowStore
 from offchain.dso.pom_mapping import PomsOfPods, fed_buses
 from offchain.dso.records import Deployment
 from offchain.dso.service import DsoService
@@ -132,6 +135,7 @@ class Stage:
     dso: DsoService
     dso_url: str
     dso_validation: ValidationDesk
+    dso_flows: FlowStore
     dso_for_market: DsoPlatformClient
     market_validation: TechnicalValidation
     publication: OutcomePublication
@@ -241,9 +245,16 @@ def set_stage(
         exits.callback(validation_store.close)
         market_for_dso = MarketPlatformClient(_client(exits, market_url, token(cast, "dso")))
         dso_validation = ValidationDesk(validation_store, outcomes, market_for_dso, operator.now_s)
+        dso_flows, dso_field = (
+            FlowStore(folder / "dso.sqlite"),
+            FieldDesk(folder / "dso.sqlite", operator.now_s),
+        )
+        for desk in (dso_flows, dso_field):
+            exits.callback(desk.close)
         dso_mqtt.start()
         exits.callback(dso_mqtt.stop)
-        dso_url = exits.enter_context(serve(dso_app(dso, dso_validation, settings)))
+        desks = Desks(dso, dso_validation, dso_flows, dso_field)
+        dso_url = exits.enter_context(serve(dso_app(desks, settings)))
         dso_for_scd = _client(exits, dso_url, token(cast, "customer_database"))
         subscriptions["dso"] = Subscription(PlatformPodListener(dso_for_scd), may_link=True)
 
@@ -290,6 +301,7 @@ def set_stage(
             dso=dso,
             dso_url=dso_url,
             dso_validation=dso_validation,
+            dso_flows=dso_flows,
             dso_for_market=DsoPlatformClient(_client(exits, dso_url, token(cast, "market"))),
             market_validation=market_validation,
             publication=publication,

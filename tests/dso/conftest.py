@@ -10,7 +10,9 @@ import pytest
 
 from lightnode.identity import Identity
 from lightnode.packets import PacketSigner
-from offchain.dso.api import create_app
+from offchain.dso.api import Desks, create_app
+from offchain.dso.field import FieldDesk
+from offchain.dso.flow_store import FlowStore
 from offchain.dso.records import Deployment, KnownPod, PodChange
 from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
@@ -33,6 +35,8 @@ PARTICIPANTS = {
     "bolt": Role.AGGREGATOR,
     "dso": Role.DSO,
     "scd": Role.CUSTOMER_DATABASE,
+    "gateway": Role.FIELD_GATEWAY,
+    "another": Role.FIELD_GATEWAY,
 }
 POMS = {"IT001E00000001": "POM-1", "IT001E00000003": "POM-2"}
 
@@ -114,6 +118,7 @@ class Dso:
         self.now_s = NOW_S
         self.broker, self.pom_desk = Broker(), PomDesk()
         self.start()
+        self.desks = desks_of(self.service, folder)
         self.service.announce([PodChange(known_pod(1), False), PodChange(known_pod(2), False)])
         self.service.announce([PodChange(known_pod(3, "bolt"), False)])
 
@@ -145,13 +150,15 @@ class NoMarket:
         raise AssertionError(technical)
 
 
-def no_validation(folder: Path) -> ValidationDesk:
-    """The part of the platform that the tests with this one don't use."""
-    return ValidationDesk(
-        ValidationStore(folder / "validation.sqlite"),
-        NoSessions(),  # type: ignore[arg-type]
-        NoMarket(),
-        lambda: NOW_S,
+def desks_of(service: DsoService, folder: Path) -> Desks:
+    """A platform that nobody asks to validate anything."""
+    store = ValidationStore(folder / "validation.sqlite")
+    validation = ValidationDesk(store, NoSessions(), NoMarket(), lambda: NOW_S)  # type: ignore[arg-type]
+    return Desks(
+        service,
+        validation,
+        FlowStore(folder / "flows.sqlite"),
+        FieldDesk(folder / "field.sqlite", lambda: NOW_S),
     )
 
 
@@ -166,7 +173,7 @@ def dso(tmp_path: Path) -> Iterator[Dso]:
 def api(dso: Dso) -> Iterator[dict[str, httpx.Client]]:
     """HTTP clients by participant; `stranger` has a token of nobody, `nobody` none."""
     settings, tokens = settings_of(PARTICIPANTS)
-    with serve(create_app(dso.service, no_validation(dso.folder), settings)) as url:
+    with serve(create_app(dso.desks, settings)) as url:
         clients = {name: client_of(url, token) for name, token in tokens.items()}
         clients |= {"stranger": client_of(url, "x" * 43), "nobody": client_of(url, None)}
         yield clients

@@ -18,7 +18,7 @@ from offchain.rest.client import PlatformClient
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from tests.customer_database.conftest import registration
-from tests.dso.conftest import DEPLOYMENT, NOW_S, Broker, Dso, no_validation, pod_id, pseudonym
+from tests.dso.conftest import DEPLOYMENT, NOW_S, Broker, Dso, desks_of, pod_id, pseudonym
 from tests.rest.callers import client_of, settings_of
 
 
@@ -76,7 +76,7 @@ def test_both_platforms_agree_on_pods_and_poms(tmp_path: Path) -> None:
         platform = DsoService(
             dso_store, Broker(), CustomerDatabaseClient(to_scd), poms, lambda: NOW_S, DEPLOYMENT
         )
-        with serve(create_app(platform, no_validation(tmp_path), dso_settings)) as dso_url:
+        with serve(create_app(desks_of(platform, tmp_path), dso_settings)) as dso_url:
             to_dso = PlatformClient(dso_url, dso_tokens["scd"])
             subscriptions["dso"] = Subscription(PlatformPodListener(to_dso), may_link=True)
             with client_of(scd_url, scd_tokens["acme"]) as acme, client_of(dso_url, dso_tokens["dso"]) as dso:

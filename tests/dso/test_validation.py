@@ -6,7 +6,7 @@ The session is that of `tests.audit.test_rounds`: the grid cuts what the market 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from tests.audit.conftest import play_to_clearing
 from tests.audit.test_rounds import NEEDED_W, OFFERED_W, anchor_grid, clearing_step, grid_step
 from tests.chain.small_market import ADMIN, FIRST, TERMS, SmallMarket, pod, prepared
 from tests.chain.workers import shared_folder
-from tests.dso.conftest import DEPLOYMENT, Broker, PomDesk
+from tests.dso.conftest import DEPLOYMENT, Broker, PomDesk, desks_of
 from tests.market.desk import offers, open_desk, request
 from tests.rest.callers import client_of, settings_of
 
@@ -96,12 +96,12 @@ def platforms(market: SmallMarket, folder: Path) -> Iterator[Platforms]:
     clock = market.operator.now_s
     asking = TechnicalValidation(outcomes, folder / "asked by the market.sqlite", clock)
     service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
-    dso_store, store = DsoStore(folder / "dso.sqlite"), ValidationStore(folder / "validation.sqlite")
+    dso_store, store = DsoStore(folder / "dso.sqlite"), ValidationStore(folder / "asked of the DSO.sqlite")
     dso = DsoService(dso_store, Broker(), PomDesk(), {}.get, clock, DEPLOYMENT)
     with serve(create_market_app(service, asking, settings)) as market_url:
         to_market = PlatformClient(market_url, tokens["dso"])
         desk = ValidationDesk(store, outcomes, MarketPlatformClient(to_market), clock)
-        with serve(create_app(dso, desk, settings)) as dso_url:
+        with serve(create_app(replace(desks_of(dso, folder), validation=desk), settings)) as dso_url:
             to_dso = PlatformClient(dso_url, tokens["market"])
             clients = [
                 {name: client_of(url, token) for name, token in tokens.items()}

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from offchain.protocol.documents.alarm import SessionAlarms
 from offchain.protocol.products import MarginUnit
 from oracles.grid.alarms import session_alarms
 from oracles.grid.core.documents import Forecast
 from oracles.grid.core.network import GridModel, Integers, grid_model_from_document
 from oracles.grid.core.violations import AlarmSettings, AlarmThresholds
 from oracles.grid.facts import AnchoredGrid
+from oracles.grid.flows import window_flow
 from tests.chain.small_market import TERMS
 from tests.oracles.grid.small_grids import radial_document
 
@@ -18,6 +20,10 @@ def anchored(model: GridModel, p_w: Integers, q_var: Integers) -> AnchoredGrid:
     return AnchoredGrid(model, b"\x11" * 32, Forecast(TERMS.session, b"\x11" * 32, p_w, q_var, {}))
 
 
+def alarms_of(grid: AnchoredGrid, settings: AlarmSettings) -> SessionAlarms:
+    return session_alarms(TERMS, grid, window_flow(TERMS, grid), settings)
+
+
 def test_alarms_are_of_the_delivery_window_only_the_worst_first() -> None:
     model = grid_model_from_document(radial_document([1], [0.02]))
     p_w = np.zeros((TERMS.slots + 8, model.nodes), dtype=np.int64)
@@ -25,7 +31,7 @@ def test_alarms_are_of_the_delivery_window_only_the_worst_first() -> None:
     p_w[7, -1] = 92_000
     p_w[TERMS.slots :, -1] = 200_000
     q_var = np.zeros_like(p_w)
-    told = session_alarms(TERMS, anchored(model, p_w, q_var), AlarmSettings())
+    told = alarms_of(anchored(model, p_w, q_var), AlarmSettings())
     of_lines = [each for each in told.alarms if each.element.startswith("line:")]
     assert [(each.level, each.first_slot, each.slots) for each in of_lines] == [
         ("alarm", 3, 2),
@@ -45,5 +51,5 @@ def test_the_operators_thresholds_decide() -> None:
     p_w[3, -1] = 110_000
     switched_off = {"line:an open one": AlarmThresholds()}
     strict = AlarmSettings(AlarmThresholds(critical_percent=105.0), switched_off)
-    told = session_alarms(TERMS, anchored(model, p_w, np.zeros_like(p_w)), strict)
+    told = alarms_of(anchored(model, p_w, np.zeros_like(p_w)), strict)
     assert [each.level for each in told.alarms if each.element.startswith("line:")] == ["critical"]
