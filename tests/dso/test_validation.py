@@ -33,6 +33,7 @@ from offchain.rest.client import PlatformClient, PlatformRefused, PlatformUnavai
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from offchain.store.outcomes import AnchoredOutcomes
+from offchain.store.receipts import Stores
 from tests.audit.conftest import play_to_clearing
 from tests.audit.test_rounds import NEEDED_W, OFFERED_W, anchor_grid, clearing_step, grid_step
 from tests.chain.small_market import ADMIN, FIRST, TERMS, SmallMarket, pod, prepared
@@ -50,6 +51,7 @@ class Platforms:
     """Market and DSO's platform, with HTTP clients by platform and participant."""
 
     market: SmallMarket
+    outcomes: AnchoredOutcomes
     asking: TechnicalValidation
     to_dso: DsoPlatformClient
     desk: ValidationDesk
@@ -63,8 +65,7 @@ class Platforms:
 
     def anchored(self, round_: int = 1) -> Content:
         """A round's market outcome as the market sends it."""
-        outcomes = AnchoredOutcomes(self.market.view, self.market.documents)
-        document = outcomes.market_document(TERMS, outcomes.rounds(TERMS.session)[round_ - 1])
+        document = self.outcomes.market_document(TERMS, self.outcomes.rounds(TERMS.session)[round_ - 1])
         return dict(json.loads(dump(document)))
 
     def shown(self) -> list[Content]:
@@ -74,8 +75,7 @@ class Platforms:
     def publish(self, folder: Path, message: Callable[[bytes], bytes] = bytes) -> None:
         """The market publishes what is validated; the DSO's topic brings what `message` makes of it."""
         sent = Broker()
-        outcomes = AnchoredOutcomes(self.market.view, self.market.documents)
-        publication = OutcomePublication(outcomes, sent, {}, folder / "published.sqlite")
+        publication = OutcomePublication(self.outcomes, sent, {}, folder / "published.sqlite")
         publication.step()
         publication.close()
         for each in sent.messages:
@@ -92,10 +92,10 @@ class Platforms:
 def platforms(market: SmallMarket, folder: Path) -> Iterator[Platforms]:
     """Both platforms over HTTP, on the chain as it stands."""
     settings, tokens = settings_of(PARTICIPANTS)
-    outcomes = AnchoredOutcomes(MarketView(market.operator), market.documents)
-    clock = market.operator.now_s
+    operator = market.operator
+    outcomes, clock = AnchoredOutcomes(MarketView(operator), market.documents), operator.now_s
     asking = TechnicalValidation(outcomes, folder / "asked by the market.sqlite", clock)
-    service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
+    service = MarketService(operator, market.documents, Stores([], operator), ADMIN.key)
     dso_store, store = DsoStore(folder / "dso.sqlite"), ValidationStore(folder / "asked of the DSO.sqlite")
     dso = DsoService(dso_store, Broker(), PomDesk(), {}.get, clock, DEPLOYMENT)
     with serve(create_market_app(service, asking, settings)) as market_url:
@@ -107,7 +107,7 @@ def platforms(market: SmallMarket, folder: Path) -> Iterator[Platforms]:
                 {name: client_of(url, token) for name, token in tokens.items()}
                 for url in (dso_url, market_url)
             ]
-            yield Platforms(market, asking, DsoPlatformClient(to_dso), desk, *clients)
+            yield Platforms(market, outcomes, asking, DsoPlatformClient(to_dso), desk, *clients)
             for client in (to_dso, to_market, *clients[0].values(), *clients[1].values()):
                 client.close()
     for each in (asking, store, dso_store):

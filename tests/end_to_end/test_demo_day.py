@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +18,10 @@ from offchain.chain.client import ChainClient
 from offchain.chain.local import LocalChain
 from offchain.chain.manifest import Manifest
 from offchain.chain.market_view import MarketView
+from offchain.dso.flow_store import FlowStore
+from offchain.dso.store import DsoStore
+from offchain.dso.validation_records import FinalState, ValidationStatus
+from offchain.dso.validation_store import ValidationStore
 from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.products import DeliveryStatus
 from offchain.store.documents import FolderStore
@@ -92,6 +97,31 @@ def test_the_summary_says_what_came_of_the_day(played: Path) -> None:
     assert summary["readings"] == PODS * SLOTS
     assert summary["anchored_batches"] == SLOTS // 4
     assert summary["refused"]["COM_DEARER"] > 0
+
+
+def test_the_dsos_platform_validated_and_keeps_the_final_outcomes(played: Path, tmp_path: Path) -> None:
+    """Asked over REST for every round, answered, and the final outcomes of both sessions are what stands on chain."""
+    for path in [*played.glob("validation.sqlite*"), *played.glob("dso.sqlite*")]:
+        shutil.copy(path, tmp_path)
+    store = ValidationStore(tmp_path / "validation.sqlite")
+    asked, finals = store.asked_between(0, 2**40), store.finals(0, 2**40)
+    store.close()
+    assert {each.session for each in asked} == {1, 2}
+    assert {each.status for each in asked} == {ValidationStatus.TOLD}
+    assert [(each.session, each.state, each.reason) for each in finals] == [
+        (1, FinalState.CONFIRMED, None),
+        (2, FinalState.CONFIRMED, None),
+    ]
+    flows, dso = FlowStore(tmp_path / "dso.sqlite"), DsoStore(tmp_path / "dso.sqlite")
+    (ahead, real_time), told = flows.summaries(0, 2**40), dso.alarms(0, 2**40)
+    flows.close()
+    dso.close()
+    assert (ahead.slots, real_time.slots) == (SLOTS, 16)
+    assert ahead.highest_loading is not None
+    assert ahead.highest_loading.value > 100_000
+    passed = [alarm for each in told for alarm in each.alarms if alarm.level != "warning"]
+    assert passed
+    assert all(alarm.type == "congestion" and alarm.helping for alarm in passed)
 
 
 def test_the_report_needs_nothing_but_itself(played: Path) -> None:

@@ -11,6 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
+from offchain.chain.client import ChainClient
+from offchain.chain.market_view import MarketView
 from offchain.dso.api import create_app
 from offchain.dso.field import FieldDesk
 from offchain.dso.service import DsoService
@@ -24,6 +26,7 @@ from offchain.protocol.terms import SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
+from offchain.store.receipts import Stores
 from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS, Forecast
 from oracles.grid.core.forecast.history import History
 from oracles.grid.core.network import Integers, grid_model_from_document
@@ -123,6 +126,8 @@ class Day:
     """The market, the DSO's platform over HTTP, and its grid oracle's daemon."""
 
     market: SmallMarket
+    chain: ChainClient
+    stores: Stores
     desk: FieldDesk
     http: dict[str, httpx.Client]
 
@@ -131,9 +136,9 @@ class Day:
         readings = EstimatedReadings(UsualReadings(), BUSES)
         network = SwitchedNetwork(two_feeders(), BUS_OF_POD, BUSES, persistent(readings))
         return GridDaemon(
-            self.market.speaking_as(CAST.oracles["grid"]),
+            self.chain,
             self.market.documents,
-            self.market.stores,
+            self.stores,
             network,
             NoRequests(),
             GridDaemonSettings(90_000),
@@ -149,11 +154,11 @@ class Day:
         return {bus: forecast.p_w[0, node_of_bus[bus]] / 1e6 for bus in BUSES}
 
     def anchored(self) -> Forecast:
-        address = self.market.speaking_as(CAST.oracles["grid"]).address
-        return anchored_grid(self.market.view, self.market.documents, REAL_TIME, address).forecast
+        view = MarketView(self.chain)
+        return anchored_grid(view, self.market.documents, REAL_TIME, self.chain.address).forecast
 
     def is_anchored(self) -> bool:
-        return bool(self.market.view.notices(NoticeKind.FORECAST, REAL_TIME.session))
+        return bool(MarketView(self.chain).notices(NoticeKind.FORECAST, REAL_TIME.session))
 
     def reports(self) -> list[Content]:
         """What the operator sees."""
@@ -166,7 +171,8 @@ def playing(original: Path, folder: Path) -> Iterator[Day]:
     settings, tokens = settings_of({"dso": Role.DSO, "gateway": Role.FIELD_GATEWAY})
     with small_market(original, folder) as market:
         values = [getattr(REAL_TIME, name) for name in SessionTerms.__dataclass_fields__ if name != "session"]
-        market.operator.send("MarketSessions", "create", tuple(values))
+        operator = market.operator
+        operator.send("MarketSessions", "create", tuple(values))
         entries = [BaselineEntry(pod(0), slot, POD_W, POD_W // 5) for slot in range(TERMS.slots)]
         document = baseline_document(TERMS.session, FIRST.address, entries, leaf_salt)
         cid = market.documents.put(document.to_bytes())
@@ -174,12 +180,13 @@ def playing(original: Path, folder: Path) -> Iterator[Day]:
         market.speaking_as(FIRST).send("DataNotary", "notarise", *notice)
         market.chain.advance_to(GATE_S)
         store = DsoStore(folder / "dso.sqlite")
-        service = DsoService(store, Broker(), PomDesk(), {}.get, market.operator.now_s, DEPLOYMENT)
-        desk = FieldDesk(folder / "dso.sqlite", market.operator.now_s)
+        service = DsoService(store, Broker(), PomDesk(), {}.get, operator.now_s, DEPLOYMENT)
+        desk = FieldDesk(folder / "dso.sqlite", operator.now_s)
+        chain = market.speaking_as(CAST.oracles["grid"])
         desks = replace(desks_of(service, folder), field=desk)
         with serve(create_app(desks, settings)) as url:
             http = {name: client_of(url, token) for name, token in tokens.items()}
-            yield Day(market, desk, http)
+            yield Day(market, chain, Stores([], operator), desk, http)
             for client in http.values():
                 client.close()
         desk.close()
