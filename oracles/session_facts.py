@@ -1,9 +1,12 @@
 """What every oracle, and `verify`, needs of a session: its documents, fetched from the store and held to the chain."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from offchain.chain.market_view import BookDocument, MarketView, Notice
+from offchain.chain.client import ChainClient
+from offchain.chain.market_view import Batch, BookDocument, MarketView, Notice
 from offchain.protocol.cid import Cid
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.keccak import keccak256
@@ -15,6 +18,7 @@ from offchain.protocol.leaves import (
 )
 from offchain.protocol.lists import ListDocument
 from offchain.protocol.publication import published_document
+from offchain.protocol.reading_signatures import genuine_readings
 from offchain.protocol.terms import Reveal, SessionTerms
 from offchain.protocol.typed_data import NoticeKind, Outcome
 from offchain.store.documents import DocumentMissing, DocumentStore
@@ -98,13 +102,30 @@ def reading_batches(view: MarketView, store: DocumentStore, terms: SessionTerms)
     """
     out = []
     for batch in view.anchored_batches(until_s=terms.readings_deadline_s):
-        for cid in batch.cids:
-            try:
-                out.append(fetch_list_document(store, "readings", cid, {READING: batch.root}))
-                break
-            except (DocumentMissing, RootMismatch, InvalidInput) as problem:
-                logger.warning("readings at %s ignored: %s", cid, problem)
+        document = batch_document(store, batch)
+        if document is not None:
+            out.append(document)
     return out
+
+
+def batch_document(store: DocumentStore, batch: Batch) -> ListDocument | None:
+    """An anchored batch's readings, held to its root; None where no bytes that were named for it are they."""
+    for cid in batch.cids:
+        try:
+            return fetch_list_document(store, "readings", cid, {READING: batch.root})
+        except (DocumentMissing, RootMismatch, InvalidInput) as problem:
+            logger.warning("readings at %s ignored: %s", cid, problem)
+    return None
+
+
+def genuine_of(chain: ChainClient) -> Callable[[ListDocument], list[bool]]:
+    """Which leaves of a batch of readings are genuine, by the chain's record of keys and services."""
+    domain, service = chain.domain("ReadingAnchor"), cache(MarketView(chain).node_service)
+
+    def served(pod: bytes, node: str, instant_s: int) -> bool:
+        return service(pod, node).covers(instant_s)
+
+    return lambda document: genuine_readings(document, served, domain)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,9 +39,9 @@ from oracles.clearing.core.session import (
 from oracles.clearing.facts import as_standing_or_own, clear_from_chain
 from oracles.grid.core.posted import FalseAssessment
 from oracles.grid.facts import assess_from_chain
-from oracles.session_facts import baseline_documents, reading_batches
+from oracles.session_facts import baseline_documents, genuine_of, reading_batches
 from oracles.settlement.core.session import posted_settlement
-from oracles.settlement.facts import genuine_of, settle_from_chain
+from oracles.settlement.facts import settle_from_chain
 from oracles.turns import last_part_s
 
 if TYPE_CHECKING:

@@ -374,6 +374,14 @@ class MarketView:
             if at_s <= until_s
         ]
 
+    def batch(self, root: bytes) -> Batch | None:
+        """The batch of readings with a root; None where nobody anchored it."""
+        events = self._chain.events("ReadingAnchor", "BatchAnchored", root=root)
+        if not events:
+            return None
+        cids = tuple(dict.fromkeys(_cid(event.args) for event in events))
+        return Batch(root, self._chain.time_of(events[0].block), cids)
+
     def _standing(self, event: str, session: int, stage: Stage) -> Event | None:
         standing = self.posting(session, stage).hash
         if not any(standing):

@@ -11,6 +11,7 @@ from offchain.customer_database.documents import AttributedActivation, BaselineN
 from offchain.customer_database.records import Pod, Reading
 from offchain.customer_database.service import CustomerDatabase, Measurement, entry_of, pseudonymous_entry_of
 from offchain.protocol.documents.base import build, parse
+from offchain.protocol.documents.certified_reading import CertifiedReading
 from offchain.protocol.documents.measurement import (
     Energy,
     EnergyValue,
@@ -44,25 +45,6 @@ class Taken(BaseModel):
     """How many items were taken."""
 
     taken: int
-
-
-class ReadingView(BaseModel):
-    """A certified reading: Wh and varh, and where its proof is."""
-
-    podId: str
-    pseudonym: str
-    startTime: int
-    periodS: int
-    absorbedActiveWh: int
-    injectedActiveWh: int
-    absorbedInductiveVarh: int
-    injectedInductiveVarh: int
-    absorbedCapacitiveVarh: int
-    injectedCapacitiveVarh: int
-    sequence: int
-    batchRoot: str
-    position: int
-    transactionId: str
 
 
 class BaselineView(BaseModel):
@@ -156,11 +138,10 @@ def create_app(service: CustomerDatabase, settings: ApiSettings) -> FastAPI:
         pod_id: Annotated[str, Query(alias="podId")],
         from_s: FromTime = 0,
         to_s: ToTime = MAX_UNIX_S,
-    ) -> list[ReadingView]:
+    ) -> Response:
         caller.require(Role.AGGREGATOR, Role.DSO)
-        return [
-            _reading_view(pod_id, reading) for reading in service.readings(_own(caller), pod_id, from_s, to_s)
-        ]
+        found = service.readings(_own(caller), pod_id, from_s, to_s)
+        return documents_response([_certified_reading(pod_id, reading) for reading in found])
 
     @app.post("/setPoints")
     def attribute(caller: authenticated, raw: RawBody) -> Taken:
@@ -206,22 +187,22 @@ def _may_link(caller: Caller) -> bool:
     return caller.role in (Role.AGGREGATOR, Role.DSO)
 
 
-def _reading_view(pod_id: str, reading: Reading) -> ReadingView:
-    return ReadingView(
-        podId=pod_id,
-        pseudonym="0x" + reading.pseudonym.hex(),
-        startTime=reading.start_s,
-        periodS=reading.period_s,
-        absorbedActiveWh=reading.absorbed_active_wh,
-        injectedActiveWh=reading.injected_active_wh,
-        absorbedInductiveVarh=reading.absorbed_inductive_varh,
-        injectedInductiveVarh=reading.injected_inductive_varh,
-        absorbedCapacitiveVarh=reading.absorbed_capacitive_varh,
-        injectedCapacitiveVarh=reading.injected_capacitive_varh,
+def _certified_reading(pod_id: str, reading: Reading) -> CertifiedReading:
+    return build(
+        CertifiedReading,
+        pod_id=pod_id,
+        pseudonym=reading.pseudonym,
+        start_time=reading.start_s,
+        absorbed_active_wh=reading.absorbed_active_wh,
+        injected_active_wh=reading.injected_active_wh,
+        absorbed_inductive_varh=reading.absorbed_inductive_varh,
+        injected_inductive_varh=reading.injected_inductive_varh,
+        absorbed_capacitive_varh=reading.absorbed_capacitive_varh,
+        injected_capacitive_varh=reading.injected_capacitive_varh,
         sequence=reading.sequence,
-        batchRoot="0x" + reading.batch_root.hex(),
+        batch_root=reading.batch_root,
         position=reading.position,
-        transactionId="0x" + reading.transaction.hex(),
+        transaction_id=reading.transaction,
     )
 
 

@@ -30,6 +30,16 @@ class Net:
         return Net(self.power_w, self.reactive_var - change)
 
 
+def net_of_energies(
+    absorbed: int, injected: int, ind_in: int, ind_out: int, cap_in: int, cap_out: int
+) -> Net:
+    """Net of the energies of a slot (Wh, varh): active, inductive and capacitive, absorbed and injected of each.
+
+    Net W is 4 times net Wh. Reactive: inductive absorbed and capacitive injected count as absorbed.
+    """
+    return Net(SLOTS_PER_HOUR * (absorbed - injected), SLOTS_PER_HOUR * (ind_in - ind_out - cap_in + cap_out))
+
+
 @dataclass(frozen=True)
 class Anchored:
     """Net power as a leaf of an anchored list says it: the list's root, and the leaf's position."""
@@ -73,8 +83,6 @@ def readings_of(
 ) -> dict[PodSlot, tuple[Anchored, ...]]:
     """Readings by PoD and slot of the anchored batches, those of the session's quarter-hours only; of several that say the
     same the first. `genuine`: which leaves of a batch a key signed that served the PoD then; others don't count.
-
-    Net W of a slot is 4 times its net Wh. Reactive: inductive absorbed and capacitive injected count as absorbed.
     """
     out: dict[PodSlot, tuple[Anchored, ...]] = {}
     for document in documents:
@@ -94,7 +102,7 @@ def readings_of(
         )
         is_genuine: Sequence[bool] | None = None
         for position, row in enumerate(rows):
-            pod, start_s, period_s, absorbed, injected, ind_in, ind_out, cap_in, cap_out = row
+            pod, start_s, period_s, *energies = row
             slot, rest = divmod(start_s - terms.deliveryStart, SLOT_S)
             if rest or period_s != SLOT_S or not 0 <= slot < terms.slots:
                 continue
@@ -102,10 +110,7 @@ def readings_of(
                 is_genuine = genuine(document)
             if not is_genuine[position]:
                 continue
-            net = Net(
-                SLOTS_PER_HOUR * (absorbed - injected),
-                SLOTS_PER_HOUR * (ind_in - ind_out - cap_in + cap_out),
-            )
+            net = net_of_energies(*energies)
             known = out.get((pod, slot), ())
             if all(net != entry.net for entry in known):
                 out[pod, slot] = (*known, Anchored(net, root, position))

@@ -1,6 +1,7 @@
 """How one platform calls another's REST API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import httpx
 
@@ -32,15 +33,23 @@ class PlatformClient:
             body = dump(document)
         else:
             body = b"[" + b",".join(dump(item) for item in document) + b"]"
+        self._ask("POST", path, content=body)
+
+    def get(self, path: str, parameters: Mapping[str, str | int]) -> bytes:
+        """What a path gives. Raises PlatformUnavailable or PlatformRefused."""
+        return self._ask("GET", path, params=dict(parameters)).content
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            response = self._client.post(path, content=body)
+            response = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
             raise PlatformUnavailable(f"{self._url}{path}: doesn't answer: {error!r}") from error
         if response.is_client_error:
             raise PlatformRefused(f"{self._url}{path}: {response.status_code}: {response.text[:500]}")
         if not response.is_success:
             raise PlatformUnavailable(f"{self._url}{path}: answers {response.status_code}")
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
+        return response

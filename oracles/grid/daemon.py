@@ -31,6 +31,8 @@ from oracles.grid.core.network import Document, Integers
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import RequestSettings, size_request
 from oracles.grid.core.violations import AlarmSettings
+from oracles.grid.customer_forecast import CustomerForecast, CustomersExpected
+from oracles.grid.customer_readings import CustomerReadings
 from oracles.grid.facts import (
     AnchoredGrid,
     anchored_grid,
@@ -40,10 +42,10 @@ from oracles.grid.facts import (
 )
 from oracles.grid.field_state import GRACE_S, FieldState, Usual
 from oracles.grid.flows import FlowDesk, session_flows, window_flow
-from oracles.grid.forecast_network import DAY_AHEAD
 from oracles.grid.helping import CouldGive
 from oracles.grid.own_means import OwnMeansFirst
 from oracles.grid.switched_network import with_expected
+from oracles.grid.trained import DAY_AHEAD
 from oracles.on_dask import parts_on
 from oracles.turns import Clock, clock_of, is_my_turn
 
@@ -149,6 +151,7 @@ class GridDaemon:
     `own_means`: whose network, as the operator decides for each session, is anchored in place of `network` as it stands.
     `alarm_desk`: who is told of what the forecast brings near a limit or beyond it, `flow_desk`: who is shown its power flows.
     `field`: what is measured, for real time; its readings are what the network's forecast reads.
+    `readings`, `customers`: fetch the flexible customers' certified readings, and forecast who has no baseline from them.
     """
 
     def __init__(
@@ -164,6 +167,8 @@ class GridDaemon:
         alarm_desk: AlarmDesk | None = None,
         flow_desk: FlowDesk | None = None,
         field: FieldState | None = None,
+        readings: CustomerReadings | None = None,
+        customers: CustomerForecast | None = None,
     ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
@@ -179,9 +184,13 @@ class GridDaemon:
         self._field = field
         self._told: set[int] = set()
         self._estimated: set[int] = set()
+        self._readings = readings
+        self._customers = customers
 
     def step(self) -> None:
-        """One look at every session: do what is due. A session's fault is raised when all have been looked at."""
+        """Fetch readings, and look at every session: do what is due. A session's fault is raised when all have been looked at."""
+        if self._readings is not None:
+            self._readings.step()
         for_each_session(self._view.session_ids(), self._look_at)
 
     def _look_at(self, session: int) -> None:
@@ -267,14 +276,18 @@ class GridDaemon:
     def _anchor(self, terms: SessionTerms, clock: Clock) -> None:
         if not self._estimate(terms, clock):
             return
-        expected = expected_from_chain(self._view, self._documents, terms).nets
+        nets = expected_from_chain(self._view, self._documents, terms).nets
+        others = self._without_baseline(terms, nets)
+        expected = {**others.nets, **nets}
         network: Network | None = self._network
         if self._own_means is not None:
             network = self._own_means.decided_network(terms, expected, clock.market_s)
         if network is None:
             return
         model_raw = grid_model_bytes(network.document())
-        forecast = self._forecast(terms, document_hash(model_raw), network, expected)
+        forecast = replace(
+            self._forecast(terms, document_hash(model_raw), network, expected), basis=others.basis
+        )
         for kind, raw in (
             (NoticeKind.GRID_MODEL, model_raw),
             (NoticeKind.FORECAST, forecast_bytes(forecast)),
@@ -287,6 +300,14 @@ class GridDaemon:
             arguments = (kind, terms.session, document_hash(raw), cid.digest, cid.codec)
             self._chain.send("DataNotary", "notarise", *arguments)
             logger.info("session %d: %s anchored", terms.session, kind.name)
+
+    def _without_baseline(self, terms: SessionTerms, nets: Mapping[PodSlot, Net]) -> CustomersExpected:
+        """What is expected of PoDs for which nothing was nominated in some slot."""
+        if self._customers is None:
+            return CustomersExpected({}, None)
+        slots = range(terms.slots)
+        lacking = [pod for pod in self._view.pods() if any((pod, slot) not in nets for slot in slots)]
+        return self._customers.expected(terms, lacking)
 
     def _forecast(
         self, terms: SessionTerms, model_hash: bytes, network: Network, expected: Mapping[PodSlot, Net]

@@ -1,22 +1,22 @@
 """The DSO's network with a forecast behind it: what the grid daemon asks of one, from readings at the nodes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.market_time import Window
-from offchain.protocol.terms import SLOT_S, SessionTerms
+from offchain.protocol.terms import SessionTerms
 from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.forecast.calendar import HolidayCalendar
-from oracles.grid.core.forecast.forecaster import Forecaster, Unit, retraining_s, train_forecaster
+from oracles.grid.core.forecast.forecaster import Unit
 from oracles.grid.core.forecast.history import History
-from oracles.grid.core.forecast.load_model import Horizon
+from oracles.grid.core.forecast.weather import Weather
 from oracles.grid.core.network import Document, Integers
-
-DAY_AHEAD = 0
-"""Market type of the day-ahead session; the others are real-time ones."""
+from oracles.grid.customer_forecast import CustomerForecast
+from oracles.grid.trained import TrainedForecasters, issue_of
 
 
 class NodeReadings(Protocol):
@@ -29,8 +29,57 @@ class NodeReadings(Protocol):
         """
 
 
+class PlantData(Protocol):
+    """Meters of plants that follow the weather, and the weather as it was forecast for them."""
+
+    def until(self, instant_s: int) -> History:
+        """Net W of each plant, a series a plant in their order, in the quarter-hours ended by an instant."""
+
+    def weather(self, issue_s: int) -> Mapping[str, Weather]:
+        """The latest weather forecast issued by an instant for each plant, by its name; plants without are left out."""
+
+
+@dataclass(frozen=True)
+class WeatherPlants:
+    """Photovoltaics and wind outside the market. `units`: with their plants; `nodes`: where each is connected."""
+
+    units: Sequence[Unit]
+    nodes: Sequence[int]
+    data: PlantData
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) != len(self.units):
+            raise InvalidInput("plants.nodes", len(self.nodes), f"must be {len(self.units)}: one a plant")
+
+
+class OutsideTheMarket:
+    """Readings of everybody outside the market, where sensors read the market's PoDs as well.
+
+    `totals`: what they read; `node_of_pod`: of the market's PoDs.
+    """
+
+    def __init__(
+        self, totals: NodeReadings, customers: CustomerForecast, node_of_pod: Mapping[bytes, int]
+    ) -> None:
+        self._totals = totals
+        self._customers = customers
+        self._node_of_pod = node_of_pod
+
+    def until(self, instant_s: int) -> tuple[History, History]:
+        """Net W and net var at each node, less what the market's PoDs there absorbed by their certified readings."""
+        p, q = self._totals.until(instant_s)
+        return (
+            self._customers.without(p.until(instant_s), self._node_of_pod, reactive=False),
+            self._customers.without(q.until(instant_s), self._node_of_pod, reactive=True),
+        )
+
+
 class ForecastNetwork:
-    """Forecasts each node when a session's baseline gate closes, by forecasters trained at the start of the month."""
+    """Forecasts each node when a session's baseline gate closes, by forecasters trained at the start of the month.
+
+    `forecasters`: where these are kept. `plants`: forecast from their weather apart from the rest of their nodes; where that has
+    a gap, from their own history.
+    """
 
     def __init__(
         self,
@@ -38,12 +87,15 @@ class ForecastNetwork:
         node_of_pod: Mapping[bytes, int],
         readings: NodeReadings,
         calendar: HolidayCalendar = HolidayCalendar(),
+        forecasters: TrainedForecasters | None = None,
+        plants: WeatherPlants | None = None,
     ) -> None:
         self._document = document
         self._node_of_pod = node_of_pod
         self._readings = readings
         self._calendar = calendar
-        self._trained: dict[Horizon, Forecaster] = {}
+        self._forecasters = TrainedForecasters() if forecasters is None else forecasters
+        self._plants = plants
 
     def document(self) -> Document:
         """The grid model's document."""
@@ -58,25 +110,29 @@ class ForecastNetwork:
     def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
         """Net W and var at each node as forecast at the baseline gate, in the window and FORECAST_BEYOND_SLOTS after it
         (slots, nodes); the same whenever it is asked."""
-        lead_slots = -((terms.baselineGate - terms.deliveryStart) // SLOT_S)
-        issue_s = terms.deliveryStart - lead_slots * SLOT_S
-        horizon = Horizon("24h" if terms.marketType == DAY_AHEAD else "4h", lead_slots)
+        issue_s, horizon = issue_of(terms)
         p, q = self._readings.until(issue_s)
         if p.start_s != q.start_s or p.power_w.shape != q.power_w.shape:
             raise InvalidInput(
                 "readings", (p.power_w.shape, q.power_w.shape), "must be of the same slots and nodes"
             )
-        past = History(p.start_s, np.concatenate([p.power_w, q.power_w], axis=1))
+        names = [f"node {node} {quantity}" for quantity in ("P", "Q") for node in range(p.series)]
+        # Each of a kind of its own: no node is forecast from another's readings.
+        units = [Unit(name, name, 1) for name in names]
+        rest_w, plants_w, weather = p.power_w.copy(), np.empty((len(p.power_w), 0)), {}
+        plants: Sequence[int] = ()
+        if self._plants is not None:
+            units += self._plants.units
+            plants = self._plants.nodes
+            plants_w = self._plants.data.until(issue_s).at(p.start_s, len(p.power_w))
+            weather = dict(self._plants.data.weather(issue_s))
+        for place, node in enumerate(plants):
+            rest_w[:, node] -= plants_w[:, place]
+        past = History(p.start_s, np.concatenate([rest_w, q.power_w, plants_w], axis=1))
         window = Window(terms.deliveryStart, terms.slots + FORECAST_BEYOND_SLOTS)
-        values = self._forecaster(horizon, past, issue_s).forecast(past, issue_s, window)
-        return values[:, : p.series], values[:, p.series :]
-
-    def _forecaster(self, horizon: Horizon, past: History, issue_s: int) -> Forecaster:
-        trained = self._trained.get(horizon)
-        if trained is None or trained.trained_until_s != retraining_s(issue_s):
-            names = [f"node {node} {quantity}" for quantity in ("P", "Q") for node in range(past.series // 2)]
-            # Each of a kind of its own: no node is forecast from another's readings.
-            units = [Unit(name, name, 1) for name in names]
-            trained = train_forecaster(units, past, retraining_s(issue_s), horizon, self._calendar)
-            self._trained[horizon] = trained
-        return trained
+        forecaster = self._forecasters.forecaster("nodes", units, past, issue_s, horizon, self._calendar)
+        values = forecaster.forecast(past, issue_s, window, weather)
+        p_w, q_var, of_plants_w = np.split(values, [p.series, 2 * p.series], axis=1)
+        for place, node in enumerate(plants):
+            p_w[:, node] += of_plants_w[:, place]
+        return p_w, q_var

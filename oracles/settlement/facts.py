@@ -1,22 +1,19 @@
 """What a settlement rests on, fetched from chain and store: the same for the daemon and for `verify`."""
 
-from collections.abc import Callable
 from functools import cache
 
 from offchain.chain.client import ChainClient
 from offchain.chain.market_view import MarketView
 from offchain.protocol.cid import Cid
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST
-from offchain.protocol.lists import ListDocument
 from offchain.protocol.market_time import day_of_week, wall_clock_interval
 from offchain.protocol.metering import baselines_of, readings_of
-from offchain.protocol.reading_signatures import genuine_readings
 from offchain.protocol.signatures import WORD_BYTES
 from offchain.protocol.terms import SessionTerms, request_owner
 from offchain.protocol.typed_data import Outcome
 from offchain.store.documents import DocumentStore
 from offchain.store.lists import fetch_list_document
-from oracles.session_facts import baseline_documents, reading_batches
+from oracles.session_facts import baseline_documents, genuine_of, reading_batches
 from oracles.settlement.core.settle import CustomerPrice, SettlementResult, settle
 
 MECHANISM_GAS = 100_000
@@ -48,16 +45,6 @@ def settle_from_chain(
         terms,
         author,
     )
-
-
-def genuine_of(chain: ChainClient) -> Callable[[ListDocument], list[bool]]:
-    """Which leaves of a batch of readings are genuine, by the chain's record of keys and services."""
-    domain, service = chain.domain("ReadingAnchor"), cache(MarketView(chain).node_service)
-
-    def served(pod: bytes, node: str, instant_s: int) -> bool:
-        return service(pod, node).covers(instant_s)
-
-    return lambda document: genuine_readings(document, served, domain)
 
 
 def customer_price_of(chain: ChainClient, terms: SessionTerms) -> CustomerPrice:

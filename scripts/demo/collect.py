@@ -25,8 +25,7 @@ from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import Violation, find_violations
 from oracles.grid.facts import anchored_grid
-from oracles.session_facts import reading_batches
-from oracles.settlement.facts import genuine_of
+from oracles.session_facts import genuine_of, reading_batches
 from scripts.demo.case import DemoCase
 from scripts.demo.field import Behaviour
 from scripts.demo.figures import (

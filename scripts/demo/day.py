@@ -42,6 +42,8 @@ from offchain.rest.client import PlatformClient
 from offchain.rest.registry import PodRegistration
 from offchain.tso.simulator import connection_point_request
 from oracles.grid.core.request import RequestSettings
+from oracles.grid.customer_forecast import CustomerForecast
+from oracles.grid.customer_readings import CustomerReadings
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
 from scripts.demo.case import DSO_CAP_UEUR, TSO_CAP_UEUR, CaseNetwork, DemoCase, MarketPod
 from scripts.demo.cast import ORACLE_ROLES, Cast, Person
@@ -448,6 +450,8 @@ class Day:
             settings,
             alarm_desk=stage.dso,
             flow_desk=stage.dso_flows,
+            readings=CustomerReadings(chain, stage.documents, stage.flexible_customers, stage.grid_readings),
+            customers=CustomerForecast(stage.grid_readings),
         )
 
     def _clear(self) -> None:

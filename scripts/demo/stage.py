@@ -25,7 +25,7 @@ from offchain.customer_database.service import CustomerDatabase, Subscription
 from offchain.customer_database.store import CustomerStore
 from offchain.dso.api import Desks
 from offchain.dso.api import create_app as dso_app
-from offchain.dso.customer_database_client import CustomerDatabaseClient
+from offchain.dso.customer_database_client import CustomerDatabaseClient, FlexibleCustomers
 from offchain.dso.field import FieldDesk
 from offchain.dso.flow_store import FlowStore
 from offchain.dso.pom_mapping import PomsOfPods, fed_buses
@@ -63,6 +63,7 @@ from offchain.store.receipts import Keeper, Stores
 from oracles.anchoring.chain import DeployedAnchor
 from oracles.anchoring.daemon import AnchoringDaemon
 from oracles.clearing.daemon import ClearingDaemon
+from oracles.grid.reading_store import ReadingStore
 from oracles.settlement.daemon import SettlementDaemon
 from scripts.demo.case import DemoCase, MarketPod
 from scripts.demo.cast import Cast, Person
@@ -138,6 +139,8 @@ class Stage:
     dso_flows: FlowStore
     dso_for_market: DsoPlatformClient
     market_validation: TechnicalValidation
+    flexible_customers: FlexibleCustomers
+    grid_readings: ReadingStore
     publication: OutcomePublication
     packets: PacketStore
     anchoring: AnchoringDaemon
@@ -233,10 +236,13 @@ def set_stage(
         )
         scd_url = exits.enter_context(serve(customer_database_app(customer_database, settings)))
         scd_for_dso = _client(exits, scd_url, token(cast, "dso"))
+        scd_client = CustomerDatabaseClient(scd_for_dso)
+        grid_readings = ReadingStore(folder / "grid.sqlite")
+        exits.callback(grid_readings.close)
         dso = DsoService(
             dso_store,
             dso_mqtt,
-            CustomerDatabaseClient(scd_for_dso),
+            scd_client,
             _poms(case),
             operator.now_s,
             Deployment(manifest.chainId, operator.address_of("ReadingAnchor")),
@@ -304,6 +310,8 @@ def set_stage(
             dso_flows=dso_flows,
             dso_for_market=DsoPlatformClient(_client(exits, dso_url, token(cast, "market"))),
             market_validation=market_validation,
+            flexible_customers=FlexibleCustomers(scd_client, dso_store.pod),
+            grid_readings=grid_readings,
             publication=publication,
             packets=packets,
             anchoring=AnchoringDaemon(packets, documents, DeployedAnchor(oracles["anchoring"]), forwarder),

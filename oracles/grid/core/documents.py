@@ -5,6 +5,7 @@ All are canonical JSON. A grid model goes by the keccak256 of its bytes, and so 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,17 +27,29 @@ ELEMENTS_NOTE, SLOTS_NOTE, SENSITIVITIES_NOTE = "elements", "slots", "sensitivit
 """In the notes of a technical outcome, by position of the refusal."""
 
 
+@dataclass(frozen=True)
+class ForecastBasis:
+    """With what PoDs without a baseline were forecast: hash of the forecaster's document (empty: none was needed), hash of the
+    readings that had ended by the issue, and which PoDs went by the learnt model, which by their typical profiles."""
+
+    forecaster: bytes
+    readings: bytes
+    learnt: tuple[bytes, ...]
+    typical: tuple[bytes, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """What the DSO expects without flexibility: net absorbed at each node, W and var (slots, nodes), over the delivery
     window and FORECAST_BEYOND_SLOTS after it, and where the PoDs of the market are connected. `grid_model`: hash of the model
-    whose nodes these are."""
+    whose nodes these are. `basis`: with what PoDs without a baseline were forecast; None where none was."""
 
     session: int
     grid_model: bytes
     p_w: Integers
     q_var: Integers
     node_of_pod: Mapping[bytes, int]
+    basis: ForecastBasis | None = None
 
 
 def grid_model_bytes(document: Document) -> bytes:
@@ -54,16 +67,22 @@ def grid_model_of_bytes(raw: bytes) -> GridModel:
 
 def forecast_bytes(forecast: Forecast) -> bytes:
     """A forecast as it is stored and hashed."""
-    return canonical_json.dumps(
-        {
-            "format": FORECAST_FORMAT,
-            "session": forecast.session,
-            "gridModel": "0x" + forecast.grid_model.hex(),
-            "pW": forecast.p_w.tolist(),
-            "qVar": forecast.q_var.tolist(),
-            "nodeOfPod": {"0x" + pod.hex(): node for pod, node in forecast.node_of_pod.items()},
+    content: dict[str, object] = {
+        "format": FORECAST_FORMAT,
+        "session": forecast.session,
+        "gridModel": "0x" + forecast.grid_model.hex(),
+        "pW": forecast.p_w.tolist(),
+        "qVar": forecast.q_var.tolist(),
+        "nodeOfPod": {"0x" + pod.hex(): node for pod, node in forecast.node_of_pod.items()},
+    }
+    if forecast.basis is not None:
+        content["basis"] = {
+            "forecaster": "0x" + forecast.basis.forecaster.hex(),
+            "readings": "0x" + forecast.basis.readings.hex(),
+            "learnt": ["0x" + pod.hex() for pod in forecast.basis.learnt],
+            "typical": ["0x" + pod.hex() for pod in forecast.basis.typical],
         }
-    )
+    return canonical_json.dumps(content)
 
 
 def forecast_of_bytes(raw: bytes, nodes: int, slots: int) -> Forecast:
@@ -79,16 +98,23 @@ def forecast_of_bytes(raw: bytes, nodes: int, slots: int) -> Forecast:
             p_w=np.array(content["pW"], dtype=np.int64),
             q_var=np.array(content["qVar"], dtype=np.int64),
             node_of_pod={bytes.fromhex(pod[2:]): int(node) for pod, node in content["nodeOfPod"].items()},
+            basis=_basis(content["basis"]) if "basis" in content else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise InvalidInput(
-            "forecast", str(problem), "must hold session, gridModel, pW, qVar and nodeOfPod"
-        ) from None
+        raise InvalidInput("forecast", str(problem), "must hold what forecast_bytes writes") from None
     for name, array in (("pW", forecast.p_w), ("qVar", forecast.q_var)):
         expected = slots + FORECAST_BEYOND_SLOTS, nodes
         if array.shape != expected:
             raise InvalidInput(f"forecast.{name}", array.shape, f"must be of shape {expected}")
     return forecast
+
+
+def _basis(content: Mapping[str, Any]) -> ForecastBasis:
+    forecaster, readings = (bytes.fromhex(content[name][2:]) for name in ("forecaster", "readings"))
+    learnt, typical = (
+        tuple(bytes.fromhex(pod[2:]) for pod in content[name]) for name in ("learnt", "typical")
+    )
+    return ForecastBasis(forecaster, readings, learnt, typical)
 
 
 def document_hash(raw: bytes) -> bytes:

@@ -7,7 +7,13 @@ import pytest
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.metering import Net
-from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS, Forecast, forecast_bytes, forecast_of_bytes
+from oracles.grid.core.documents import (
+    FORECAST_BEYOND_SLOTS,
+    Forecast,
+    ForecastBasis,
+    forecast_bytes,
+    forecast_of_bytes,
+)
 from oracles.grid.switched_network import with_expected
 
 SLOTS, NODES, POD = 4, 3, b"p" * 32
@@ -24,6 +30,15 @@ def test_is_read_as_it_was_written() -> None:
     assert (read.session, read.grid_model, read.node_of_pod) == (7, b"m" * 32, {POD: 2})
     assert (read.p_w == written.p_w).all()
     assert (read.q_var == written.q_var).all()
+
+
+def test_says_with_what_pods_without_a_baseline_were_forecast() -> None:
+    basis = ForecastBasis(b"m" * 32, b"r" * 32, (POD,), (b"q" * 32,))
+    raw = forecast_bytes(replace(forecast(), basis=basis))
+    assert forecast_of_bytes(raw, NODES, SLOTS).basis == basis
+    assert forecast_of_bytes(forecast_bytes(forecast()), NODES, SLOTS).basis is None
+    with pytest.raises(InvalidInput, match="must hold what forecast_bytes writes"):
+        forecast_of_bytes(raw.replace(b'"learnt"', b'"learned"'), NODES, SLOTS)
 
 
 def test_of_the_window_alone_is_refused() -> None:

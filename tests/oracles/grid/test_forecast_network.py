@@ -9,8 +9,11 @@ from offchain.market.timetable import MarketRules, SessionKind, sessions_of_day
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.terms import SessionTerms
 from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
+from oracles.grid.core.forecast.forecaster import Unit
 from oracles.grid.core.forecast.history import History
-from oracles.grid.forecast_network import ForecastNetwork
+from oracles.grid.core.forecast.weather import Weather
+from oracles.grid.core.forecast.wind import WindTurbine
+from oracles.grid.forecast_network import ForecastNetwork, WeatherPlants
 from tests.oracles.grid.forecast.towns import readings
 
 POD = b"p" * 32
@@ -79,3 +82,43 @@ def test_a_pod_that_the_grid_doesnt_know_is_refused(sensors: Sensors) -> None:
     assert _network(sensors).node_of(POD) == 1
     with pytest.raises(InvalidInput, match=r"pod = .*must be connected"):
         _network(sensors).node_of(b"x" * 32)
+
+
+class Park:
+    """Meter and weather of a wind park at node 1: 5 kW so far, and from now on as the wind is forecast."""
+
+    TURBINE = WindTurbine((3.0, 12.0, 25.0), (0.0, 9000.0, 9000.0), hub_m=10)
+
+    def __init__(self, speed_m_per_s: float) -> None:
+        self.speed_m_per_s = speed_m_per_s
+        self.asked: list[int] = []
+
+    def plants(self) -> WeatherPlants:
+        return WeatherPlants([Unit("park", "wind", 9000, self.TURBINE)], [1], self)
+
+    def until(self, instant_s: int) -> History:
+        p = readings(62)
+        return History(p.start_s, np.full((len(p.power_w), 1), -5000.0)).until(instant_s)
+
+    def weather(self, issue_s: int) -> dict[str, Weather]:
+        self.asked.append(issue_s)
+        start_s = issue_s + 56 * 900
+        return {"park": Weather(start_s, wind_m_per_s=np.full(96, self.speed_m_per_s))}
+
+
+def test_plants_follow_their_weather_and_the_rest_of_their_node_its_readings(sensors: Sensors) -> None:
+    terms = _session(SessionKind.DAY_AHEAD)
+    without = _network(sensors).background(terms)
+    sensors.p.power_w[:, 1] -= 5000
+    park = Park(12.0)
+    network = ForecastNetwork({"nodes": []}, {POD: 1}, sensors, plants=park.plants())
+    p_w, _ = network.background(terms)
+    assert park.asked == [terms.baselineGate]
+    assert np.abs(p_w[:96, 1] - (without[0][:96, 1] - 9000)).max() <= 50
+    assert np.abs(p_w[:, 0] / without[0][:, 0] - 1).max() < 0.1
+    # After the weather's end the park is forecast from its own history.
+    assert np.abs(p_w[96:, 1] - (without[0][96:, 1] - 5000)).max() <= 50
+    calm = ForecastNetwork({"nodes": []}, {POD: 1}, sensors, plants=Park(0.0).plants())
+    assert np.abs(calm.background(terms)[0][:96, 1] - without[0][:96, 1]).max() <= 50
+    with pytest.raises(InvalidInput, match=r"plants.nodes = 0: must be 1"):
+        WeatherPlants(Park(0.0).plants().units, [], Park(0.0))

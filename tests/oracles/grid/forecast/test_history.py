@@ -1,20 +1,17 @@
-"""What is known by an instant, sums over nodes, and measurements of the customer database as a history."""
+"""What is known by an instant, sums over nodes, and certified readings of the customer database as a history."""
 
 import numpy as np
 import pytest
 
 from offchain.protocol.documents.base import build
-from offchain.protocol.documents.measurement import (
-    EnergyValue,
-    MeasuredEnergies,
-    MeasurementRow,
-    Measurements,
-    measurements,
-)
+from offchain.protocol.documents.certified_reading import CertifiedReading
 from offchain.protocol.errors import InvalidInput
+from offchain.protocol.leaves import READING, Value
+from offchain.protocol.lists import Record
+from offchain.protocol.metering import Net
 from offchain.protocol.terms import SLOT_S
 from oracles.grid.core.forecast.history import History
-from oracles.grid.core.forecast.readings import history_of_measurements
+from oracles.grid.core.forecast.readings import history_of_nets, is_borne_out, net_of_reading
 
 START_S = 1_767_222_000
 
@@ -77,37 +74,64 @@ def test_what_is_no_history_is_refused(start_s: int, power_w: np.ndarray, messag
         History(start_s, power_w)
 
 
-def _measured(pod: str, slot: int, absorbed_wh: int, injected_wh: int = 0) -> Measurements:
-    energies = MeasuredEnergies(absorbed_wh, injected_wh, 0, 0, 0, 0)
-    return measurements(MeasurementRow(None, pod, START_S + slot * SLOT_S, energies, "outcome", 0, 0))
+PODS = [b"a" * 32, b"b" * 32]
 
 
-def _history(*documents: Measurements) -> History:
-    return history_of_measurements(
-        documents, ["IT001E00000001", "IT001E00000002"], START_S, START_S + 3 * SLOT_S
+def _reading(**said: int) -> CertifiedReading:
+    energies = {name: 0 for name in CertifiedReading.model_fields if name.endswith(("_wh", "_varh"))}
+    return build(
+        CertifiedReading,
+        pod_id="IT001E00000001",
+        pseudonym=PODS[0],
+        start_time=START_S,
+        **{**energies, "sequence": 7, "position": 0, **said},
+        batch_root=bytes(32),
+        transaction_id=bytes(32),
     )
 
 
-def test_measurements_become_net_power_and_gaps() -> None:
-    power_w = _history(_measured("IT001E00000001", 0, 250), _measured("IT001E00000002", 2, 0, 100)).power_w
-    assert power_w.shape == (3, 2)
-    assert power_w[0, 0] == 1000
-    assert power_w[2, 1] == -400
-    assert np.isnan(power_w).sum() == 4
+def test_readings_become_net_power_and_gaps() -> None:
+    net = net_of_reading(
+        _reading(absorbed_active_wh=250, injected_inductive_varh=5, absorbed_capacitive_varh=2)
+    )
+    assert net == Net(1000, -28)
+    nets = [(PODS[0], START_S, net), (PODS[1], START_S + 2 * SLOT_S, Net(-400, 0))]
+    p, q = history_of_nets(nets, PODS, START_S, START_S + 3 * SLOT_S)
+    assert p.power_w.shape == q.power_w.shape == (3, 2)
+    assert (p.power_w[0, 0], q.power_w[0, 0], p.power_w[2, 1]) == (1000, -28, -400)
+    assert np.isnan(p.power_w).sum() == np.isnan(q.power_w).sum() == 4
 
 
-def test_an_energy_that_isnt_certified_is_a_gap() -> None:
-    document = _measured("IT001E00000001", 0, 250)
-    missing = build(EnergyValue, value=0, quality="missing")
-    measures = document.measures.model_copy(update={"absorbed_active_energy": missing})
-    assert np.isnan(_history(document.model_copy(update={"measures": measures})).power_w).all()
+@pytest.mark.parametrize(
+    ("pod", "moment_s", "message"),
+    [
+        (b"c" * 32, START_S, "must be one of the PoDs asked for"),
+        (PODS[0], START_S + 1, "must be a quarter-hour of the time asked for"),
+        (PODS[0], START_S + 3 * SLOT_S, "must be a quarter-hour of the time asked for"),
+    ],
+)
+def test_net_power_of_others_and_of_other_times_is_refused(pod: bytes, moment_s: int, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        history_of_nets([(pod, moment_s, Net(1, 1))], PODS, START_S, START_S + 3 * SLOT_S)
 
 
-def test_measurements_of_others_of_other_times_and_contradictions_are_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"measurement.pod = 'IT001E00000003'"):
-        _history(_measured("IT001E00000003", 0, 1))
-    with pytest.raises(InvalidInput, match=r"measurement.dateTime"):
-        _history(_measured("IT001E00000001", 3, 1))
-    with pytest.raises(InvalidInput, match="contradicts the 4 W told before"):
-        _history(_measured("IT001E00000001", 0, 1), _measured("IT001E00000001", 0, 2))
-    assert _history(_measured("IT001E00000001", 0, 1), _measured("IT001E00000001", 0, 1)).power_w[0, 0] == 4
+def _leaf(**changed: Value) -> Record:
+    energies = {field.name: 0 for field in READING.fields if field.name.endswith(("Wh", "Varh"))}
+    said = {"pod": PODS[0], "startTime": START_S, "periodS": SLOT_S, "sequence": 7}
+    return Record({**energies, **said, **changed})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pod": PODS[1]},
+        {"startTime": START_S + SLOT_S},
+        {"periodS": 60},
+        {"sequence": 8},
+        {"absorbedActiveWh": 1},
+        {"injectedCapacitiveVarh": 1},
+    ],
+)
+def test_a_reading_is_borne_out_by_the_leaf_that_says_all_of_it(changed: dict[str, Value]) -> None:
+    assert is_borne_out(_reading(), _leaf())
+    assert not is_borne_out(_reading(), _leaf(**changed))
