@@ -194,19 +194,29 @@ def rule(
 
 @app.command()
 def backtest(
-    grid: Annotated[str, typer.Option(help="SimBench code of a grid for KPI_IT_03, too.")] = "",
+    grid: Annotated[
+        list[str] | None, typer.Option(help="SimBench code of a grid for KPI_IT_03, too; may be repeated.")
+    ] = None,
     first_month: Annotated[int, typer.Option(min=2, max=12, help="First month of 2016 to forecast.")] = 3,
     last_month: Annotated[int, typer.Option(min=2, max=12, help="Last month of 2016 to forecast.")] = 12,
     country: Annotated[str, typer.Option(help="Whose holidays; SimBench's profiles are German.")] = "DE",
 ) -> None:
     """Backtest the DSO's forecast on SimBench's profiles: KPI_IT_02 and KPI_IT_03, beside the typical profile's."""
     from oracles.grid.core.forecast.calendar import HolidayCalendar
-    from scripts.forecast_backtest import MARKET_LEADS, customer_scores, grid_scores
+    from oracles.grid.simbench_case import load_simbench_year
+    from scripts.forecast_backtest import (
+        MARKET_LEADS,
+        customer_scores,
+        grid_scores,
+        primary_substation_scores,
+    )
 
     calendar, months = HolidayCalendar(country), range(first_month, last_month + 1)
     scores = [customer_scores(MARKET_LEADS, calendar, months)]
-    if grid:
-        scores.append(grid_scores(grid, MARKET_LEADS, calendar, months))
+    years = [load_simbench_year(code) for code in grid or ()]
+    scores += [grid_scores(year, MARKET_LEADS, calendar, months) for year in years]
+    if years:
+        scores.append(primary_substation_scores(years, MARKET_LEADS, calendar, months))
     for of_indicator in scores:
         for score in of_indicator:
             target = "" if score.target is None else f", target {score.target:.0%}"
