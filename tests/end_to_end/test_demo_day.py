@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -129,6 +130,14 @@ def test_the_report_needs_nothing_but_itself(played: Path) -> None:
     assert report.count("<svg") == 4
     for reference in ("<script src", "<link", 'href="http', "url(http", "<img"):
         assert reference not in report.replace('xlink:href="#', "")
+
+
+def test_the_grid_oracle_has_fetched_and_verified_the_readings_before_real_time(played: Path) -> None:
+    store = sqlite3.connect(f"file:{played / 'grid.sqlite'}?immutable=1", uri=True)
+    (pods, readings), *_ = store.execute("SELECT count(DISTINCT pod), count(*) FROM readings").fetchall()
+    store.close()
+    assert pods == PODS
+    assert PODS * SLOTS // 4 < readings < PODS * SLOTS
 
 
 @pytest.mark.parametrize("session", [1, 2])
