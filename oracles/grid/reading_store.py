@@ -48,6 +48,10 @@ class ReadingStore:
         """Close the file."""
         self._db.close()
 
+    def pods(self) -> list[bytes]:
+        """Every PoD whose readings were ever asked for, in order."""
+        return [row[0] for row in self._rows("SELECT pod FROM fetched ORDER BY pod")]
+
     def fetched_until_s(self, pod: bytes) -> int | None:
         """Until when a PoD's readings were asked for; None if never."""
         rows = self._rows("SELECT until_s FROM fetched WHERE pod = ?", pod)

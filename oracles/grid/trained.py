@@ -44,18 +44,27 @@ class TrainedForecasters:
         """The forecaster of a purpose for an issue, trained until the start of its local month: the one that there is for just
         these units, else a new one from `past`. Raises InvalidInput where that is too short."""
         until_s = retraining_s(issue_s)
+        kept = self.kept(purpose, issue_s, horizon)
+        if kept is not None and kept.units == tuple(units) and kept.calendar == calendar:
+            return kept
+        trained = train_forecaster(units, past, until_s, horizon, calendar)
+        document = forecaster_bytes(trained)
+        self._store.put_forecaster(purpose, horizon.name, horizon.lead_slots, until_s, document)
+        logger.info("%s: forecaster trained for %s until %d", purpose, horizon.name, until_s)
+        self._latest[purpose, horizon] = trained
+        return trained
+
+    def kept(self, purpose: str, issue_s: int, horizon: Horizon) -> Forecaster | None:
+        """The forecaster of a purpose for an issue that was trained already, whatever its units; None where there is none."""
+        until_s = retraining_s(issue_s)
         latest = self._latest.get((purpose, horizon))
         if latest is None or latest.trained_until_s != until_s:
-            latest = self._kept(purpose, horizon, until_s)
-        if latest is None or latest.units != tuple(units) or latest.calendar != calendar:
-            latest = train_forecaster(units, past, until_s, horizon, calendar)
-            document = forecaster_bytes(latest)
-            self._store.put_forecaster(purpose, horizon.name, horizon.lead_slots, until_s, document)
-            logger.info("%s: forecaster trained for %s until %d", purpose, horizon.name, until_s)
-        self._latest[purpose, horizon] = latest
+            latest = self._read(purpose, horizon, until_s)
+        if latest is not None:
+            self._latest[purpose, horizon] = latest
         return latest
 
-    def _kept(self, purpose: str, horizon: Horizon, until_s: int) -> Forecaster | None:
+    def _read(self, purpose: str, horizon: Horizon, until_s: int) -> Forecaster | None:
         raw = self._store.forecaster(purpose, horizon.name, horizon.lead_slots, until_s)
         if raw is None:
             return None

@@ -1,5 +1,6 @@
 """Customers without a baseline are forecast from their readings: learnt where there are enough, else typical, else not at all."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -55,8 +56,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(file: Path) -> Iterator[ReadingStore]:
-    opened = ReadingStore(file)
+def store(file: Path, tmp_path: Path) -> Iterator[ReadingStore]:
+    opened = ReadingStore(Path(shutil.copy(file, tmp_path)))
     yield opened
     opened.close()
 
@@ -98,7 +99,7 @@ def test_is_the_same_from_the_same_readings_and_says_from_which(store: ReadingSt
 
 
 def test_a_forecaster_is_trained_once_a_month_and_outlives_a_restart(
-    store: ReadingStore, file: Path, monkeypatch: pytest.MonkeyPatch
+    store: ReadingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = CustomerForecast(store).expected(APRIL, PODS)
     assert first.basis is not None
@@ -111,7 +112,7 @@ def test_a_forecaster_is_trained_once_a_month_and_outlives_a_restart(
 
     monkeypatch.setattr(trained, "train_forecaster", counted)
     # Readings of March that come late change no forecaster that there is.
-    again = ReadingStore(file)
+    again = ReadingStore(tmp_path / "readings.sqlite")
     again.add(HOME, [(instant_s(30), Net(9999, 9999))], TOWN.end_s)
     restarted = CustomerForecast(again).expected(APRIL, PODS)
     assert restarted.basis is not None
@@ -121,16 +122,26 @@ def test_a_forecaster_is_trained_once_a_month_and_outlives_a_restart(
     document = again.forecaster("customers", "24h", 56, instant_s(58))
     assert document is not None
     assert keccak256(document) == first.basis.forecaster
-    # What is kept but is no forecaster, or is one of other customers, is trained anew.
+    # It is the same whoever is forecast, and who has enough readings later waits for the next month's.
+    home = CustomerForecast(again).expected(APRIL, [HOME])
+    assert home.basis is not None
+    assert (home.basis.forecaster, home.basis.learnt) == (first.basis.forecaster, (HOME,))
+    assert all(home.nets[HOME, slot] == restarted.nets[HOME, slot] for slot in range(96))
+    late = [(START_S + slot * SLOT_S, Net(5, 0)) for slot in range(20 * 96)]
+    again.add(UNREAD, late, TOWN.end_s)
+    newcomer = CustomerForecast(again).expected(APRIL, [UNREAD])
+    assert newcomer.basis is not None
+    assert (newcomer.basis.forecaster, newcomer.basis.typical) == (b"", (UNREAD,))
+    assert trainings == []
+    # What is kept but is no forecaster is trained anew.
     again.put_forecaster("customers", "24h", 56, instant_s(58), b"{}")
     assert CustomerForecast(again).expected(APRIL, PODS).basis is not None
-    assert CustomerForecast(again).expected(APRIL, [HOME]).basis is not None
-    assert trainings == [instant_s(58)] * 2
+    assert trainings == [instant_s(58)]
     in_may = replace(APRIL, deliveryStart=instant_s(90), baselineGate=instant_s(90) - 56 * SLOT_S)
     later = CustomerForecast(again).expected(in_may, PODS).basis
     assert later is not None
     assert trainings[-1] == instant_s(88)
-    assert later.learnt == (HOME, SHOP, NEW)
+    assert later.learnt == (HOME, SHOP, NEW, UNREAD)
     again.close()
 
 
