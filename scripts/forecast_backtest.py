@@ -45,7 +45,7 @@ CUSTOMER_TARGET, GRID_TARGET = 0.25, 0.30
 
 WIND_RMSE_M_PER_S = (1.0, 1.5)
 """Assumed errors of a day-ahead forecast of the wind at the hub. They miss a park's power by some 10 % and 15 % of its rating
-(root mean square): a good forecast of a single park today, and the best of the Global Energy Forecasting Competition 2012."""
+(root mean square)."""
 WIND_ERROR_HOURS = 6.0
 """In which the error's correlation falls to 1/e."""
 _SPEEDS_M_PER_S = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 25.0)
