@@ -6,7 +6,7 @@ linearly wherever the grid isn't close to voltage collapse. Each state's result 
 should balance. Newton's method solves the states that fail, and all of a grid with nodes whose voltage is held.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ class PowerFlow:
         return np.asarray(self.slack_power_va.sum(axis=1))
 
 
-def run_power_flow(model: GridModel, p_w: Integers, q_var: Integers) -> PowerFlow:
+def run_power_flow(model: GridModel, p_w: Integers | Floats, q_var: Integers | Floats) -> PowerFlow:
     """Power flow of all slots. `p_w`, `q_var` (slots, nodes): net absorbed (absorbed minus injected) at each node, beside
     what the model itself has there. At a node whose voltage is held, q_var changes nothing.
 
@@ -125,6 +125,29 @@ def solve_power_flow(model: GridModel, p_w: Integers | Floats, q_var: Integers |
     at_start, at_end = voltage[:, start], voltage[:, end]
     current = np.stack((at_start * from_from + at_end * from_to, at_start * to_from + at_end * to_to))
     return PowerFlow(model, voltage, current, converged, by_newton)
+
+
+def solve_below(
+    model: GridModel, p_w: Integers | Floats, q_var: Integers | Floats, slack_vm_pu: Floats
+) -> PowerFlow:
+    """As `solve_power_flow`, in each state with another magnitude (s,) at the model's one slack. Phase angles start there.
+
+    V = v U turns a slack of v into the model's own where powers are divided by v², since all else is linear in V: so one model
+    serves every slack voltage. What the model itself absorbs is divided with the rest.
+    Raises InvalidInput where the model has several slacks or holds another voltage.
+    """
+    if len(model.slacks) != 1 or len(model.held):
+        rule = "must have one slack, which the node above stands for, and hold no other voltage"
+        raise InvalidInput("model", model.name, rule)
+    ratio = slack_vm_pu / model.slack_vm_pu
+    given_va = model.given_power_pu * BASE_VA
+    power_va = (p_w + 1j * q_var + given_va) / ratio[:, None] ** 2 - given_va
+    flow = solve_power_flow(model, power_va.real, power_va.imag)
+    return replace(
+        flow,
+        voltage_pu=flow.voltage_pu * ratio[:, None],
+        current_pu=flow.current_pu * ratio[None, :, None],
+    )
 
 
 def _fixed_point(model: GridModel, power_pu: Complexes) -> tuple[Complexes, npt.NDArray[np.bool_]]:

@@ -193,6 +193,29 @@ class Watch:
         levels[passed & (values >= np.array(far))] = AlarmLevel.CRITICAL
         return levels
 
+    def alarms(self, values: Floats, settings: AlarmSettings) -> tuple[Alarm, ...]:
+        """Alarms of values (s, k), as `find_alarms` orders them. Raises InvalidInput as `levels` does."""
+        levels = self.levels(values, settings)
+        told = np.zeros((len(levels) + 2, levels.shape[1]), dtype=np.int8)
+        told[1:-1] = levels > 0
+        steps = np.diff(told, axis=0).T
+        starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
+        found = []
+        for (column, first), (_, end) in zip(starts.tolist(), ends.tolist(), strict=True):
+            worst = first + int(np.argmax(values[first:end, column]))
+            element = self.elements[column]
+            alarm = Alarm(
+                level=AlarmLevel(int(levels[worst, column])),
+                element=element,
+                first_slot=first,
+                slots=end - first,
+                worst_slot=worst,
+                value=element.in_units(abs(values[worst, column])),
+                limit=element.in_units(abs(self.limits[column])),
+            )
+            found.append((-alarm.level, first, column, alarm))
+        return tuple(alarm for *_, alarm in sorted(found, key=lambda each: each[:3]))
+
     def violations(self, values: Floats, slots: Sequence[int] | None = None) -> tuple[Violation, ...]:
         """Limits passed, by slot and then in the order of `elements`; `slots` names the rows where they aren't 0, 1..."""
         found = []
@@ -223,24 +246,4 @@ def find_alarms(flow: PowerFlow, settings: AlarmSettings = AlarmSettings()) -> t
     if not flow.converged.all():
         raise PowerFlowDiverged(tuple(np.flatnonzero(~flow.converged).tolist()), MAX_ITERATIONS)
     watch = Watch(flow.model)
-    values = watch.values(flow)
-    levels = watch.levels(values, settings)
-    told = np.zeros((len(levels) + 2, levels.shape[1]), dtype=np.int8)
-    told[1:-1] = levels > 0
-    steps = np.diff(told, axis=0).T
-    starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
-    found = []
-    for (column, first), (_, end) in zip(starts.tolist(), ends.tolist(), strict=True):
-        worst = first + int(np.argmax(values[first:end, column]))
-        element = watch.elements[column]
-        alarm = Alarm(
-            level=AlarmLevel(int(levels[worst, column])),
-            element=element,
-            first_slot=first,
-            slots=end - first,
-            worst_slot=worst,
-            value=element.in_units(abs(values[worst, column])),
-            limit=element.in_units(abs(watch.limits[column])),
-        )
-        found.append((-alarm.level, first, column, alarm))
-    return tuple(alarm for *_, alarm in sorted(found, key=lambda each: each[:3]))
+    return watch.alarms(watch.values(flow), settings)

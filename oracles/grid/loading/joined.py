@@ -1,20 +1,25 @@
-"""One net of a medium-voltage grid and the low-voltage grids below it that have participants.
+"""One net of a medium-voltage grid and low-voltage grids below it.
 
 It is what a session's grid model is made of: assessment, request and their proofs know one model, one hash and one list
 of elements, so that both levels' limits are held at once, and an auditor needs no other rule for two levels than for
-one. Grids without participants aren't in it: nothing that the market does changes them, and their forecast is a load at
-their node. Whole cities are watched by `oracles.grid.core.composition`, which needs no joined model.
+one. Grids without participants needn't be in it: what they draw is a load at their node, and
+`oracles.grid.composition` watches them without a joined model.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from pandapower.create import create_switch
-from pandapower.toolbox import merge_nets
+from pandapower.toolbox import element_bus_tuples
 
 from offchain.protocol.errors import InvalidInput
+from oracles.grid.core.pandapower_elements import unique_names
+
+_TABLE_OF_SWITCH = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,40 +38,102 @@ class JoinedNet:
     bus_of: Mapping[str, Mapping[int, int]]
 
 
-def join_nets(medium: Any, low: Mapping[str, LowVoltageNet]) -> JoinedNet:
+def joined_name(grid: str, element: str) -> str:
+    """Name of a low-voltage net's element beside those of other nets."""
+    return f"{grid}: {element}"
+
+
+def check_hangs(medium: Any, name: str, low: LowVoltageNet) -> None:
+    """Raises InvalidInput where a net has not one slack, or its bus isn't in the medium-voltage net or has another voltage, or
+    its frequency is another."""
+    slacks = _slack_buses(low.net)
+    if len(slacks) != 1:
+        raise InvalidInput(f"{name}.ext_grid", len(slacks), "must be one slack, which the MV bus stands for")
+    if low.bus not in medium.bus.index:
+        raise InvalidInput(f"{name}.bus", low.bus, "must be a bus of the medium-voltage net")
+    levels_kv = (float(medium.bus.vn_kv.at[low.bus]), float(low.net.bus.vn_kv.at[slacks[0]]))
+    if levels_kv[0] != levels_kv[1]:
+        rule = "the MV bus and the slack that it stands for must have one voltage"
+        raise InvalidInput(f"{name}.bus", levels_kv, rule)
+    if medium.f_hz != low.net.f_hz:
+        raise InvalidInput(f"{name}.f_hz", low.net.f_hz, f"must be the medium-voltage net's, {medium.f_hz}")
+
+
+def join_nets(
+    medium: Any, low: Mapping[str, LowVoltageNet], only: Collection[str] | None = None
+) -> JoinedNet:
     """Hang low-voltage nets below a medium-voltage one; their elements' names begin with the net's name.
 
-    Raises InvalidInput where a net has not one slack, or its bus isn't in the medium-voltage net or has another voltage.
+    `only`: names of those that are joined, all by default. An element's index is the same whichever are.
+    Raises InvalidInput as `check_hangs` does.
     """
     net = copy.deepcopy(medium)
     bus_of: dict[str, Mapping[int, int]] = {}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    free: dict[str, int] = {}
     for name, each in sorted(low.items()):
-        slacks = each.net.ext_grid[each.net.ext_grid.in_service.astype(bool)]
-        if len(slacks) != 1:
-            raise InvalidInput(
-                f"{name}.ext_grid", len(slacks), "must be one slack, which the MV bus stands for"
-            )
-        if each.bus not in net.bus.index:
-            raise InvalidInput(f"{name}.bus", each.bus, "must be a bus of the medium-voltage net")
-        slack_bus = int(slacks.bus.iloc[0])
-        levels_kv = (float(net.bus.vn_kv.at[each.bus]), float(each.net.bus.vn_kv.at[slack_bus]))
-        if levels_kv[0] != levels_kv[1]:
-            raise InvalidInput(
-                f"{name}.bus", levels_kv, "the MV bus and the slack that it stands for must have one voltage"
-            )
-        part = copy.deepcopy(each.net)
-        part.ext_grid = part.ext_grid.iloc[:0]
-        for table in ("bus", "line", "trafo", "switch", "load", "sgen", "storage"):
-            part[table]["name"] = [f"{name}: {element}" for element in part[table].name]
-        net, indices = merge_nets(
-            net,
-            part,
-            validate=False,
-            merge_results=False,
-            std_prio_on_net1=True,
-            return_net2_reindex_lookup=True,
-            net2_reindex_log_level=None,
-        )
-        bus_of[name] = {int(bus): int(indices["bus"].get(bus, bus)) for bus in each.net.bus.index}
-        create_switch(net, each.bus, bus_of[name][slack_bus], "b", closed=True, name=f"{name}: boundary")
+        shifts = {table: free.get(table, _free_index(net[table])) for table in _tables(each.net)}
+        for table, shift in shifts.items():
+            free[table] = shift + _free_index(each.net[table])
+        if only is not None and name not in only:
+            continue
+        check_hangs(medium, name, each)
+        for table, rows in _moved(each.net, name, shifts).items():
+            parts.setdefault(table, []).append(rows)
+        bus_of[name] = {int(bus): int(bus) + shifts["bus"] for bus in each.net.bus.index}
+    for table, rows in parts.items():
+        net[table] = _together([net[table], *rows])
+    for name, lookup in bus_of.items():
+        (slack,) = _slack_buses(low[name].net)
+        create_switch(net, low[name].bus, lookup[slack], "b", closed=True, name=joined_name(name, "boundary"))
     return JoinedNet(net, bus_of)
+
+
+def _slack_buses(net: Any) -> list[int]:
+    generators = net.gen[net.gen.in_service.astype(bool)]
+    slacks = net.ext_grid[net.ext_grid.in_service.astype(bool)]
+    return [int(bus) for bus in (*slacks.bus, *generators.bus[generators.slack.isin((True,))])]
+
+
+def _tables(net: Any) -> list[str]:
+    """Tables of the grid's elements that have any, but for the slacks."""
+    tables = ("bus", *dict.fromkeys(table for table, _ in element_bus_tuples()))
+    return [table for table in tables if table in net and len(net[table]) and table != "ext_grid"]
+
+
+def _free_index(rows: Any) -> int:
+    """The first index beyond a table's own."""
+    return int(rows.index.max()) + 1 if len(rows) else 0
+
+
+def _moved(net: Any, name: str, shifts: Mapping[str, int]) -> dict[str, pd.DataFrame]:
+    """A low-voltage net's tables, indices shifted and elements named for a net of many."""
+    moved = {}
+    for table, shift in shifts.items():
+        rows = net[table].copy()
+        names = unique_names(table, list(zip(rows.index, rows.name, strict=True)))
+        rows["name"] = [joined_name(name, names[int(index)]) for index in rows.index]
+        rows.index = rows.index + shift
+        for of_table, column in element_bus_tuples():
+            if of_table == table:
+                rows[column] = rows[column].astype(np.int64) + shifts["bus"]
+        if table == "switch":
+            by = rows.et.map(lambda kind: shifts[_TABLE_OF_SWITCH[kind]])
+            rows["element"] = rows.element.astype(np.int64) + by.astype(np.int64)
+        moved[table] = rows
+    return moved
+
+
+def _together(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """One table of several; a flag that one of them lacks is off, and what else one lacks is nothing."""
+    filled = [rows for rows in tables if len(rows)]
+    whole = pd.concat([rows.astype(object) for rows in filled])
+    for column in whole:
+        kinds = {rows[column].dtype for rows in filled if column in rows}
+        if kinds == {np.dtype(bool)}:
+            whole[column] = whole[column].isin((True,))
+        elif all(kind.kind in "iuf" for kind in kinds):
+            whole[column] = pd.to_numeric(whole[column])
+        else:
+            whole[column] = whole[column].where(whole[column].notna(), None)
+    return whole

@@ -1,6 +1,9 @@
 """Many grids on Dask's workers, other processes: the same results, states without a solution among them."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -9,9 +12,10 @@ from distributed import LocalCluster
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.documents import grid_model_bytes, grid_model_of_bytes
 from oracles.grid.core.power_flow import run_power_flow
-from oracles.grid.core.violations import Watch
-from oracles.grid.many_grids import GridResults, GridStates, solve_grids
+from oracles.grid.core.violations import find_alarms, find_violations
+from oracles.grid.many_grids import GridResults, GridStates, drawn_by_grids, solve_grids
 from oracles.on_dask import parts_on
+from oracles.parallel import in_threads
 from tests.oracles.grid.small_grids import radial_document
 
 
@@ -28,37 +32,65 @@ def parts() -> list[GridStates]:
     found = []
     for number in range(6):
         document = documents[number % 3]
-        p_w = chance.integers(-5_000, 9_000, (4, len(document["nodes"])))
+        p_w = chance.integers(-50_000, 90_000, (4, len(document["nodes"])))
         if number == 4:
             p_w[3] *= 10_000
-        found.append(GridStates(grid_model_bytes(document), p_w, p_w // 5))
+        found.append(GridStates(grid_model_bytes(document), p_w, p_w // 5, slots=2))
     return found
 
 
 def same(one: GridResults, other: GridResults) -> bool:
-    return all(np.array_equal(value, vars(other)[name]) for name, value in vars(one).items())
+    return one.alarms == other.alarms and all(
+        np.array_equal(value, vars(other)[name]) for name, value in vars(one).items() if name != "alarms"
+    )
 
 
 def test_workers_find_the_same_as_threads(cluster: LocalCluster) -> None:
-    here = list(solve_grids(parts()))
-    there = list(solve_grids(parts(), parts_on(cluster.scheduler_address)))
-    assert len(there) == 6
+    here = list(chain(*solve_grids(parts())))
+    there = list(chain(*solve_grids(parts(), parts_on(cluster.scheduler_address))))
+    assert len(there) == 12
     assert all(same(one, other) for one, other in zip(here, there, strict=True))
-    assert [result.converged.tolist() for result in here] == [[True] * 4] * 4 + [[True] * 3 + [False]] + [
-        [True] * 4
+    assert [result.converged.tolist() for result in here] == [[True] * 2] * 9 + [[True, False]] + [
+        [True] * 2
+    ] * 2
+    drawn = [
+        list(drawn_by_grids(parts(), map_parts))
+        for map_parts in (in_threads, parts_on(cluster.scheduler_address))
     ]
-    assert not np.isfinite(here[4].values[3]).any()
+    assert all(np.array_equal(one.supply_va, other.supply_va) for one, other in zip(*drawn, strict=True))
 
 
 def test_each_grid_is_what_it_is_alone() -> None:
-    for part, result in zip(parts()[:4], solve_grids(parts()[:4]), strict=True):
-        flow = run_power_flow(grid_model_of_bytes(part.document), part.p_w, part.q_var)
-        assert np.array_equal(result.values, Watch(flow.model).values(flow))
-        assert np.array_equal(result.supply_va, flow.supply_va)
-        assert np.array_equal(result.losses_w, flow.losses_w)
+    some = [
+        replace(part, slack_vm_pu=np.full(4, 0.97)) if place == 2 else part
+        for place, part in enumerate(parts()[:4])
+    ]
+    for part, results in zip(some, solve_grids(some), strict=True):
+        model = grid_model_of_bytes(part.document)
+        held = grid_model_of_bytes(with_slack(part.document, 0.97)) if part.slack_vm_pu is not None else model
+        for place, result in enumerate(results):
+            rows = slice(2 * place, 2 * place + 2)
+            flow = run_power_flow(held, part.p_w[rows], part.q_var[rows])
+            assert result.alarms == find_alarms(flow)
+            assert len(find_violations(flow)) == result.violations.sum()
+            for ours, alone in (
+                (result.supply_va, flow.supply_va),
+                (result.losses_w, flow.losses_w),
+                (result.highest_percent, flow.loading_percent.max(axis=1)),
+                (result.lowest_vm_pu, flow.vm_pu.min(axis=1)),
+                (result.highest_vm_pu, flow.vm_pu.max(axis=1)),
+            ):
+                assert np.allclose(ours, alone, rtol=1e-8, atol=1e-3)
+    assert any(result.violations.any() for results in solve_grids(some) for result in results)
+
+
+def with_slack(document: bytes, vm_pu: float) -> bytes:
+    content = json.loads(document)
+    content["slacks"][0]["vm_pu"] = vm_pu
+    return grid_model_bytes(content)
 
 
 def test_a_document_that_is_none_is_refused() -> None:
     (part, *_) = parts()
     with pytest.raises(InvalidInput):
-        list(solve_grids([GridStates(part.document[:-1], part.p_w, part.q_var)]))
+        list(solve_grids([replace(part, document=part.document[:-1])]))
