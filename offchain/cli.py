@@ -231,12 +231,15 @@ def check_network(
     source: Annotated[
         str,
         typer.Argument(
-            help="File (.json, .xlsx, .m, .mat, .zip, .xml), folder of CGMES files, SimBench code."
+            help="File (.json, .xlsx, .m, .mat, .zip, .xml), folder of CGMES files, SimBench code; or .toml that names a"
+            " medium-voltage network and those at its substations."
         ),
     ],
     pods: Annotated[
         Path | None,
-        typer.Option(help="Where PoDs are: CSV with columns podId and bus.", exists=True, dir_okay=False),
+        typer.Option(
+            help="Where PoDs are: CSV with columns podId and bus, and grid.", exists=True, dir_okay=False
+        ),
     ] = None,
 ) -> None:
     """Say what a network lacks or contradicts, and what it is made of; 1 where it can't be used."""

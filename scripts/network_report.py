@@ -8,10 +8,9 @@ from typing import Any
 
 from offchain.dso.pom_mapping import PomsOfPods, fed_buses
 from offchain.protocol.errors import InvalidInput
-from oracles.grid.loading.checks import check_net
-from oracles.grid.loading.files import load_net
+from oracles.grid.loading.composed import MEDIUM, Place, read_composed
 from oracles.grid.loading.problems import Severity, printable
-from oracles.grid.loading.topology import topology
+from oracles.grid.loading.topology import bus_names, topology
 
 _COUNTED = {
     "bus": "buses", "line": "lines", "trafo": "transformers", "trafo3w": "three-winding transformers",
@@ -21,23 +20,34 @@ _COUNTED = {
 
 
 def report(source: str, pods: Path | None, say: Callable[[str], None]) -> bool:
-    """Tell of a network; False where it can't be used. `pods`: CSV with the columns podId and bus (its name)."""
+    """Tell of a network, or of a composition of several; False where it can't be used. `pods`: CSV with the columns podId and bus
+    (its name), and in a composition grid: the substation's name, empty for the medium voltage."""
     try:
-        bus_of_pod = _buses_of_pods(pods) if pods else {}
-        loaded = load_net(source)
+        place_of_pod = _places_of_pods(pods) if pods else {}
+        composition = read_composed(source, place_of_pod)
     except InvalidInput as refusal:
         say(f"error: {refusal}")
         return False
-    problems = (*loaded.notes, *check_net(loaded.net, bus_of_pod))
+    problems = [each for found in composition.problems.values() for each in found]
+    problems.sort(key=lambda problem: problem.severity is not Severity.ERROR)
     for problem in problems:
         say(str(problem))
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
-    if errors:
+    if composition.nets is None:
         say(f"{source} can't be used: {errors} errors, {len(problems) - errors} warnings")
         return False
-    say(f"{source}: " + _made_of(loaded.net))
+    nets = composition.nets
+    whole = nets.join(set(place_of_pod.values()))
+    say(f"{source}: " + _made_of(nets.medium))
+    for name, low in nets.low.items():
+        how = "joined" if name in whole.bus_of else "watched by itself"
+        say(f"{printable(name)}, {how}: " + _made_of(low.net))
+    names = bus_names(whole.net)
+    bus_of_pod = {
+        pod: names[whole.bus(place.grid, nets.bus_at(place))] for pod, place in place_of_pod.items()
+    }
     try:
-        for line in _points(loaded.net, bus_of_pod):
+        for line in _points(whole.net, bus_of_pod):
             say(line)
     except InvalidInput as refusal:
         say(f"error: points of measure: {refusal}")
@@ -45,8 +55,8 @@ def report(source: str, pods: Path | None, say: Callable[[str], None]) -> bool:
     return True
 
 
-def _buses_of_pods(path: Path) -> dict[str, str]:
-    out: dict[str, str] = {}
+def _places_of_pods(path: Path) -> dict[str, Place]:
+    out: dict[str, Place] = {}
     with path.open(newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             pod, bus = row.get("podId"), row.get("bus")
@@ -54,10 +64,14 @@ def _buses_of_pods(path: Path) -> dict[str, str]:
                 raise InvalidInput(
                     f"{path.name}:{number}", row, "must have the columns podId and bus, both filled"
                 )
-            if out.setdefault(pod, bus) != bus:
-                raise InvalidInput(
-                    f"{path.name}:{number}.bus", bus, f"contradicts {out[pod]!r}, told before of {pod}"
-                )
+            place = Place(row.get("grid") or MEDIUM, bus)
+            before = out.setdefault(pod, place)
+            if before.grid != place.grid:
+                rule = f"contradicts {before.grid!r}, told before of {pod}: a PoD is in one grid"
+                raise InvalidInput(f"{path.name}:{number}.grid", place.grid, rule)
+            if before.bus != bus:
+                rule = f"contradicts {before.bus!r}, told before of {pod}"
+                raise InvalidInput(f"{path.name}:{number}.bus", bus, rule)
     return out
 
 

@@ -23,7 +23,7 @@ from offchain.protocol.typed_data import NoticeKind, Outcome, TechnicalOutcome
 from offchain.store.documents import DocumentStore
 from offchain.store.lists import fetch_list_document
 from offchain.store.receipts import Stores
-from oracles.grid.alarms import AlarmDesk, session_alarms
+from oracles.grid.alarms import AlarmDesk, session_alarms, with_watched
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.expected import Expected
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
@@ -46,6 +46,7 @@ from oracles.grid.helping import CouldGive
 from oracles.grid.own_means import OwnMeansFirst
 from oracles.grid.switched_network import with_expected
 from oracles.grid.trained import DAY_AHEAD
+from oracles.grid.watched_grids import WatchedGrids
 from oracles.on_dask import parts_on
 from oracles.turns import Clock, clock_of, is_my_turn
 
@@ -152,6 +153,7 @@ class GridDaemon:
     `alarm_desk`: who is told of what the forecast brings near a limit or beyond it, `flow_desk`: who is shown its power flows.
     `field`: what is measured, for real time; its readings are what the network's forecast reads.
     `readings`, `customers`: fetch the flexible customers' certified readings, and forecast who has no baseline from them.
+    `watched`: grids below the network's, which the operator is told of, too.
     """
 
     def __init__(
@@ -169,6 +171,7 @@ class GridDaemon:
         field: FieldState | None = None,
         readings: CustomerReadings | None = None,
         customers: CustomerForecast | None = None,
+        watched: WatchedGrids = WatchedGrids(),
     ) -> None:
         self._chain = chain
         self._view = MarketView(chain)
@@ -180,6 +183,7 @@ class GridDaemon:
         self._map_parts = parts_on(scheduler)
         self._own_means = own_means
         self._alarm_desk = alarm_desk
+        self._watched = watched
         self._flow_desk = flow_desk
         self._field = field
         self._told: set[int] = set()
@@ -222,13 +226,17 @@ class GridDaemon:
         if terms.session in self._told or (self._alarm_desk is None and self._flow_desk is None):
             return
         try:
+            settings = self._settings.alarms
             grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
             could = self._could(terms, grid, expected_from_chain(self._view, self._documents, terms))
             flow = window_flow(terms, grid)
             if self._flow_desk is not None:
                 self._flow_desk.show_flows(session_flows(terms, grid, flow))
             if self._alarm_desk is not None:
-                self._alarm_desk.alarm(session_alarms(terms, grid, flow, self._settings.alarms, could))
+                alarms = session_alarms(terms, grid, flow, self._watched.above(settings), could)
+                self._alarm_desk.alarm(alarms)
+                if self._watched.grids:
+                    self._alarm_desk.alarm(with_watched(alarms, terms, flow, self._watched, settings))
             self._told.add(terms.session)
         except FlexledgerError as problem:
             logger.error("session %d: no alarms: %s", terms.session, problem)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from offchain.cli import app
 from tests.dso.test_pom_mapping import two_substations
+from tests.oracles.grid.composed_case import COMPOSITION, written
 from tests.oracles.grid.loading.test_checks import sound_net
 
 CASE9 = Path(__file__).parents[1] / "data" / "networks" / "case9.m"
@@ -70,6 +71,45 @@ def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
         assert code == 1
         assert line.startswith("error: ")
         assert told in line
+
+
+def test_composition_is_told_with_what_is_joined_and_its_points(tmp_path: Path) -> None:
+    source, pods = written(tmp_path), tmp_path / "pods.csv"
+    pods.write_text("podId,grid,bus\nIT1,CS A,end\nIT2,,MV 2\n")
+    made_of = "4 buses, 2 lines, 1 transformers, 1 slacks; at 20, 0.4 kV"
+    assert check(source, "--pods", pods) == (
+        0,
+        [
+            f"{source}: 4 buses, 3 lines, 1 slacks; at 20 kV",
+            f"CS A, joined: {made_of}",
+            f"CS B, watched by itself: {made_of}",
+            f"CS C, watched by itself: {made_of}",
+            "PoM PoM 1: 8 buses, 2 PoDs",
+        ],
+    )
+
+
+def test_pod_in_two_grids_is_refused(tmp_path: Path) -> None:
+    source, pods = written(tmp_path), tmp_path / "pods.csv"
+    for again, told in (
+        ("CS B,end", "pods.csv:3.grid = 'CS B': contradicts 'CS A'"),
+        ("CS A,near", "contradicts 'end'"),
+    ):
+        pods.write_text(f"podId,grid,bus\nIT1,CS A,end\nIT1,{again}\n")
+        code, (line,) = check(source, "--pods", pods)
+        assert code == 1
+        assert told in line
+
+
+def test_unusable_composition_is_told(tmp_path: Path) -> None:
+    source = written(tmp_path, COMPOSITION.replace("MV 2", "MV 9"))
+    assert check(source) == (
+        1,
+        [
+            "error: low CS B.bus = 'MV 9': must be a bus of the medium-voltage network",
+            f"{source} can't be used: 1 errors, 0 warnings",
+        ],
+    )
 
 
 def test_ring_of_two_points_of_measure_is_told(tmp_path: Path) -> None:

@@ -50,11 +50,27 @@ class GridAlarm(Document):
     helping_totals: tuple[HelpingTotal, ...] = ()
 
 
+class WatchedGridResults(Document):
+    """What the forecast brings in a low-voltage grid that isn't in the anchored model, in the delivery window: `drawn_wh` from the
+    grid above (negative: fed into it), losses, the highest loading of a branch (milli-percent) and the voltages' range (micro-pu).
+    `unsolved_slots`: without a solution; the rest is of the others, and zeros where there are none."""
+
+    name: str
+    drawn_wh: Whole
+    losses_wh: Whole
+    highest_millipercent: Whole
+    lowest_micro_pu: Whole
+    highest_micro_pu: Whole
+    unsolved_slots: tuple[Whole, ...]
+
+
 class SessionAlarms(Document):
-    """All alarms of a session's delivery window, the worst first, on the grid model (its hash in hex) that is anchored for it."""
+    """All alarms of a session's delivery window, the worst first, on the grid model (its hash in hex) that is anchored for it, and
+    in `watched` grids below it, whose elements' names have the grid's before."""
 
     session: Whole
     delivery_start: Whole
     delivery_end: Whole
     grid_model: str
     alarms: tuple[GridAlarm, ...]
+    watched: tuple[WatchedGridResults, ...] = ()

@@ -81,14 +81,23 @@ class BusForecast:
 
     def at_nodes(self, model: GridModel) -> tuple[Integers, Integers]:
         """The sums at each node of a model (slots, nodes). Raises InvalidInput for a bus that isn't supplied there."""
-        p_w = np.zeros((len(self.p_w), model.nodes), dtype=np.int64)
-        q_var = np.zeros_like(p_w)
-        for column, bus in enumerate(self.buses):
-            if bus not in model.node_of_bus:
-                raise InvalidInput("forecast.buses", bus, "must be supplied by the grid")
-            p_w[:, model.node_of_bus[bus]] += self.p_w[:, column]
-            q_var[:, model.node_of_bus[bus]] += self.q_var[:, column]
-        return p_w, q_var
+        nodes = nodes_of_buses(model, self.buses)
+        return summed_at(nodes, model.nodes, self.p_w), summed_at(nodes, model.nodes, self.q_var)
+
+
+def nodes_of_buses(model: GridModel, buses: Sequence[int]) -> Integers:
+    """The nodes of buses. Raises InvalidInput for a bus that isn't supplied there."""
+    for bus in buses:
+        if bus not in model.node_of_bus:
+            raise InvalidInput("forecast.buses", bus, "must be supplied by the grid")
+    return np.array([model.node_of_bus[bus] for bus in buses], dtype=np.int64)
+
+
+def summed_at(nodes: Integers, count: int, values: Integers) -> Integers:
+    """Values (slots, columns) summed at the node of each column: (slots, count)."""
+    whole = np.zeros((count, len(values)), dtype=np.int64)
+    np.add.at(whole, nodes, values.T)
+    return np.ascontiguousarray(whole.T)
 
 
 @dataclass(frozen=True)

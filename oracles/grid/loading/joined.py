@@ -9,7 +9,7 @@ one. Grids without participants needn't be in it: what they draw is a load at th
 import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from pandapower.toolbox import element_bus_tuples
 from offchain.protocol.errors import InvalidInput
 from oracles.grid.core.pandapower_elements import unique_names
 
+T = TypeVar("T")
 _TABLE_OF_SWITCH = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
 
 
@@ -37,10 +38,28 @@ class JoinedNet:
     net: Any
     bus_of: Mapping[str, Mapping[int, int]]
 
+    def bus(self, grid: str, bus: int) -> int:
+        """The index here of a bus of a low-voltage net, or of the medium-voltage one (empty)."""
+        return self.bus_of[grid][bus] if grid else bus
+
 
 def joined_name(grid: str, element: str) -> str:
     """Name of a low-voltage net's element beside those of other nets."""
     return f"{grid}: {element}"
+
+
+def by_grid(of_elements: Mapping[str, T], grids: Collection[str]) -> dict[str, dict[str, T]]:
+    """What is set for elements, by the low-voltage net that they are in (empty: none of these) and their key in it."""
+    known = frozenset(grids)
+    found: dict[str, dict[str, T]] = {}
+    for key, value in of_elements.items():
+        kind, _, name = key.partition(":")
+        grid, _, element = name.partition(": ")
+        if grid in known:
+            found.setdefault(grid, {})[f"{kind}:{element}"] = value
+        else:
+            found.setdefault("", {})[key] = value
+    return found
 
 
 def check_hangs(medium: Any, name: str, low: LowVoltageNet) -> None:
@@ -70,11 +89,14 @@ def join_nets(
     net = copy.deepcopy(medium)
     bus_of: dict[str, Mapping[int, int]] = {}
     parts: dict[str, list[pd.DataFrame]] = {}
-    free: dict[str, int] = {}
+    free: dict[str, int] = {"switch": _free_index(net.switch)}
+    boundary: dict[str, int] = {}
     for name, each in sorted(low.items()):
         shifts = {table: free.get(table, _free_index(net[table])) for table in _tables(each.net)}
         for table, shift in shifts.items():
             free[table] = shift + _free_index(each.net[table])
+        boundary[name] = free["switch"]
+        free["switch"] += 1
         if only is not None and name not in only:
             continue
         check_hangs(medium, name, each)
@@ -85,7 +107,8 @@ def join_nets(
         net[table] = _together([net[table], *rows])
     for name, lookup in bus_of.items():
         (slack,) = _slack_buses(low[name].net)
-        create_switch(net, low[name].bus, lookup[slack], "b", closed=True, name=joined_name(name, "boundary"))
+        at = low[name].bus, lookup[slack]
+        create_switch(net, *at, "b", name=joined_name(name, "boundary"), index=boundary[name])
     return JoinedNet(net, bus_of)
 
 

@@ -10,7 +10,9 @@ import pytest
 from distributed import LocalCluster
 
 from offchain.protocol.errors import InvalidInput
+from oracles.grid.composition import Substation, results_below, run_composed
 from oracles.grid.core.documents import grid_model_bytes, grid_model_of_bytes
+from oracles.grid.core.network import grid_model_from_document
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import find_alarms, find_violations
 from oracles.grid.many_grids import GridResults, GridStates, drawn_by_grids, solve_grids
@@ -46,17 +48,29 @@ def same(one: GridResults, other: GridResults) -> bool:
 
 
 def test_workers_find_the_same_as_threads(cluster: LocalCluster) -> None:
+    on_workers = parts_on(cluster.scheduler_address)
     here = list(chain(*solve_grids(parts())))
-    there = list(chain(*solve_grids(parts(), parts_on(cluster.scheduler_address))))
+    there = list(chain(*solve_grids(parts(), on_workers)))
     assert len(there) == 12
     assert all(same(one, other) for one, other in zip(here, there, strict=True))
     assert [result.converged.tolist() for result in here] == [[True] * 2] * 9 + [[True, False]] + [
         [True] * 2
     ] * 2
-    drawn = [
-        list(drawn_by_grids(parts(), map_parts))
-        for map_parts in (in_threads, parts_on(cluster.scheduler_address))
+    below = [
+        Substation(str(number), 3, each.document, each.p_w // 50, each.q_var // 50)
+        for number, each in enumerate(parts())
     ]
+    strong = radial_document([1, 2], [1e-5] * 2)
+    strong["transformers"][0]["sn_mva"] = 1_000.0
+    model, nobody = grid_model_from_document(strong), np.zeros((4, 4), dtype=np.int64)
+    flows = [run_composed(model, nobody, nobody, below, map_parts) for map_parts in (in_threads, on_workers)]
+    assert flows[0].unsolved == flows[1].unsolved == {"4": (3,)}
+    results = [
+        dict(results_below(flow.medium.vm_pu, below, map_parts=map_parts))
+        for flow, map_parts in zip(flows, (in_threads, on_workers), strict=True)
+    ]
+    assert all(same(result, results[1][name]) for name, result in results[0].items())
+    drawn = [list(drawn_by_grids(parts(), map_parts)) for map_parts in (in_threads, on_workers)]
     assert all(np.array_equal(one.supply_va, other.supply_va) for one, other in zip(*drawn, strict=True))
 
 
