@@ -50,6 +50,7 @@ def changed(net: Any, table: str, column: str, value: object) -> Any:
         (COMPOSITION, None, changed(low_net(), "line", "length_km", -1.0), "CS A: line line 1 #0.length_km = -1.0"),
         (COMPOSITION, changed(medium_net(), "line", "length_km", -1.0), None, "error: line MV line 1 #0.length_km"),
     ],
+    ids=["no such bus", "hangs twice", "voltages", "no slack", "low-voltage net", "medium-voltage net"],
 )  # fmt: skip
 def test_what_does_not_fit_is_told(
     tmp_path: Path, composition: str, medium: Any, low: Any, told: str
@@ -75,6 +76,7 @@ def test_a_slack_that_two_sources_feed_and_another_frequency_are_told(tmp_path: 
         (COMPOSITION.replace('bus = "MV 1"', ""), "grid.toml: low.CS A.bus"),
         (COMPOSITION.replace("low.json", "absent.json"), "absent.json"),
     ],
+    ids=["named twice", "no TOML", "unknown field", "colon", "no bus", "no file"],
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, composition: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
