@@ -31,6 +31,8 @@ PRECISION_W = 1e-4
 """What HiGHS may miss a whole W by."""
 INTEGRALITY = 1e-5
 """What HiGHS may miss a sum by, as a share of it: it takes 0.999999 for a whole one."""
+TRADE_OFF_NODES = 1_000
+"""Of each search for a trade-off, of which there are dozens; nobody is paid by them."""
 Reliability = Mapping[bytes, int]
 """Per mille of what a PoD was to deliver that it delivered; one that isn't named: all."""
 
@@ -126,7 +128,7 @@ class ServiceProgram:
         """Least cost at levels of unserved relief, from the least possible to doing nothing, and there at levels of
         unreliability, and of CO2 where the operator minds."""
         most_w = value_of(self._unserved, self._nothing())
-        least_w = value_of(self._unserved, self._program.minimise(self._unserved))
+        least_w = value_of(self._unserved, self._program.minimise(self._unserved, most_nodes=TRADE_OFF_NODES))
         steps = self._parameters.front_steps
         for unserved_step in range(steps + 1):
             level = least_w + (most_w - least_w) * unserved_step / steps
@@ -144,7 +146,7 @@ class ServiceProgram:
 
     def _cheapest(self, *bounds: tuple[Terms, float]) -> Floats | None:
         try:
-            return self._program.minimise(self._cost, *bounds)
+            return self._program.minimise(self._cost, *bounds, most_nodes=TRADE_OFF_NODES)
         except ProgramInfeasible:
             return None
 

@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product as every
+from random import Random
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from offchain.protocol.errors import InvalidInput
 from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Side
 from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.book import Book, Offer, Request
+from oracles.clearing.core.mixed_integer import Floats, MixedIntegerProgram
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.posted import clearing_as_posted
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.several_objectives import Front, clear_exactly
@@ -328,6 +332,37 @@ def test_of_one_divisible_request_price_priority_is_the_optimum(
     greedy, (best, _) = clear(book, PODS, SEED), clear_exactly(book, PODS, SEED, QUICK)
     loss_ueur = (len(plain) + 1) * UNSERVED_UEUR_PER_KW / 1000
     assert abs(objective_ueur(book, greedy) - objective_ueur(book, best)) <= loss_ueur
+
+
+# Searches without end.
+
+
+def test_a_search_that_is_cut_short_takes_the_best_that_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All or nothing of 30 at nearly one price: to prove an optimum takes a hundred thousand nodes, of 60 more than anybody waits
+    for. The rules hold, nearly all is served, every time in the same way, and the outcome passes as a posted one."""
+    chance = Random(5)
+    pods, powers = registry(64, limit_w=100_000), [chance.randint(50_000, 100_000) for _ in range(30)]
+    offers = [
+        offer(2 * each, power_w, 10_000 + power_w // 50, minimum_w=power_w)
+        for each, power_w in enumerate(powers)
+    ]
+    needed_w = sum(powers) // 2 | 1
+    documents = book_of(offers, dso=[one_area(dict.fromkeys(range(0, 60, 2), 1000), [needed_w])])
+    minimise, most_nodes = MixedIntegerProgram.minimise, 1
+
+    def briefly(program: MixedIntegerProgram, *arguments: Any, **_: int) -> Floats:
+        return minimise(program, *arguments, most_nodes=most_nodes)
+
+    monkeypatch.setattr(MixedIntegerProgram, "minimise", briefly)
+    found, again = (clear_session(documents, pods, SEED, EXACT, ORACLE, QUICK) for _ in range(2))
+    assert found.market.to_bytes() == again.market.to_bytes()
+    assert Challenger(found.market, documents, pods, EXACT).faults() == []
+    assert sum(taken(found.clearing).values()) > 0.95 * needed_w
+    posted = clearing_as_posted(found.book, pods, SEED, QUICK, {}, found.market)
+    assert list(posted.acceptances) == list(found.clearing.acceptances)
+    most_nodes = 300
+    better, _ = clear_exactly(found.book, pods, SEED, QUICK)
+    assert objective_ueur(found.book, better) < objective_ueur(found.book, found.clearing)
 
 
 # What the weights do.
