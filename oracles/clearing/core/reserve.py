@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+import numpy as np
+
 from offchain.protocol.products import OfferStatus, Product, Side
 from offchain.protocol.terms import PodFacts
-from oracles.clearing.core.book import Book, Offer, Request, within_cap
+from oracles.clearing.core.book import NOT_VOID, Book, Offer, Request, within_cap
 from oracles.clearing.core.sharing import pro_rata
-from oracles.clearing.core.state import Acceptance, Clearing, merit
+from oracles.clearing.core.state import Acceptance, Clearing, Column, Entries, merit
 from oracles.clearing.core.ties import Tie, tie_of
 
 REFUSED_BY_REQUESTS = (OfferStatus.COM_DEARER, OfferStatus.COM_MINIMUM)
@@ -30,7 +32,8 @@ def with_reserve(clearing: Clearing, book: Book, pods: Mapping[bytes, PodFacts],
     wanting = [request for request in book.requests if request.counted_w * request.reserve_permille]
     if not wanting:
         return clearing
-    pick = _Pick(clearing.acceptances, book, pods, seed)
+    offers, acceptances = _near(wanting, clearing.acceptances, book)
+    pick = _Pick(offers, acceptances, book, pods, seed)
     for request in sorted(wanting, key=lambda each: (each.side is not Side.DSO_REQUEST, each.position)):
         pick.fill(request)
     reserve = pick.reserve()
@@ -39,8 +42,9 @@ def with_reserve(clearing: Clearing, book: Book, pods: Mapping[bytes, PodFacts],
     for number, entry in enumerate(reserve, start=1):
         first_of_offer.setdefault(entry.offer.position, number)
         first_of_pod.setdefault((entry.offer.pod, entry.request.slot, entry.offer.product), number)
-    status, because = list(clearing.status), list(clearing.because)
-    for offer in book.offers:
+    status = np.array(clearing.status, dtype=np.uint8)
+    because = np.array(clearing.because, dtype=np.uint32)
+    for offer in offers:
         if status[offer.position] not in REFUSED_BY_REQUESTS or not offer.is_single:
             continue
         opposite = first_of_pod.get((offer.pod, offer.slot, offer.product.opposite))
@@ -51,7 +55,12 @@ def with_reserve(clearing: Clearing, book: Book, pods: Mapping[bytes, PodFacts],
         elif opposite or (same and not pick.room_w(offer)):
             status[offer.position] = OfferStatus.RESERVE_EXCLUDED
             because[offer.position] = opposite or same or 0
-    return replace(clearing, reserve=reserve, status=tuple(status), because=tuple(because))
+    return replace(
+        clearing,
+        reserve=reserve,
+        status=Column(lambda: status, OfferStatus),
+        because=Column(lambda: because, int),
+    )
 
 
 def reserve_left(reserve: Sequence[Acceptance], refused: Sequence[Acceptance]) -> tuple[Acceptance, ...]:
@@ -60,21 +69,45 @@ def reserve_left(reserve: Sequence[Acceptance], refused: Sequence[Acceptance]) -
     return tuple(entry for entry in reserve if (entry.offer.pod, entry.request.slot) not in places)
 
 
+def _near(
+    wanting: Sequence[Request], acceptances: Sequence[Acceptance], book: Book
+) -> tuple[list[Offer], list[Acceptance]]:
+    """Offers that count of the PoDs of some requests in their slots, and what is taken of these PoDs there: a village's reserve
+    asks nothing of the rest of a city."""
+    columns, entries = book.columns, Entries.of(book, acceptances)
+    is_near = np.zeros(len(book.pods), dtype=bool)
+    for request in wanting:
+        is_near[request.effectiveness.pod] = True
+    slots = np.unique([request.slot for request in wanting])
+    counts = columns.void == NOT_VOID
+    counts[counts] = is_near[columns.pod[counts]] & np.isin(columns.slot[counts], slots)
+    slot_of_request = np.array([request.slot for request in book.requests])
+    taken = is_near[columns.pod[entries.offer]] & np.isin(slot_of_request[entries.request], slots)
+    # All at once: one by one their leaves are hashed one by one.
+    book.offers.at(np.unique(entries.offer[taken]))
+    return book.offers.at(np.flatnonzero(counts)), [entries[row] for row in np.flatnonzero(taken).tolist()]
+
+
 class _Pick:
-    """What is picked so far, beside what requests have."""
+    """What is picked so far of some offers, beside what requests have."""
 
     def __init__(
-        self, acceptances: Sequence[Acceptance], book: Book, pods: Mapping[bytes, PodFacts], seed: bytes
+        self,
+        offers: Sequence[Offer],
+        acceptances: Sequence[Acceptance],
+        book: Book,
+        pods: Mapping[bytes, PodFacts],
+        seed: bytes,
     ) -> None:
         self._book, self._pods, self._seed = book, pods, seed
-        self._left_w = [offer.counted_w for offer in book.offers]
+        self._left_w = {offer.position: offer.counted_w for offer in offers}
         self._taken_w: dict[tuple[bytes, int, Product], int] = defaultdict(int)
         self._entries: list[Acceptance] = []
         for entry in acceptances:
             self._note(entry)
         self._singles: dict[tuple[bytes, int, Product], list[Offer]] = defaultdict(list)
-        for offer in book.offers:
-            if offer.void is None and offer.is_single and self._left_w[offer.position]:
+        for offer in offers:
+            if offer.is_single and self._left_w[offer.position]:
                 self._singles[offer.pod, offer.slot, offer.product].append(offer)
 
     def fill(self, request: Request) -> None:
@@ -159,6 +192,6 @@ class _Pick:
 
     def _note(self, entry: Acceptance) -> None:
         offer = entry.offer
-        # A block has the same power in each of its slots, and isn't picked here.
-        self._left_w[offer.position] -= 0 if offer.is_block else entry.accepted_w
+        if not offer.is_block:  # which has the same power in each of its slots, and isn't picked here
+            self._left_w[offer.position] -= entry.accepted_w
         self._taken_w[offer.pod, entry.request.slot, offer.product] += entry.accepted_w

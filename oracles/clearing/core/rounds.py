@@ -28,6 +28,8 @@ def as_left(book: Book, left: Mapping[int, Left]) -> Book:
 
 def naming_refusals(clearing: Clearing, left: Mapping[int, Left]) -> Clearing:
     """The clearing, in which each offer that isn't taken, or only in part, after a refusal names it."""
+    if not left:
+        return clearing
     because = list(clearing.because)
     for position, part in left.items():
         if clearing.status[position] in (OfferStatus.PARTLY_ACCEPTED, OfferStatus.TEC):

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from offchain.protocol.book_documents import Area, OfferEntry, Relief
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST, OUTCOME_RESERVE
 from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Side
+from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.book import Ints, Offer, Offers
 from oracles.clearing.core.parameters import ClearingParameters
+from oracles.clearing.core.price_priority import clear
+from oracles.clearing.core.reserve import with_reserve
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.clearing.core.state import Acceptance
 from tests.oracles.clearing.books import (
@@ -24,6 +28,7 @@ from tests.oracles.clearing.books import (
     book_of,
     delivered_ueur_per_kw,
     offer,
+    pod,
     registry,
     renumbered,
 )
@@ -372,3 +377,24 @@ def test_a_request_of_several_slots_has_a_margin_in_each() -> None:
         (0, 1000),
         (1, 500),
     ]
+
+
+def test_a_villages_reserve_asks_nothing_of_the_rest_of_the_city(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks at offers one by one but of the PoDs that a request with a margin names, in its slot."""
+    offers = [offer(number, 3000, 10_000 + number, slot=slot) for number in range(12) for slot in (0, 1)]
+    village = area(4000, ALL, reserve_permille=500)
+    city = [area(9000, dict.fromkeys(range(4, 12), 1000), slot=slot) for slot in (0, 1)]
+    book = assemble(book_of(offers, [village, *city]), PODS, TERMS)
+    asked: set[tuple[bytes, int]] = set()
+    made = Offers.at
+
+    def at(offers_: Offers, positions: Ints) -> list[Offer]:
+        found = made(offers_, positions)
+        asked.update((each.pod, each.slot) for each in found)
+        return found
+
+    clearing = clear(book, PODS, SEED)
+    monkeypatch.setattr(Offers, "at", at)
+    found = with_reserve(clearing, book, PODS, SEED)
+    assert by_price(found.reserve) == [(10_001, 2000)]
+    assert asked == {(pod(number), 0) for number in range(4)}
