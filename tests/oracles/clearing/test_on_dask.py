@@ -4,14 +4,17 @@ import os
 import pickle
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
 
+from offchain.protocol.products import ClearingMethod
 from oracles.clearing.core import parts
 from oracles.clearing.core.assembly import assemble
+from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.parts import BookIndex, parts_of
 from oracles.clearing.core.plain import PlainPart
 from oracles.clearing.core.session import clear_session
@@ -52,6 +55,27 @@ def test_gives_the_same_roots(cluster: LocalCluster) -> None:
     there = clear_session(documents, PODS, SEED, TERMS, ORACLE, map_parts=parts_on(cluster.scheduler_address))
     assert there.market.to_bytes() == here.market.to_bytes()
     assert [each.root for each in there.market.lists] == [each.root for each in here.market.lists]
+
+
+def cleared_by(method: ClearingMethod) -> bytes:
+    """The mixed book's market outcome."""
+    quick = ClearingParameters(front_steps=1, population=8, generations=3, unreliability_ueur_per_kw=9_000)
+    reliability = {name: 1000 - 7 * number for number, name in enumerate(PODS)}
+    terms = replace(TERMS, method=method)
+    return clear_session(mixed_book(), PODS, SEED, terms, ORACLE, quick, reliability).market.to_bytes()
+
+
+@pytest.mark.parametrize("method", ClearingMethod)
+def test_other_processes_and_several_at_once_clear_alike_by_every_method(
+    cluster: LocalCluster, method: ClearingMethod
+) -> None:
+    """Where floats decide as well: nothing hangs on a process's hashes, or on what else it solves."""
+    with Client(cluster, set_as_default=False) as client:
+        elsewhere = client.map(cleared_by, [method] * 2, pure=False)
+        with ThreadPoolExecutor(3) as pool:
+            here = set(pool.map(cleared_by, [method] * 3))
+        assert len(here) == 1
+        assert here == set(client.gather(elsewhere))
 
 
 def test_a_part_takes_along_only_what_it_needs() -> None:

@@ -12,9 +12,9 @@ from offchain.protocol.products import ClearingMethod, Side
 from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import clear
-from oracles.clearing.core.session import SEVERAL_OBJECTIVES
+from oracles.clearing.core.session import SEVERAL_OBJECTIVES, clear_session
 from oracles.clearing.core.state import Clearing
-from tests.oracles.clearing.books import SEED, TERMS, book_of, offer, pod
+from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, renumbered
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.plain_price_priority import clear_plainly
 from tests.oracles.clearing.test_honest_outcomes import PODS, books
@@ -67,6 +67,28 @@ def test_the_dso_is_never_worse_because_of_the_tso(
         return [(entry.offer.leaf_hash, entry.accepted_w) for entry in mine]
 
     assert for_dso(book_of(offers, dso, tso)) == for_dso(book_of(offers, dso))
+
+
+@pytest.mark.parametrize("method", ClearingMethod)
+@pytest.mark.parametrize("minimum_w", [0, 1001])
+def test_who_committed_first_is_irrelevant_by_every_method(method: ClearingMethod, minimum_w: int) -> None:
+    """Two aggregators' offers that all tie, of which two and a half are needed, and half of one in reserve."""
+    terms = replace(TERMS, method=method)
+    effects = dict.fromkeys(range(6), 1000)
+    offers = [offer(number, 1001, 10_000, minimum_w=minimum_w) for number in effects]
+    documents = book_of(offers, dso=[area(2503, effects, reserve_permille=450)])
+    for seed in range(3):
+        found = [
+            clear_session(renumbered(order), PODS, bytes([seed] * 32), terms, ORACLE, QUICK).clearing
+            for order in (documents, documents[::-1])
+        ]
+        taken = [
+            {(entry.offer.pod, entry.accepted_w) for entry in entries}
+            for clearing in found
+            for entries in (clearing.acceptances, clearing.reserve)
+        ]
+        assert taken[:2] == taken[2:]
+        assert all(taken)
 
 
 # One more divisible offer in a divisible book. An area alone: where several share PoDs, the first one's gain may be the
