@@ -2,15 +2,24 @@
 
 import httpx
 
-from offchain.protocol.documents.alarm import GridAlarm, SessionAlarms
+from offchain.protocol.documents.alarm import GridAlarm, HelpingPod, HelpingTotal, SessionAlarms
 from offchain.protocol.documents.base import build
-from tests.dso.conftest import NOW_S, Dso
+from tests.dso.conftest import NOW_S, Dso, pseudonym
+
+HELPING = {
+    "pod": pseudonym(1),
+    "product": "activeUp",
+    "available": 50_000,
+    "sensitivity": 430,
+    "effectiveness": 1000,
+}
 
 
 def alarms(session: int, value: int) -> SessionAlarms:
     one = build(
         GridAlarm,
         level="alarm",
+        type="congestion",
         element="line:line 0",
         side="above",
         unit=0,
@@ -19,6 +28,8 @@ def alarms(session: int, value: int) -> SessionAlarms:
         worst_slot=5,
         value=value,
         limit=100_000,
+        helping=(build(HelpingPod, **HELPING),),
+        helping_totals=(build(HelpingTotal, product="activeUp", pods=3, available=90_000),),
     )
     return build(
         SessionAlarms,
@@ -37,7 +48,10 @@ def test_the_operator_sees_the_last_alarms_of_each_session(dso: Dso, api: dict[s
     assert [(each["session"], each["alarms"][0]["value"]) for each in shown] == [(1, 110_000), (2, 130_000)]
     (later,) = api["dso"].get("/alarms", params={"fromTime": NOW_S + 2000}).json()
     assert later["session"] == 2
-    assert later["alarms"][0]["element"] == "line:line 0"
+    (alarm,) = later["alarms"]
+    assert (alarm["type"], alarm["element"]) == ("congestion", "line:line 0")
+    assert alarm["helping"] == [HELPING | {"pod": "0x" + pseudonym(1).hex()}]
+    assert alarm["helpingTotals"] == [{"product": "activeUp", "pods": 3, "available": 90_000}]
     dso.restart()
     assert dso.service.alarms(0, NOW_S + 2001) == [alarms(1, 110_000), alarms(2, 130_000)]
 
