@@ -10,6 +10,7 @@ import numpy as np
 
 from offchain.dso.database import Database
 from offchain.protocol.flows import BRANCH_QUANTITIES, NODE_QUANTITIES, ElementFlows, Integers, SessionFlows
+from offchain.protocol.metering import SLOTS_PER_HOUR
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS flows (
@@ -148,7 +149,7 @@ class FlowStore(Database):
             slots=slots,
             nodes=int(counts.get(1, 0)),
             branches=int(counts.get(0, 0)),
-            losses_wh=w_slots // 4,
+            losses_wh=w_slots // SLOTS_PER_HOUR,
             highest_loading=self._extreme(session, "kind != 'bus'", "highest", "DESC"),
             highest_voltage=self._extreme(session, "kind = 'bus'", "highest", "DESC"),
             lowest_voltage=self._extreme(session, "kind = 'bus'", "lowest", "ASC"),

@@ -254,7 +254,8 @@ class GridDaemon:
         return out
 
     def _estimate(self, terms: SessionTerms, clock: Clock) -> bool:
-        """Estimate the state before a real-time session's forecast, once; False while readings may still be on their way."""
+        """Estimate the state before a real-time session's forecast, once; False while readings may still be on their way. That it
+        can't be done keeps nothing else from being done."""
         field = self._field
         if field is None or terms.marketType == DAY_AHEAD or terms.session in self._estimated:
             return True
@@ -266,10 +267,13 @@ class GridDaemon:
             day = 0 if ahead is None else ahead.session
             if day not in usual:
                 usual[day] = None if ahead is None else self._usual(field, ahead)
-            network = field.network
-            if self._own_means is not None:
-                network = self._own_means.network_at(terms.session, start_s)
-            field.look(terms.session, start_s, usual[day], network)
+            try:
+                network = field.network
+                if self._own_means is not None:
+                    network = self._own_means.network_at(terms.session, start_s)
+                field.look(terms.session, start_s, usual[day], network)
+            except FlexledgerError as problem:
+                logger.error("session %d: quarter-hour %d: no state: %s", terms.session, start_s, problem)
         self._estimated.add(terms.session)
         return True
 

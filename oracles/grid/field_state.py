@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from offchain.protocol.documents.base import build
 from offchain.protocol.documents.field import FieldReport, Sensor, SensorAlarm, SensorMean
 from offchain.protocol.errors import FlexledgerError
@@ -33,6 +31,8 @@ SLOTS = 8
 """Quarter-hours before the forecast of which the state is estimated."""
 REMEMBERED_S = 24 * 3600
 """A sensor that was heard of in this time is missed where it says nothing."""
+NO_STATE = (FlexledgerError, ArithmeticError, LookupError, TypeError, UserWarning, ValueError)
+"""What the estimator's library raises, too, where a net or measurements are none that it can do with."""
 _QUANTITIES = {
     "voltage": Quantity.VOLTAGE,
     "activePower": Quantity.ACTIVE,
@@ -110,8 +110,8 @@ class FieldState:
             self.readings.take(
                 start_s, state.at(known), {bus: net for bus, net in of_market.items() if bus in known}
             )
-        except (FlexledgerError, np.linalg.LinAlgError) as problem:
-            self._tell(report, f"no state: {problem}", alarms)
+        except NO_STATE as problem:
+            self._tell(report, f"no state: {problem!r}", alarms)
             return
         element_of = {each.sensor.sensor: each.sensor.element for each in fresh}
         alarms += [

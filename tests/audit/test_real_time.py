@@ -18,7 +18,7 @@ from offchain.protocol.products import OfferOption, OfferStatus
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.facts import clear_from_chain
-from oracles.grid.facts import anchored_grid
+from oracles.grid.facts import anchored_grid, nets_of_day
 from oracles.session_facts import ahead_result, book_documents
 from tests.audit.test_lying_oracle import ORACLE, changed
 from tests.chain.real_time_day import SECOND_SESSION, RealTimeDay, before_opening, with_fresh_offer
@@ -105,6 +105,17 @@ def test_what_wasnt_used_rolls_over_and_is_taken_and_an_auditor_replays_both(
         (entry.offer.pod, entry.request.slot): entry.accepted_w for entry in cleared.clearing.acceptances
     }
     assert taken == {(pod(1), 4): 6_000, (pod(0), 5): 8_000, (pod(3), 5): 4_000}
+    # What the measured state is compared with: nominated in real time, less what was sold day ahead and now.
+    nets = nets_of_day(market.view, market.documents, TERMS)
+    places = {
+        (0, 20): -10_000,
+        (2, 20): -5_000,
+        (1, 20): 14_000,
+        (0, 21): 12_000,
+        (3, 21): 16_000,
+        (2, 22): 20_000,
+    }
+    assert {(number, slot): nets[pod(number), slot].power_w for number, slot in places} == places
     for session in (TERMS.session, SECOND_SESSION):
         said = replayed(day, session)
         assert said[-1] == "PASS", said

@@ -27,6 +27,7 @@ from offchain.protocol.typed_data import NoticeKind
 from offchain.rest.server import serve
 from offchain.rest.settings import Role
 from offchain.store.receipts import Stores
+from oracles.grid import field_state
 from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS, Forecast
 from oracles.grid.core.forecast.history import History
 from oracles.grid.core.network import Integers, grid_model_from_document
@@ -289,6 +290,18 @@ def test_what_cant_be_estimated_is_said(desk: FieldDesk) -> None:
     told = looked(desk, [])
     assert told.estimated, "voltage, one power and forecasts elsewhere"
     assert told.says == "estimated from 2 sensors"
+
+
+@pytest.mark.parametrize("problem", [UserWarning("odd"), np.linalg.LinAlgError("singular"), KeyError("x")])
+def test_what_the_estimator_cant_do_with_stops_nothing(
+    desk: FieldDesk, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(field_state, "estimate_state", fails)
+    told = looked(desk, [voltage()])
+    assert (told.estimated, told.says) == (False, f"no state: {problem!r}")
 
 
 def test_a_sensor_at_what_isnt_supplied_is_named_and_left_out(desk: FieldDesk) -> None:
