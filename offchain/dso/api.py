@@ -80,7 +80,8 @@ class Desks:
 
 
 def create_app(desks: Desks, settings: ApiSettings) -> FastAPI:
-    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the operator. `validation_api`, `flow_api` and `field_api` say what else there is.
+    """The API: PoDs from the Shared Customer Database, set points from aggregators, and where they are; own means and alarms for the
+    operator. `validation_api`, `flow_api` and `field_api` say what else there is.
 
     POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
     POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.

@@ -96,7 +96,8 @@ class StoredView(BaseModel):
 
 
 class AskedView(BaseModel):
-    """A market outcome that the DSO's platform was asked to validate. Times in Unix seconds, null until it has happened; `refusal`: what it said if it didn't take it."""
+    """A market outcome that the DSO's platform was asked to validate. Times in Unix seconds, null until it has happened; `refusal`:
+    what the platform said if it didn't take it."""
 
     marketOutcome: str
     session: int

@@ -4,6 +4,7 @@ and where that can't be done the operator is told why, and nothing changes."""
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, Protocol
 
 from offchain.protocol.documents.base import build
@@ -31,6 +32,9 @@ SLOTS = 8
 """Quarter-hours before the forecast of which the state is estimated."""
 REMEMBERED_S = 24 * 3600
 """A sensor that was heard of in this time is missed where it says nothing."""
+PLAUSIBLE_PU = (0.5, 1.5)
+PLAUSIBLE_RATINGS = 10
+"""A voltage, and a power in ratings of the grid, beyond which an instrument is broken: the estimator finds no state with it."""
 NO_STATE = (FlexledgerError, ArithmeticError, LookupError, TypeError, UserWarning, ValueError)
 """What the estimator's library raises, too, where a net or measurements are none that it can do with."""
 _QUANTITIES = {
@@ -162,17 +166,19 @@ class FieldState:
                 continue
             quantity = _QUANTITIES[sensor.quantity]
             unit = _unit(net, quantity, index)
-            measurements.append(
-                Measurement(
-                    name=sensor.sensor,
-                    quantity=quantity,
-                    table=table,
-                    index=index,
-                    value=mean.value * unit,
-                    std_dev=mean.std_dev * unit,
-                    side=sensor.side,
-                )
+            measurement = Measurement(
+                name=sensor.sensor,
+                quantity=quantity,
+                table=table,
+                index=index,
+                value=mean.value * unit,
+                std_dev=mean.std_dev * unit,
+                side=sensor.side,
             )
+            if _is_plausible(measurement, network):
+                measurements.append(measurement)
+            else:
+                alarms.append(_alarm(sensor, "implausible", round(mean.value)))
         return measurements, alarms
 
     def _stale(self, heard: set[str], start_s: int) -> list[SensorAlarm]:
@@ -184,10 +190,23 @@ class FieldState:
         ]
 
 
-def _alarm(sensor: Sensor, kind: str) -> SensorAlarm:
+def _alarm(sensor: Sensor, kind: str, value: int | None = None) -> SensorAlarm:
+    known = {} if value is None else {"value": value}
     return build(
-        SensorAlarm, sensor=sensor.sensor, element=sensor.element, kind=kind, last_time=sensor.last_s
+        SensorAlarm, sensor=sensor.sensor, element=sensor.element, kind=kind, last_time=sensor.last_s, **known
     )
+
+
+def _is_plausible(measurement: Measurement, network: SwitchedNetwork) -> bool:
+    value = measurement.value
+    if measurement.quantity is Quantity.VOLTAGE:
+        lowest, highest = PLAUSIBLE_PU
+        return lowest <= value <= highest
+    if measurement.quantity is Quantity.CURRENT:
+        net, table = network.net, measurement.table
+        end = _ENDS[table][0 if measurement.side in ("from", "hv") else 1]
+        value *= float(net.bus.vn_kv.at[net[table][end].at[measurement.index]]) * 1000 * sqrt(3)
+    return abs(value) <= PLAUSIBLE_RATINGS * network.rating_w
 
 
 def _names(net: Any, table: str) -> dict[int, str]:

@@ -44,6 +44,11 @@ class SwitchedNetwork:
         net = operated(self.net, actions)
         return SwitchedNetwork(net, self._bus_of_pod, self._buses, self._background, self.limits)
 
+    @property
+    def rating_w(self) -> int:
+        """Apparent power (VA) that all transformers together, or without any the strongest line, may carry."""
+        return self._model.rating_w
+
     def document(self) -> Document:
         """The grid model's document."""
         return self._document

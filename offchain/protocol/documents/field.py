@@ -72,12 +72,13 @@ class SensorMean:
 
 
 class SensorAlarm(Document):
-    """A sensor whose readings weren't used, and why: grossly wrong (`residual`: by how many thousandths of a standard deviation), none
-    in the quarter-hour, at an element that isn't there, or at one that isn't supplied. `value`: its mean."""
+    """A sensor whose readings weren't used, and why: grossly wrong (`residual`: by how many thousandths of a standard deviation), more
+    or less than can be, none in the quarter-hour, at an element that isn't there, or at one that isn't supplied. `value`: its
+    mean."""
 
     sensor: Identifier
     element: Key
-    kind: Literal["badData", "stale", "unknownElement", "notSupplied"]
+    kind: Literal["badData", "implausible", "stale", "unknownElement", "notSupplied"]
     value: Whole | None = None
     residual: Whole | None = None
     last_time: Time | None = None

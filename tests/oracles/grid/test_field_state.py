@@ -292,6 +292,22 @@ def test_what_cant_be_estimated_is_said(desk: FieldDesk) -> None:
     assert told.says == "estimated from 2 sensors"
 
 
+def test_a_broken_instrument_is_named_and_the_state_told_by_the_others(desk: FieldDesk) -> None:
+    line = {"element": "line:line 0", "side": "from"}
+    broken = [
+        voltage(sensor="dead", element="bus:bus 2", value=0),
+        voltage(sensor="doubled", element="bus:bus 3", value=40_000_000),
+        voltage(sensor="stuck", quantity="activePower", element="bus:bus 4", value=-(10**12)),
+        voltage(sensor="wild", quantity="current", value=10**10, **line),
+    ]
+    told = looked(desk, [voltage(), voltage(sensor="i", quantity="current", value=60_000, **line), *broken])
+    assert told.estimated, told.says
+    assert told.sensors == 2
+    assert [(each.sensor, each.kind, each.value) for each in told.alarms] == [
+        (each["sensor"], "implausible", each["value"]) for each in broken
+    ]
+
+
 @pytest.mark.parametrize("problem", [UserWarning("odd"), np.linalg.LinAlgError("singular"), KeyError("x")])
 def test_what_the_estimator_cant_do_with_stops_nothing(
     desk: FieldDesk, monkeypatch: pytest.MonkeyPatch, problem: Exception
