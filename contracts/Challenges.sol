@@ -54,6 +54,12 @@ abstract contract Challenges is IChallenges {
         Proofs.requireLeaf(technical.refusalRoot, Leaves.hash(refusal.leaf), refusal.proof);
     }
 
+    /// @dev Whether an instant came before a deadline of a session, by the market's clock. That is never ahead of real time:
+    /// only what looks late is looked up.
+    function _isBefore(uint64 session, uint48 instant, uint48 deadline) internal view returns (bool) {
+        return instant < deadline || market.marketTimeAt(session, instant) < deadline;
+    }
+
     function _requirePosition(uint256 expected, uint256 given) internal pure {
         if (expected != given) revert ChallengesNotTheLeaf(expected, given);
     }

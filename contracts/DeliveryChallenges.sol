@@ -223,7 +223,7 @@ contract DeliveryChallenges is SettlementProofs, IDeliveryChallenges {
     }
 
     function _inTime(uint64 session, uint48 notarisedAt) private view returns (bool) {
-        return notarisedAt != 0 && notarisedAt < market.terms(session).baselineGate;
+        return notarisedAt != 0 && _isBefore(session, notarisedAt, market.terms(session).baselineGate);
     }
 
     /// @dev A session's times, in slots that the challenge has read already: half of what all its terms cost.

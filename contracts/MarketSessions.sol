@@ -8,7 +8,7 @@ import {ParticipantRegistry} from "./ParticipantRegistry.sol";
 
 /// @title The market's sessions and their deadlines
 abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
-    /// @dev One slot. `sinceS`: when the pause that holds began, 0 if none does. `totalS`: length of all that ended.
+    /// @dev One slot. `sinceS`: when the pause that holds began, 0 if none does. `totalS`: length of all that ended before.
     struct Pause {
         uint48 sinceS;
         uint48 totalS;
@@ -21,6 +21,8 @@ abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
     /// @inheritdoc IMarketSessions
     uint64 public count;
     Pause private _pause;
+    /// @dev Every pause, as `_pause` was when it began.
+    Pause[] private _pauses;
     /// @dev The interface orders the fields so that a commitment or a reveal reads the first slot only.
     mapping(uint64 session => SessionTerms) private _terms;
     /// @inheritdoc IMarketSessions
@@ -51,6 +53,7 @@ abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
     function pause() external restricted {
         _requireNotPaused();
         _pause.sinceS = uint48(block.timestamp);
+        _pauses.push(_pause);
         emit Paused(msg.sender);
     }
 
@@ -70,6 +73,23 @@ abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
     /// @inheritdoc IMarketSessions
     function marketTime(uint64 session) public view returns (uint256) {
         return _marketTime(_known(session));
+    }
+
+    /// @inheritdoc IMarketSessions
+    function marketTimeAt(uint64 session, uint48 instant) external view returns (uint256) {
+        (uint256 pausedS,) = _pausedS();
+        uint256 stoodAt = 0;
+        // From the last one back: of what is judged there is none or few after it.
+        for (uint256 i = _pauses.length; i != 0; --i) {
+            Pause memory one = _pauses[i - 1];
+            if (one.sinceS <= instant) {
+                stoodAt = one.sinceS - one.totalS;
+                break;
+            }
+            pausedS = one.totalS;
+        }
+        uint256 time = instant - pausedS;
+        return (time < stoodAt ? stoodAt : time) + _known(session).pausedBeforeS;
     }
 
     /// @inheritdoc IMarketSessions
@@ -153,11 +173,17 @@ abstract contract MarketSessions is IMarketSessions, ParticipantRegistry {
     }
 
     function _marketTimeAndPause(SessionTerms storage known) internal view returns (uint256 time, bool isPaused) {
+        uint256 pausedS;
+        (pausedS, isPaused) = _pausedS();
+        time = block.timestamp + known.pausedBeforeS - pausedS;
+    }
+
+    /// @dev How long all pauses together have lasted so far, and whether one holds.
+    function _pausedS() private view returns (uint256 pausedS, bool isPaused) {
         Pause memory held = _pause;
         isPaused = held.sinceS != 0;
-        uint256 pausedS = held.totalS;
+        pausedS = held.totalS;
         if (isPaused) pausedS += block.timestamp - held.sinceS;
-        time = block.timestamp + known.pausedBeforeS - pausedS;
     }
 
     function _bond(SessionTerms storage known, uint64 capUeur) private view returns (uint64) {

@@ -99,7 +99,9 @@ contract OutcomeBoard is IOutcomeBoard, AccessManaged {
         if (stage != Stage.TECHNICAL) _requireNotValidated(session);
         // INVARIANT: refusals rest on a grid model that its author fixed before anyone committed an offer.
         uint48 at = notary.notarisedAt(NoticeKinds.GRID_MODEL, session, msg.sender, outcome.gridModel);
-        if (at == 0 || at >= terms.gateOpening) {
+        // The market's clock is never ahead of real time: only what looks late is looked up.
+        bool late = at >= terms.gateOpening && market.marketTimeAt(session, at) >= terms.gateOpening;
+        if (at == 0 || late) {
             revert OutcomeBoardGridModelNotNotarised(session, msg.sender, outcome.gridModel, at);
         }
         Cids.requireKnown(outcome.cidCodec);

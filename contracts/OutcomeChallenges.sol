@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {ICommitmentBook} from "../interfaces/ICommitmentBook.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {IMarketSessions} from "../interfaces/IMarketSessions.sol";
@@ -346,25 +347,41 @@ contract OutcomeChallenges is OutcomeProofs, IOutcomeChallenges {
         certainly = x.product > EntryRules.LAST_PRODUCT || x.slot >= terms.slots;
         if (certainly || x.position != answer.offerPosition) return (certainly, certainly);
         IPodRegistry.Pod memory pod = pods.pods(x.pod);
-        if (_breaksARule(terms, pod, x, culprit.opening.player)) return (true, true);
+        if (_isNotThePlayers(session, terms.gateClosure, pod, culprit.opening.player)) return (true, true);
+        if (_breaksARule(terms.slots, _limitW(pod, x.product), x)) return (true, true);
         bool offerable = pod.suspendedBy == 0 && (pod.gridProducts & pod.marketProducts) >> x.product & 1 != 0;
         // INVARIANT: nobody makes an honest outcome false by changing a PoD after the gate.
-        if (pod.changedAt >= terms.gateClosure) return (false, true);
+        if (!_isBefore(session, pod.changedAt, terms.gateClosure)) return (false, true);
         return (!offerable, !offerable);
     }
 
-    /// @dev By what can't change after the gate.
-    function _breaksARule(
-        IMarketSessions.SessionTerms memory terms,
-        IPodRegistry.Pod memory pod,
-        Leaves.OfferLeaf calldata x,
-        address player
-    ) private pure returns (bool) {
-        if (pod.aggregator != player || pod.registeredAt >= terms.gateClosure) return true;
-        if (pod.removedAt != 0 && pod.removedAt < terms.gateClosure) return true;
-        if (x.powerW == 0 || x.powerW > _limitW(pod, x.product) || x.minPowerW > x.powerW) return true;
-        return x.durationSlots == 0 || x.lastSlot < x.slot || uint256(x.lastSlot) + x.durationSlots > terms.slots
+    /// @dev Whether a PoD wasn't registered by a player when the gate closed.
+    function _isNotThePlayers(uint64 session, uint48 gateClosure, IPodRegistry.Pod memory pod, address player)
+        private
+        view
+        returns (bool)
+    {
+        if (pod.aggregator != player || !_isBefore(session, pod.registeredAt, gateClosure)) return true;
+        return pod.removedAt != 0 && _isBefore(session, pod.removedAt, gateClosure);
+    }
+
+    /// @dev By what an offer says itself.
+    function _breaksARule(uint256 slots, uint256 limitW, Leaves.OfferLeaf calldata x) private pure returns (bool) {
+        if (x.powerW == 0 || x.powerW > limitW || x.minPowerW > x.powerW || _paysBackTooMuch(x)) return true;
+        return x.durationSlots == 0 || x.lastSlot < x.slot || uint256(x.lastSlot) + x.durationSlots > slots
             || x.linkedTo > x.position;
+    }
+
+    /// @dev Whether an offer pays back more in a slot than it offers, or more in all than it moves.
+    function _paysBackTooMuch(Leaves.OfferLeaf calldata x) private pure returns (bool) {
+        uint256 allW = 0;
+        // The first slot's int32 stands in the highest bits; what is 0 from here on pays nothing back.
+        for (uint256 word = uint256(x.payback); word != 0; word <<= 32) {
+            uint256 paybackW = SignedMath.abs(int32(uint32(word >> 224)));
+            if (paybackW > x.powerW) return true;
+            allW += paybackW;
+        }
+        return allW > uint256(x.powerW) * x.durationSlots;
     }
 
     /// @dev An offer counts as far as what covers its document, less what the offers before it need, pays its penalty.

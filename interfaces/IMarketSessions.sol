@@ -122,6 +122,10 @@ interface IMarketSessions {
     /// still during a pause and never goes back.
     function marketTime(uint64 session) external view returns (uint256);
 
+    /// @notice What that clock showed at an instant of real time that has come. So it is known of what was notarised or
+    /// registered whether that came before a deadline of the session.
+    function marketTimeAt(uint64 session, uint48 instant) external view returns (uint256);
+
     /// @notice Whether the market is paused.
     function paused() external view returns (bool);
 

@@ -82,7 +82,7 @@ def baseline_documents(
     """
     out, authors = [], set()
     for notice in view.notices(NoticeKind.BASELINE, terms.session):
-        if notice.at_s >= terms.baselineGate or notice.author in authors:
+        if notice.author in authors or not view.is_before(terms, notice.at_s, terms.baselineGate):
             continue
         authors.add(notice.author)
         try:

@@ -1,6 +1,7 @@
 """What the contracts say of sessions, players, PoDs and documents, as typed facts: read by daemons and `verify`."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
@@ -197,28 +198,40 @@ class MarketView:
         """The clock that the session's deadlines go by: the chain's, less pauses since its creation."""
         return int(self._chain.call("MarketSessions", "marketTime", session))
 
+    def is_before(self, terms: SessionTerms, instant_s: int, deadline_s: int) -> bool:
+        """Whether an instant that has come was before one of a session's deadlines, by the clock that those go by. That is never
+        ahead of real time: only what looks late is looked up, as the contracts do."""
+        if instant_s < deadline_s:
+            return True
+        then_s = int(self._chain.call("MarketSessions", "marketTimeAt", terms.session, instant_s))
+        return then_s < deadline_s
+
     def pods(self) -> dict[bytes, PodFacts]:
         """Every PoD of the registry that isn't removed, by pseudonym."""
-        return self._pods_until(None)
+        return _pods_of(self._pod_events())
 
     def pods_at_gate(self, terms: SessionTerms) -> dict[bytes, PodFacts]:
         """The registry as it was when a session's gate closed: what its book is held to, whenever it is replayed."""
-        return self._pods_until(terms.gateClosure)
 
-    def _pods_until(self, before_s: int | None) -> dict[bytes, PodFacts]:
-        events = [event for name in POD_EVENTS for event in self._chain.events("PodRegistry", name)]
-        records: dict[bytes, _PodRecord] = {}
-        for event in sorted(events, key=lambda entry: (entry.block, entry.index)):
-            if before_s is not None and self._chain.time_of(event.block) >= before_s:
-                break
+        def is_late(event: Event) -> bool:
+            return not self.is_before(terms, self._chain.time_of(event.block), terms.gateClosure)
+
+        events = self._pod_events()
+        return _pods_of(events[: bisect_left(events, True, key=is_late)])
+
+    def replaced_pods(self) -> dict[bytes, bytes]:
+        """PoDs that others have replaced, each by the one that stands for the same connection now."""
+        out: dict[bytes, bytes] = {}
+        events = self._chain.events("PodRegistry", "PodReplaced")
+        for event in sorted(events, key=lambda event: (event.block, event.index), reverse=True):
             pod = bytes(event.args["pod"])
-            if event.name == "PodRegistered":
-                records[pod] = _PodRecord(event.args)
-            elif event.name == "PodRemoved":
-                records.pop(pod, None)
-            elif pod in records:
-                records[pod].change(event)
-        return {pod: record.facts() for pod, record in records.items()}
+            out[bytes(event.args["replaced"])] = out.get(pod, pod)
+        return out
+
+    def _pod_events(self) -> list[Event]:
+        """What has happened to PoDs, in order."""
+        events = [event for name in POD_EVENTS for event in self._chain.events("PodRegistry", name)]
+        return sorted(events, key=lambda event: (event.block, event.index))
 
     def node_service(self, pod: bytes, node: str) -> NodeService:
         """When a Light Node's key served a PoD."""
@@ -388,6 +401,20 @@ class MarketView:
             return None
         found = self._chain.events("OutcomeBoard", event, session=session, hash=standing)
         return found[-1] if found else None
+
+
+def _pods_of(events: Iterable[Event]) -> dict[bytes, PodFacts]:
+    """The PoDs that aren't removed, as their events tell them."""
+    records: dict[bytes, _PodRecord] = {}
+    for event in events:
+        pod = bytes(event.args["pod"])
+        if event.name == "PodRegistered":
+            records[pod] = _PodRecord(event.args)
+        elif event.name == "PodRemoved":
+            records.pop(pod, None)
+        elif pod in records:
+            records[pod].change(event)
+    return {pod: record.facts() for pod, record in records.items()}
 
 
 class _PodRecord:

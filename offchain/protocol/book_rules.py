@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from offchain.protocol.book_documents import CO2_NOTE
+from offchain.protocol.book_documents import CO2_NOTE, payback_of
+from offchain.protocol.columns import Column
 from offchain.protocol.errors import InvalidInput
-from offchain.protocol.keccak import as_words
+from offchain.protocol.keccak import PART_ROWS, as_words
 from offchain.protocol.leaves import EFFECTIVENESS, OFFER, REQUEST, Columns
 from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.products import Product, Side
@@ -153,14 +154,29 @@ def are_void(
         | (last > terms.slots - duration)
         | (linked_to > position)
     )
-    return broken
+    return broken | _pay_back_too_much(offers["payback"], power_w, duration)
+
+
+def _pay_back_too_much(payback: Column, power_w: Numbers, duration: Numbers) -> npt.NDArray[np.bool_]:
+    """Which offers state a payback above their power in some slot, or more of it in all than they move. Most state none: a
+    part at a time is looked through for those that do."""
+    out = np.zeros(len(power_w), dtype=bool)
+    for first in range(0, len(power_w), PART_ROWS):
+        words = payback[first : first + PART_ROWS]
+        some = np.flatnonzero(as_words(words).any(axis=1))
+        size_w = np.abs(np.ascontiguousarray(words[some]).view(">i4").astype(np.int64))
+        rows = first + some
+        moved_w = power_w[rows] * duration[rows]
+        out[rows] = (size_w > power_w[rows, None]).any(axis=1) | (size_w.sum(axis=1) > moved_w)
+    return out
 
 
 def check_offer(record: Record, player: str, pods: Mapping[bytes, PodFacts], terms: SessionTerms) -> None:
     """Refuse an offer that its player may not make.
 
     Raises InvalidInput: an unknown or another aggregator's PoD, one not prequalified for the product, no power or more
-    than the PoD's limit, a minimum above the power, a block that ends after the session, a link to a later offer.
+    than the PoD's limit, a minimum above the power, a block that ends after the session, a link to a later offer, a payback
+    above its power in a slot or, in all, of more energy than it moves.
     """
     pod, power_w = record.word("pod"), record.integer("powerW")
     facts = pods.get(pod)
@@ -191,6 +207,17 @@ def _check_order(record: Record, terms: SessionTerms) -> None:
     if record.integer("linkedTo") > record.integer("position"):
         rule = f"must name an offer before it in its document: at most {record.integer('position')}"
         raise InvalidInput("linkedTo", record.integer("linkedTo"), rule)
+    _check_payback(payback_of(record.word("payback")), record.integer("powerW"), duration)
+
+
+def _check_payback(payback_w: tuple[int, ...], power_w: int, duration: int) -> None:
+    """What pays back is what was moved: nobody makes room on the grid, or takes it, by words."""
+    if max(map(abs, payback_w)) > power_w:
+        rule = f"must be at most powerW, {power_w}, in each slot, either way"
+        raise InvalidInput("payback", list(payback_w), rule)
+    if sum(map(abs, payback_w)) > power_w * duration:
+        rule = f"must be at most {power_w * duration} over all slots: what the offer moves"
+        raise InvalidInput("payback", list(payback_w), rule)
 
 
 def stated_co2_g_per_kwh(document: ListDocument) -> list[int | None]:

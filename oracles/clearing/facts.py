@@ -100,7 +100,7 @@ def record_at_gate(view: MarketView, store: DocumentStore, terms: SessionTerms) 
         earliest_s = terms.gateClosure - HISTORY_S
         finalised_s = view.settlement_finalised_s(session)
         is_recent = view.terms(session).deliveryStart >= earliest_s
-        if is_recent and finalised_s is not None and finalised_s < terms.gateClosure:
+        if is_recent and finalised_s is not None and view.is_before(terms, finalised_s, terms.gateClosure):
             found = view.settlement(session)
             assert found is not None, "what is final stands"
             posted, _ = found
@@ -118,7 +118,9 @@ def clearing_parameters(view: MarketView, store: DocumentStore, terms: SessionTe
     FlexledgerError where the store doesn't have what was notarised.
     """
     for notice in view.notices(NoticeKind.CLEARING_PARAMETERS, terms.session):
-        if notice.at_s < terms.gateOpening and view.had_role(notice.author, Role.OPERATOR, notice.at_s):
+        if view.is_before(terms, notice.at_s, terms.gateOpening) and view.had_role(
+            notice.author, Role.OPERATOR, notice.at_s
+        ):
             raw = notarised_bytes(store, notice, NoticeKind.CLEARING_PARAMETERS)
             try:
                 return ClearingParameters.from_bytes(raw)

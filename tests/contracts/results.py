@@ -29,7 +29,7 @@ from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_again, validate_session
 from oracles.settlement.core.session import posted_settlement
 from oracles.settlement.core.settle import SettlementResult, settle
-from tests.contracts.chain import next_block_at, travel_to
+from tests.contracts.chain import next_block_at, now_s, travel_to
 from tests.contracts.conftest import account_of
 from tests.contracts.outcomes import PODS, SmallBook, register_pods, small_book, with_lie
 from tests.contracts.play import (
@@ -356,15 +356,16 @@ def play_to_clearing(
         baselines[aggregator.address] = document
     notarise_grid_model(market, terms.session, roles.grid_oracle)
     before_gate()
+    paused_s = now_s() - market.MarketSessions.marketTime(terms.session)
     book = change(small_book(terms, facts, roles.aggregators, roles.dso, SLOTS))
-    travel_to(terms.gateOpening)
+    travel_to(terms.gateOpening + paused_s)
     for document in book.sealed():
         commit(market, terms.session, document)
-    travel_to(terms.gateClosure)
+    travel_to(terms.gateClosure + paused_s)
     for document in book.sealed():
         reveal(market, terms.session, document)
         certify(market, terms, document)
-    travel_to(terms.documentsDeadline)
+    travel_to(terms.documentsDeadline + paused_s)
     return Results(market, terms, roles, book, baselines)
 
 

@@ -1,6 +1,7 @@
 """Leaves and documents of lists: exact bytes, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from eth_abi.abi import encode
@@ -159,6 +160,10 @@ def test_a_document_that_cannot_stand_in_the_book_is_refused(
         (offer(2, 0, 1), "OfferLeaf[1].powerW"),
         (offer(2, 100_001, 1), "OfferLeaf[1].powerW"),
         (offer(2, 1000, 1, minimum_w=1001), "OfferLeaf[1].minPowerW"),
+        (replace(offer(2, 1000, 1), payback_w=(0, -1001)), "OfferLeaf[1].payback"),
+        (replace(offer(2, 1000, 1), payback_w=(-(2**31),)), "OfferLeaf[1].payback"),
+        (replace(offer(2, 1000, 1), payback_w=(-900, 0, 101)), "OfferLeaf[1].payback"),
+        (replace(offer(2, 1000, 1), duration_slots=2, payback_w=(-1000, -1001)), "OfferLeaf[1].payback"),
     ],
 )
 def test_an_offer_that_its_player_may_not_make_is_refused_by_its_place(entry: OfferEntry, field: str) -> None:
@@ -166,6 +171,12 @@ def test_an_offer_that_its_player_may_not_make_is_refused_by_its_place(entry: Of
     with pytest.raises(InvalidInput) as refusal:
         check_offers(document, AGGREGATORS[0], PODS, TERMS)
     assert refusal.value.field == field
+
+
+def test_an_offer_may_pay_back_what_it_moves() -> None:
+    single = replace(offer(0, 1000, 1), payback_w=(-900, 0, 0, 0, 0, 0, 0, 100))
+    block = replace(offer(2, 1000, 1), duration_slots=2, payback_w=(-1000, -1000))
+    check_offers(offers_document(1, AGGREGATORS[0], [single, block], salt), AGGREGATORS[0], PODS, TERMS)
 
 
 def test_caps_are_rounded_up_leaf_by_leaf() -> None:

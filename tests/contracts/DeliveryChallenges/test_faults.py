@@ -1,5 +1,6 @@
 """Every delivery that isn't what was anchored is struck by its proof, and no honest one is (SPECIFICATION.md 24.x)."""
 
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import BASELINE, READING
 from offchain.protocol.terms import SessionTerms
-from tests.contracts.chain import refused, travel_to
+from tests.contracts.chain import next_block_at, refused, travel_to
 from tests.contracts.outcomes import PODS, PRICES
 from tests.contracts.play import SETTLEMENT as STAGE
 from tests.contracts.results import (
@@ -68,7 +69,9 @@ def test_a_baseline_changed_after_anchoring(
     market: Any, terms: SessionTerms, auditor: Any, aggregator: Any, early: int, fault: str
 ) -> None:
     """A second one, before the gate or in its first second, by which more was delivered."""
-    results = play_with_second_baseline(market, terms, aggregator, terms.baselineGate - early)
+    results = play_with_second_baseline(
+        market, terms, lambda: _second(market, terms, aggregator, terms.baselineGate - early)
+    )
     second = baselines_document(results.session, aggregator.address, (0, 1), power_w=9_000)
     settled = results.lie(0, baselineRoot=root_of(second))
     first = root_of(results.baselines[aggregator.address])
@@ -80,9 +83,32 @@ def test_a_baseline_changed_after_anchoring(
         is_struck(settled, accuse(settled, "baselineNotAnchored", settled.judged(0), sender=auditor), fault)
 
 
-def play_with_second_baseline(market: Any, terms: SessionTerms, aggregator: Any, at_s: int) -> Results:
-    """The same session, but the aggregator notarises a second baseline at an instant."""
-    results = play_to_clearing(market, terms, before_gate=lambda: _second(market, terms, aggregator, at_s))
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_pause_before_the_gate_leaves_as_much_time_for_baselines(
+    market: Any, terms: SessionTerms, auditor: Any, admin: Any, aggregator: Any, late: int
+) -> None:
+    """A second one in the last second that the pause left, or in the next: it isn't the first, which is another fault."""
+
+    def pause_and_notarise() -> None:
+        next_block_at(terms.baselineGate - 10)
+        market.MarketSessions.pause({"from": admin})
+        next_block_at(terms.baselineGate + 90)
+        market.MarketSessions.resume({"from": admin})
+        _second(market, terms, aggregator, terms.baselineGate + 99 + late)
+
+    results = play_with_second_baseline(market, terms, pause_and_notarise)
+    second = baselines_document(results.session, aggregator.address, (0, 1), power_w=9_000)
+    settled = results.lie(0, baselineRoot=root_of(second))
+    if late:
+        tx = accuse(settled, "baselineNotAnchored", settled.judged(0), sender=auditor)
+        is_struck(settled, tx, "BaselineNotAnchored")
+    else:
+        is_innocent(settled, "baselineNotAnchored", "BaselineNotAnchored", settled.judged(0), sender=auditor)
+
+
+def play_with_second_baseline(market: Any, terms: SessionTerms, notarise: Callable[[], None]) -> Results:
+    """The same session, but the aggregator notarises a second baseline."""
+    results = play_to_clearing(market, terms, before_gate=notarise)
     results.post_market()
     results.post_technical()
     results.post_validated()

@@ -37,6 +37,40 @@ def test_the_clock_stands_still_and_never_goes_back(market: Any, terms: SessionT
     assert sessions.marketTime(session) == terms.gateOpening + 110
 
 
+def test_what_the_clock_showed_at_any_instant_is_known(
+    market: Any, terms: SessionTerms, admin: Any, operator: Any
+) -> None:
+    """Two pauses, a session of the time between them, and a third pause that holds."""
+    sessions, session, start = market.MarketSessions, terms.session, terms.baselineGate
+    shown = {}
+
+    def look(instant: int) -> None:
+        travel_to(instant)
+        shown[instant] = sessions.marketTime(session)
+
+    look(start - 50)
+    for begins, ends in ((start, start + 300), (start + 400, start + 500)):
+        next_block_at(begins)
+        sessions.pause({"from": admin})
+        shown[begins] = sessions.marketTime(session)
+        look(begins + 99)
+        next_block_at(ends)
+        sessions.resume({"from": admin})
+        shown[ends] = sessions.marketTime(session)
+        look(ends + 99)
+        if begins == start:
+            later = session_terms(deliveryStart=terms.deliveryStart + 900 * 96, settlementDeadline=terms.settlementDeadline + 900 * 96)  # fmt: skip
+            sessions.create(as_struct(later), {"from": operator})
+            after_first = sessions.marketTime(session + 1)
+    next_block_at(start + 700)
+    sessions.pause({"from": admin})
+    look(start + 900)
+    assert {instant: sessions.marketTimeAt(session, instant) for instant in shown} == shown
+    assert shown[start + 900] == start + 300
+    assert sessions.marketTimeAt(session + 1, start + 399) == after_first
+    assert sessions.marketTimeAt(session + 1, start + 900) == start + 600
+
+
 def test_a_pause_lengthens_the_open_window_by_its_length(
     market: Any, paused: SessionTerms, aggregator: Any
 ) -> None:

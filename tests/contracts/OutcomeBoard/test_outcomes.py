@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from offchain.protocol.keccak import keccak256
+from offchain.protocol.roles import Role
 from offchain.protocol.terms import SessionTerms
 from offchain.protocol.typed_data import Outcome
 from tests.contracts.chain import next_block_at, now_s, refused, travel_to
@@ -183,6 +184,29 @@ def test_a_model_of_the_last_second_counts(
     notarise_grid_model(market, terms.session, grid_oracle)
     played = play_outcomes(market, terms, clearing_oracle, grid_oracle)
     assert bytes(market.OutcomeBoard.outcomeHash(terms.session, VALIDATED)) == played.validated
+
+
+def test_a_pause_before_the_gate_leaves_as_much_time_for_the_model(
+    market: Any, terms: SessionTerms, admin: Any, clearing_oracle: Any, grid_oracle: Any, auditor: Any
+) -> None:
+    """By the market's clock, to the second: one oracle is just in time, another just too late."""
+    market.ParticipantRegistry.register(auditor, Role.GRID_ORACLE.mask, "another", {"from": admin})
+    next_block_at(terms.baselineGate)
+    market.MarketSessions.pause({"from": admin})
+    next_block_at(terms.gateOpening + 500)
+    market.MarketSessions.resume({"from": admin})
+    opening_s = terms.gateOpening + 500 + 1000
+    next_block_at(opening_s - 1)
+    notarise_grid_model(market, terms.session, grid_oracle)
+    next_block_at(opening_s)
+    notarise_grid_model(market, terms.session, auditor)
+    travel_to(terms.documentsDeadline + 1500)
+    first = outcome(terms.session, NOTHING)
+    post_market(market, terms, first, clearing_oracle)
+    technical = technical_outcome(terms.session, first.hash())
+    with refused("OutcomeBoardGridModelNotNotarised", terms.session, auditor, GRID_MODEL, opening_s):
+        post_technical(market, terms, technical, auditor)
+    post_technical(market, terms, technical, grid_oracle)
 
 
 def test_no_bond_no_outcome(

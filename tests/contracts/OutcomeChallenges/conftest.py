@@ -50,12 +50,13 @@ def play_book(
         for document in made.sealed():
             commit(market, terms.session, document)
         at_gate()
-        if now_s() < terms.gateClosure:
-            travel_to(terms.gateClosure)
+        paused_s = now_s() - market.MarketSessions.marketTime(terms.session)
+        if now_s() < terms.gateClosure + paused_s:
+            travel_to(terms.gateClosure + paused_s)
         for document in made.sealed():
             reveal(market, terms.session, document)
             certify(market, terms, document)
-        travel_to(terms.documentsDeadline)
+        travel_to(terms.documentsDeadline + paused_s)
         return made
 
     return play

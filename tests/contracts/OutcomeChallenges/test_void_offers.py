@@ -48,6 +48,11 @@ def status_of(document: ListDocument, position: int) -> tuple[int, int]:
     return record.integer("status"), record.integer("because")
 
 
+def payback_word(*payback_w: int) -> bytes:
+    """An offer leaf's payback, eight int32."""
+    return b"".join(power_w.to_bytes(4, "big", signed=True) for power_w in payback_w).ljust(32, b"\0")
+
+
 RULES: list[dict[str, int | bytes]] = [
     {"durationSlots": 0},
     {"lastSlot": 6},
@@ -58,6 +63,9 @@ RULES: list[dict[str, int | bytes]] = [
     {"minPowerW": 5_001},
     {"pod": PODS[2]},
     {"pod": b"\1" * 32},
+    {"payback": payback_word(-5_001)},
+    {"payback": payback_word(0, 0, 2_500, 0, 0, 0, 0, -2_501)},
+    {"payback": payback_word(-(2**31))},
 ]
 OUTSIDE: list[dict[str, int | bytes]] = [{"slot": 96, "lastSlot": 96}, {"product": 4}]
 
@@ -111,6 +119,18 @@ def test_an_offer_said_to_be_void_that_isnt(
 ) -> None:
     made = posted(market, book, with_lie(honest, ANSWER, 3, **VOID, because=2), clearing_oracle)
     tx = accuse(market, made, "falselyVoid", made.answer(3), book.offer(1, 1), sender=auditor)
+    assert tx.events["ResultStruck"]["fault"] == word("FalselyVoid")
+
+
+@pytest.mark.parametrize("payback_w", [(-5_000,), (-2_000, 0, 0, 0, 0, 0, 0, 3_000)])
+def test_an_offer_that_pays_back_what_it_moves_isnt_void(
+    market: Any, play_book: Any, clearing_oracle: Any, auditor: Any, payback_w: tuple[int, ...]
+) -> None:
+    book = play_book(first_document_with(payback=payback_word(*payback_w)))
+    honest = cleared(market, book, clearing_oracle)
+    assert status_of(honest, 1) == (OfferStatus.ACCEPTED, 0)
+    made = posted(market, book, with_lie(honest, ANSWER, 1, **VOID, because=2), clearing_oracle)
+    tx = accuse(market, made, "falselyVoid", made.answer(1), book.offer(0, 1), sender=auditor)
     assert tx.events["ResultStruck"]["fault"] == word("FalselyVoid")
 
 
@@ -177,6 +197,29 @@ def test_a_pod_that_may_not_be_offered_in_the_last_second_before_the_gate(
     made = posted(market, book, with_lie(honest, ANSWER, 1, **ACCEPTED), clearing_oracle)
     tx = accuse(market, made, "takenThoughVoid", made.answer(1), book.offer(0, 1), sender=auditor)
     assert tx.events["ResultStruck"]["fault"] == word("TakenThoughVoid")
+
+
+@pytest.mark.parametrize(("after", "fault"), [(-1, True), (0, False)])
+def test_the_gate_at_which_a_pod_is_judged_is_the_one_that_a_pause_moved(
+    market: Any, terms: SessionTerms, admin: Any, play_book: Any, clearing_oracle: Any, auditor: Any, after: int, fault: bool
+) -> None:  # fmt: skip
+    def at_gate() -> None:
+        next_block_at(terms.gateClosure - 10)
+        market.MarketSessions.pause({"from": admin})
+        next_block_at(terms.gateClosure + 90)
+        market.MarketSessions.resume({"from": admin})
+        next_block_at(terms.gateClosure + 100 + after)
+        suspend(market)
+
+    book = play_book(at_gate=at_gate)
+    made = posted(market, book, cleared(market, book, clearing_oracle), clearing_oracle)
+    answer = (made.answer(1), book.offer(0, 1))
+    if fault:
+        tx = accuse(market, made, "takenThoughVoid", *answer, sender=auditor)
+        assert tx.events["ResultStruck"]["fault"] == word("TakenThoughVoid")
+    else:
+        with refused("ChallengesNotAFault", TAKEN):
+            accuse(market, made, "takenThoughVoid", *answer, sender=auditor)
 
 
 @pytest.mark.parametrize("move", [suspend, withdraw_grid, withdraw_product])

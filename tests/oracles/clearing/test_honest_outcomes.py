@@ -34,7 +34,7 @@ SINGLES = st.builds(
     PRODUCTS,
     st.sampled_from([3000, 500, 1, *[0] * 6]),
 )
-ORDERS: list[dict[str, int]] = [
+ORDERS: list[dict[str, int | tuple[int, ...]]] = [
     {"duration_slots": 2},
     {"duration_slots": 3, "last_slot": 1},
     {"last_slot": 2},
@@ -46,6 +46,9 @@ ORDERS: list[dict[str, int]] = [
     {"linked_to": 1, "duration_slots": 2},
     {"duration_slots": 97},
     {"duration_slots": 0},
+    {"payback_w": (-100, 0, 7)},
+    {"payback_w": (-(2**31),)},
+    {"duration_slots": 3, "payback_w": (0, *[1_000] * 7)},
 ]
 OFFERS = st.lists(
     st.builds(

@@ -31,7 +31,7 @@ OFFERS = [
     OfferEntry(pod(2), 0, DOWN, 12_000, 20_000),
     OfferEntry(pod(0), 0, DOWN, 40_000, 30_000),
     OfferEntry(pod(2), 1, DOWN, 60_000, 10_000, duration_slots=2),
-    OfferEntry(pod(6), 0, UP, 5_000, 10_000, payback_w=(-10_000,)),
+    OfferEntry(pod(6), 0, UP, 5_000, 10_000, payback_w=(-5_000,)),
 ]
 """In slot 0 the dearest is cut. The block is cut in both of its slots, by the slot in which the last one pays back."""
 

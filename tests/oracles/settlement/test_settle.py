@@ -1,5 +1,7 @@
 """Settlement: delivery against baseline, tolerance, penalties, rewards, and the sums that each leaf carries."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +138,15 @@ def test_moving_the_wrong_way_delivers_nothing() -> None:
         settled([offer(0, 4000, 10_000)], [area(4000, {0: 1000})], [], batch(reading(0, 0, 6000)))
     )
     assert (row["deliveredW"], row["penaltyUeur"]) == (0, 400_000)
+
+
+def test_what_an_offer_pays_back_later_is_neither_paid_nor_penalised() -> None:
+    """The PoD gives 4 kW in slot 0, and absorbs 4 kW more in slot 1."""
+    offers = [replace(offer(0, 4000, 10_000), payback_w=(-4000,))]
+    result = settled(offers, [area(4000, {0: 1000})], [], batch(reading(0, 0, 4000), reading(0, 1, 6000)))
+    (row,) = rows_of(result)
+    assert (row["slot"], row["deliveredW"], row["paymentUeur"], row["penaltyUeur"]) == (0, 4000, 40_000, 0)
+    assert [(pair.paymentUeur, pair.penaltyUeur) for pair in result.pairs] == [(40_000, 0)]
 
 
 def test_two_readings_that_differ_count_for_the_lower_delivery() -> None:
