@@ -4,6 +4,7 @@ What the chain already has is never sent again, and the salt follows from the pl
 between any two steps goes on where it was with nothing kept but the document.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,11 @@ class MarketClient:
             self._promises.keep(promise)
         return SealedDocument(document.session, sealed, salt, cid)
 
+    def has_committed(self, session: int, side: Side) -> bool:
+        """Whether a commitment of this player on a side stands in a session."""
+        made = self._view.commitments(session)
+        return any(entry.player == self.player and entry.side is side and entry.standing for entry in made)
+
     def reveal(self, sealed: SealedDocument) -> Cid:
         """Send the document to the market, which stores and reveals it."""
         answer = self._post(
@@ -195,16 +201,33 @@ class MarketClient:
             for entry in self._view.commitments(session)
             if entry.player == self.player and entry.standing
         }
-        out = []
+        return [sealed for sealed in self._drawn(session) if sealed.sealed_hash in standing]
+
+    def promised(self, session: int, side: Side) -> list[SealedDocument]:
+        """What the relayer has promised to commit to in a session, on a side, and may still: found again in the drawer."""
+        nonce = int(self._chain.call("CommitmentBook", "nonces", self.player))
+        hashes = {
+            each.sealedHash
+            for each in (promise.commitment for promise in self._promises.all())
+            if (each.session, each.side) == (session, side) and each.nonce >= nonce
+        }
+        return [sealed for sealed in self._drawn(session) if sealed.sealed_hash in hashes]
+
+    def _drawn(self, session: int) -> Iterator[SealedDocument]:
+        """The drawer's documents, as they are sealed in a session."""
         for cid in self._drawer.cids():
             document = ListDocument.from_bytes(self._drawer.get(cid), joint=True)
-            root = document.joint_tree.root
-            salt = self._salt(session, root)
-            leaves = document.leaf_count
-            sealed = Opening(session, self.player, root, salt, leaves, cid.digest, cid.codec).hash()
-            if sealed in standing:
-                out.append(SealedDocument(session, sealed, salt, cid))
-        return out
+            salt = self._salt(session, document.joint_tree.root)
+            opening = Opening(
+                session,
+                self.player,
+                document.joint_tree.root,
+                salt,
+                document.leaf_count,
+                cid.digest,
+                cid.codec,
+            )
+            yield SealedDocument(session, opening.hash(), salt, cid)
 
     def _salt(self, session: int, root: bytes) -> bytes:
         return keccak256(self._key + session.to_bytes(32, "big") + root)

@@ -54,9 +54,16 @@ class PromiseFolder:
     def of(self, sealed_hash: bytes) -> Promise | None:
         """The promise for a commitment, None if its player sent it itself."""
         try:
-            record = json.loads(self._file(sealed_hash).read_text())
+            return self._read(self._file(sealed_hash))
         except FileNotFoundError:
             return None
+
+    def all(self) -> list[Promise]:
+        """Every promise that is kept."""
+        return [self._read(path) for path in sorted(self._path.glob("*.json"))]
+
+    def _read(self, path: Path) -> Promise:
+        record = json.loads(path.read_text())
         commitment = record["commitment"]
         for name in ("sealedHash", "replaces"):
             commitment[name] = bytes.fromhex(commitment[name])

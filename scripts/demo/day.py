@@ -20,10 +20,10 @@ from offchain.chain.market_view import MarketView
 from offchain.chain.market_view import Stage as ResultStage
 from offchain.customer_database.documents import BaselineNomination, NominatedPower
 from offchain.dso.validation_records import FinalState
-from offchain.market.client import MarketClient
+from offchain.market.sealed_requests import SealedRequests
 from offchain.market.service import DocumentKind
 from offchain.market.timetable import SessionKind, sessions_of_day
-from offchain.protocol.book_documents import Area, baseline_document, offers_document, request_document
+from offchain.protocol.book_documents import SaltOf, baseline_document, offers_document
 from offchain.protocol.documents.base import Document, build
 from offchain.protocol.documents.pod import ActionType, FlexibilityLimits, Pod, max_flexibility_of
 from offchain.protocol.documents.time_frame import MarketType
@@ -160,24 +160,6 @@ def terms_of(day: date) -> SessionTerms:
     return replace(sessions_of_day(day)[SessionKind.DAY_AHEAD], session=1)
 
 
-class SealedRequests:
-    """The DSO's or TSO's player: one request document a session, committed once."""
-
-    def __init__(self, stage: Stage, person: Person, side: Side) -> None:
-        self._stage = stage
-        self._person = person
-        self._side = side
-        self.client: MarketClient = stage.market_as(person)
-
-    def submit(self, terms: SessionTerms, areas: Sequence[Area]) -> None:
-        """Commit to a request for these areas."""
-        key = self._stage.cast.secret("request-salt", f"{self._person.name}/{terms.session}")
-        document = request_document(
-            terms.session, self._person.address, areas, lambda _, position: leaf_salt(key, position)
-        )
-        self.client.commit(document, self._side, terms.gateClosure)
-
-
 class Day:
     """Plays the day on a stage."""
 
@@ -205,8 +187,8 @@ class Day:
         network = CaseNetwork(
             self._case, self._pseudonym_of, self._settings.use_case, self._event_s, self._stage.operator.now_s
         )
-        dso = SealedRequests(self._stage, self._cast.dso, Side.DSO_REQUEST)
-        tso = SealedRequests(self._stage, self._cast.tso, Side.TSO_REQUEST)
+        dso = self._requests(self._cast.dso, Side.DSO_REQUEST)
+        tso = self._requests(self._cast.tso, Side.TSO_REQUEST)
         grid = self._grid_daemon(network, dso)
         with step("Forecast the grid and anchor model and forecast"):
             self._until(self._terms.baselineGate)
@@ -400,6 +382,13 @@ class Day:
             self._progress.say(f"{person.name}: {document.leaf_count} baseline leaves anchored")
 
     # The book
+
+    def _requests(self, person: Person, side: Side) -> SealedRequests:
+        def salts(terms: SessionTerms) -> SaltOf:
+            key = self._cast.secret("request-salt", f"{person.name}/{terms.session}")
+            return lambda _, position: leaf_salt(key, position)
+
+        return SealedRequests(self._stage.market_as(person), side, salts)
 
     def _tso_request(self, tso: SealedRequests) -> None:
         slots, relief_w = self._case.tso_request()

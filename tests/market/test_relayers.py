@@ -29,9 +29,8 @@ class Dropping:
         return type("Mined", (), {"transaction": bytes(32)})
 
 
-@pytest.fixture
-def dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[MarketClient, SealedDocument]:
-    """A commitment that the relayer promised and dropped."""
+def drop_commitments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the relayer promises and drops."""
     relay = MarketService.relay
 
     def drop(self: MarketService, *arguments: object) -> object:
@@ -40,6 +39,12 @@ def dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[MarketClient, 
             return relay(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MarketService, "relay", drop)
+
+
+@pytest.fixture
+def dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[MarketClient, SealedDocument]:
+    """A commitment that the relayer promised and dropped."""
+    drop_commitments(monkeypatch)
     client = desk.client(FIRST)
     sealed = client.commit(good_offers(), Side.OFFER, TERMS.gateClosure)
     assert desk.market.view.commitments(TERMS.session) == []
