@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from offchain.protocol.terms import SLOT_S, Reveal, SessionTerms, request_owner
 from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import Violation, find_violations
-from oracles.grid.facts import anchored_grid
+from oracles.grid.facts import AnchoredGrid, anchored_grid
 from oracles.session_facts import genuine_of, reading_batches
 from scripts.demo.case import DemoCase
 from scripts.demo.field import Behaviour
@@ -75,9 +76,11 @@ def collect(
     readings = readings_of(batches, terms, genuine_of(stage.operator))
     grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
     expected = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
-    before, before_summary = _grid_day(grid.model, *expected)
+    before, violated = _grid_day(grid.model, *expected)
     measured = case.measured_at_nodes(_measured(case, pseudonym_of, readings))
-    after, after_summary = _grid_day(grid.model, *measured)
+    in_real_time = anchored_grid(view, stage.documents, real_time, stage.cast.oracles["grid"].address)
+    window = _window(stage, real_time)
+    after, still_violated = measured_day(grid.model, in_real_time.model, window, *measured)
     requested: dict[str, int] = defaultdict(int)
     needed: dict[int, int] = defaultdict(int)
     for reveal, document in book:
@@ -109,8 +112,8 @@ def collect(
         },
         before=before,
         after=after,
-        before_summary=before_summary,
-        after_summary=after_summary,
+        before_summary=_summary(violated),
+        after_summary=_summary(still_violated),
         requested_wh=_as_wh(requested),
         offered_wh=sum(record.integer("powerW") for record in offers) // WH_PER_W_SLOT,
         accepted_wh=_as_wh(taken),
@@ -136,27 +139,33 @@ def collect(
         merit_order_slot=busiest,
         merit_order_needed_w=needed[busiest],
         shown_pods=_shown(case, pseudonym_of, readings, accepted),
-        real_time=_real_time(stage, real_time, measured),
+        real_time=_real_time(stage, real_time, in_real_time, measured),
     )
 
 
-def _real_time(stage: Stage, terms: SessionTerms, measured: tuple[Integers, Integers]) -> RealTimeFigures:
+def _window(stage: Stage, terms: SessionTerms) -> slice:
+    """A real-time session's slots among those of the day."""
+    first = (terms.deliveryStart - stage.case.case.slot_starts_s[0]) // SLOT_S
+    return slice(first, first + terms.slots)
+
+
+def _real_time(
+    stage: Stage, terms: SessionTerms, grid: AnchoredGrid, measured: tuple[Integers, Integers]
+) -> RealTimeFigures:
     """What the real-time session came to. `measured`: net W and var at the nodes over the whole day."""
     view = MarketView(stage.operator)
     validated = view.validated_outcome(terms.session)
     if validated is None:
         raise LookupError("the real-time session isn't finished")
     accepted = _document(stage, validated.cidDigest, validated.cidCodec).list_of(OUTCOME_BY_REQUEST).records()
-    grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
-    first = (terms.deliveryStart - stage.case.case.slot_starts_s[0]) // SLOT_S
-    window = slice(first, first + terms.slots)
+    window = _window(stage, terms)
     _, before = _grid_day(grid.model, grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots])
     _, after = _grid_day(grid.model, *(at_nodes[window] for at_nodes in measured))
     paid = stage.operator.events("SettlementLedger", "Paid", session=terms.session)
     return RealTimeFigures(
         session=terms.session,
-        before_summary=before,
-        after_summary=after,
+        before_summary=_summary(before),
+        after_summary=_summary(after),
         accepted_wh=sum(record.integer("acceptedW") for record in accepted) // WH_PER_W_SLOT,
         paid_ueur=sum(int(event.args["amountUeur"]) for event in paid),
     )
@@ -191,7 +200,20 @@ def _products_of(book: Book, slot: int) -> set[int]:
     }
 
 
-def _grid_day(model: GridModel, p_w: Integers, q_var: Integers) -> tuple[GridDay, list[str]]:
+def measured_day(
+    day_ahead: GridModel, real_time: GridModel, window: slice, p_w: Integers, q_var: Integers
+) -> tuple[GridDay, tuple[Violation, ...]]:
+    """The day as measured: in the real-time session's window on that one's grid model, for what happened since is in it; in all
+    other slots on the day-ahead session's."""
+    day, violations = _grid_day(day_ahead, p_w, q_var)
+    later, of_later = _grid_day(real_time, p_w[window], q_var[window])
+    for name in GridDay.__dataclass_fields__:
+        getattr(day, name)[window] = getattr(later, name)
+    elsewhere = (each for each in violations if not window.start <= each.slot < window.stop)
+    return day, (*elsewhere, *(replace(each, slot=window.start + each.slot) for each in of_later))
+
+
+def _grid_day(model: GridModel, p_w: Integers, q_var: Integers) -> tuple[GridDay, tuple[Violation, ...]]:
     flow = run_power_flow(model, p_w, q_var)
     violations = find_violations(flow)
     per_slot = [0] * len(p_w)
@@ -203,7 +225,7 @@ def _grid_day(model: GridModel, p_w: Integers, q_var: Integers) -> tuple[GridDay
         vm_min_pu=flow.vm_pu.min(axis=1),
         violated=np.array(per_slot, dtype=np.int64),
     )
-    return day, _summary(violations)
+    return day, violations
 
 
 def _summary(violations: tuple[Violation, ...]) -> list[str]:

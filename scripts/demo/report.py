@@ -48,7 +48,7 @@ def table_rows(figures: DayFigures) -> list[tuple[str, str]]:
     rows = [
         ("Violations before", f"{figures.before.violations} ({'; '.join(figures.before_summary) or 'none'})"),
         (
-            "Violations after, on measured values",
+            "Violations after, as measured (in real time on its grid model)",
             f"{figures.after.violations} ({'; '.join(figures.after_summary) or 'none'})",
         ),
         ("Requested", _kwh_by(figures.requested_wh)),
