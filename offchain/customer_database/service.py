@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from typing import Protocol
 
 from offchain.customer_database.documents import AttributedActivation, BaselineNomination
@@ -365,15 +366,25 @@ def _record(registration: PodRegistration, pseudonym: bytes, salt: bytes, valid_
 
 def _baselines(nomination: BaselineNomination, pod: Pod, where: str) -> list[Baseline]:
     start_s = day_window(nomination.day).start_s
-    return [
-        Baseline(
-            pod.pseudonym,
-            slot_start_s(start_s, point.index),
-            kw_to_w(f"{where}.curve[{point.index}].p", point.p),
-            kw_to_w(f"{where}.curve[{point.index}].q", point.q),
-        )
-        for point in nomination.curve
-    ]
+    document = parse(PodDocument, pod.document.encode())
+    rows = []
+    for point in nomination.curve:
+        at = f"{where}.curve[{point.index}]"
+        _require_registered(f"{at}.p", point.p, document.pnp, document.inp)
+        _require_registered(f"{at}.q", point.q, document.inq, document.cinq)
+        power_w, reactive_var = kw_to_w(f"{at}.p", point.p), kw_to_w(f"{at}.q", point.q)
+        rows.append(Baseline(pod.pseudonym, slot_start_s(start_s, point.index), power_w, reactive_var))
+    return rows
+
+
+def _require_registered(
+    field: str, net: Decimal, absorbed_most: Decimal | None, injected_most: Decimal | None
+) -> None:
+    """Nobody nominates more than the power for which its PoD is registered, where it is for any."""
+    if absorbed_most is not None and net > absorbed_most:
+        raise InvalidInput(field, net, f"must be at most {absorbed_most}, for which the PoD is registered")
+    if injected_most is not None and net < -injected_most:
+        raise InvalidInput(field, net, f"must be at least -{injected_most}, for which the PoD is registered")
 
 
 def _set_points(entry: AttributedActivation) -> list[SetPoint]:

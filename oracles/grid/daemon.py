@@ -27,7 +27,9 @@ from oracles.grid.alarms import AlarmDesk, session_alarms, with_watched
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.expected import Expected
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
-from oracles.grid.core.network import Document, Integers
+from oracles.grid.core.network import Document, Integers, grid_model_from_document
+from oracles.grid.core.plausible import most_va, sizes_of, without_which_it_solves
+from oracles.grid.core.power_flow import solve_power_flow
 from oracles.grid.core.request import Area as SizedArea
 from oracles.grid.core.request import RequestSettings, size_request
 from oracles.grid.core.violations import AlarmSettings
@@ -215,11 +217,10 @@ class GridDaemon:
         return ahead is None or self._view.market_time_s(ahead.session) >= ahead.validatedOutcomeDeadline
 
     def _is_anchored(self, terms: SessionTerms) -> bool:
-        """Whether model and forecast are there. They stay, whatever changes until the gate opens: the first of each count."""
-        return all(
-            any(notice.author == self._chain.address for notice in self._view.notices(kind, terms.session))
-            for kind in (NoticeKind.GRID_MODEL, NoticeKind.FORECAST)
-        )
+        """Whether a forecast is there, and so the model for which it is, which is anchored before it. They stay, whatever changes
+        until the gate opens: the first forecast counts."""
+        known = self._view.notices(NoticeKind.FORECAST, terms.session)
+        return any(notice.author == self._chain.address for notice in known)
 
     def _tell_operator(self, terms: SessionTerms) -> None:
         """Show power flows and alarms, once, as what is anchored stays; that it can't be done keeps nothing else from being done."""
@@ -246,7 +247,7 @@ class GridDaemon:
         pods = self._view.pods()
         out = []
         for pod, node in sorted(grid.forecast.node_of_pod.items()):
-            if pod in pods:
+            if pod in pods and pod not in grid.forecast.set_aside:
                 most_w = available(pods[pod], expected.power_w(pod, terms.slots))
                 for product, limit_w in most_w.items():
                     limit_w[expected.is_sold(pod, product, terms.slots)] = 0
@@ -290,7 +291,9 @@ class GridDaemon:
             return
         nets = expected_from_chain(self._view, self._documents, terms).nets
         others = self._without_baseline(terms, nets)
-        expected = {**others.nets, **nets}
+        set_aside = self._set_aside(terms, nets)
+        counting = {place: net for place, net in nets.items() if place[0] not in set_aside}
+        expected = {**others.nets, **counting}
         network: Network | None = self._network
         if self._own_means is not None:
             network = self._own_means.decided_network(terms, expected, clock.market_s)
@@ -298,7 +301,9 @@ class GridDaemon:
             return
         model_raw = grid_model_bytes(network.document())
         forecast = replace(
-            self._forecast(terms, document_hash(model_raw), network, expected), basis=others.basis
+            self._forecast(terms, document_hash(model_raw), network, expected),
+            basis=others.basis,
+            set_aside=set_aside,
         )
         for kind, raw in (
             (NoticeKind.GRID_MODEL, model_raw),
@@ -325,15 +330,43 @@ class GridDaemon:
         self, terms: SessionTerms, model_hash: bytes, network: Network, expected: Mapping[PodSlot, Net]
     ) -> Forecast:
         """What the market's PoDs are expected to absorb on top of what the others are."""
-        node_of_pod = dict(self._placed(network))
+        node_of_pod = dict(self._placed(network, expected))
         placed = {place: net for place, net in expected.items() if place[0] in node_of_pod}
-        p_w, q_var = with_expected(network.background(terms), placed, node_of_pod, terms.slots)
+        p_w, q_var = with_expected(network.background(terms), placed, node_of_pod)
         return Forecast(terms.session, model_hash, p_w, q_var, node_of_pod)
 
-    def _placed(self, network: Network) -> Iterator[tuple[bytes, int]]:
-        """The market's PoDs and their nodes, but for those that the network doesn't know or supply: nobody relieves an element
-        with those, and one of them keeps nobody's session from its forecast."""
-        for pod in self._view.pods():
+    def _set_aside(self, terms: SessionTerms, nets: Mapping[PodSlot, Net]) -> frozenset[bytes]:
+        """PoDs whose baselines can't be meant on the network as it stands: more than their connections bear, or so much together
+        that the forecast has no solution."""
+        model = grid_model_from_document(self._network.document())
+        node_of_pod = dict(self._placed(self._network, nets))
+        placed = {place: net for place, net in nets.items() if place[0] in node_of_pod}
+        sizes = sizes_of(placed, node_of_pod, most_va(model))
+        absurd = frozenset(pod for pod, size in sizes.items() if size > 1)
+        background = self._network.background(terms)
+
+        def solves(others: frozenset[bytes]) -> bool:
+            counting = {
+                place: net
+                for place, net in placed.items()
+                if place[0] not in absurd and place[0] not in others
+            }
+            return bool(
+                solve_power_flow(model, *with_expected(background, counting, node_of_pod)).converged.all()
+            )
+
+        suspects = sorted(sizes.keys() - absurd, key=lambda pod: (-sizes[pod], pod))
+        out = absurd | without_which_it_solves(suspects, solves)
+        for pod in sorted(out):
+            said = (terms.session, pod.hex(), 100 * sizes[pod])
+            logger.warning("session %d: baseline of 0x%s set aside: %.0f %% of what can be meant", *said)
+        return out
+
+    def _placed(self, network: Network, expected: Mapping[PodSlot, Net]) -> Iterator[tuple[bytes, int]]:
+        """The market's PoDs, those of which something is expected though they have left it among them, and their nodes; but for
+        those that the network doesn't know or supply: nobody relieves an element with those, and one of them keeps nobody's
+        session from its forecast."""
+        for pod in sorted({*self._view.pods(), *(pod for pod, _ in expected)}):
             try:
                 yield pod, network.node_of(pod)
             except InvalidInput as problem:

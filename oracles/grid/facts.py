@@ -20,7 +20,6 @@ from oracles.grid.core.assessment import Assessment, Case, assess_case
 from oracles.grid.core.documents import (
     Forecast,
     OfferTerms,
-    document_hash,
     forecast_of_bytes,
     grid_model_of_bytes,
     outcome_items,
@@ -48,17 +47,15 @@ class AnchoredGrid:
 
 
 def anchored_grid(view: MarketView, store: DocumentStore, terms: SessionTerms, author: str) -> AnchoredGrid:
-    """The grid model and forecast that an author anchored for a session: the first of each.
+    """The first forecast that an author anchored for a session, and the grid model for which that is, anchored as well.
 
-    Raises GridDocumentMissing where there is none, FlexledgerError where the bytes aren't what was anchored.
+    A model of which no forecast came says nothing: whoever was stopped between the two may go on with another one. Raises
+    GridDocumentMissing where there is no such pair, FlexledgerError where the bytes aren't what was anchored.
     """
-    model_raw = _anchored(view, store, terms, NoticeKind.GRID_MODEL, author)
-    model = grid_model_of_bytes(model_raw)
-    forecast_raw = _anchored(view, store, terms, NoticeKind.FORECAST, author)
-    forecast = forecast_of_bytes(forecast_raw, model.nodes, terms.slots)
-    if forecast.grid_model != document_hash(model_raw):
-        raise FlexledgerError(f"session {terms.session}: the forecast is for another grid model")
-    return AnchoredGrid(model, document_hash(model_raw), forecast)
+    forecast = forecast_of_bytes(_anchored(view, store, terms, NoticeKind.FORECAST, author))
+    named = forecast.grid_model
+    model = grid_model_of_bytes(_anchored(view, store, terms, NoticeKind.GRID_MODEL, author, named))
+    return AnchoredGrid(model, named, forecast.fitting(model.nodes, terms.slots))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,23 +80,29 @@ class AssessedMarket:
 
 
 def expected_from_chain(view: MarketView, store: DocumentStore, terms: SessionTerms) -> Expected:
-    """What the market's PoDs are expected to absorb in a session: baselines and, in real time, what was sold day ahead.
+    """What the market's PoDs are expected to absorb in a session: baselines and, in real time, what was sold day ahead, of the
+    PoDs that there were when its gate closed.
 
     Raises FlexledgerError where the day-ahead outcome's document can't be had or isn't what was posted.
     """
-    pods = view.pods()
     ahead_terms = view.day_ahead_of(terms)
     ahead = None
     if ahead_terms is not None:
         result = ahead_result(view, store, terms)
+        outcome = None if result is None else result.document
+        named = (
+            set() if outcome is None else set(outcome.list_of(OUTCOME_BY_REQUEST).integers("offerPosition"))
+        )
         ahead = DayAhead(
             terms=ahead_terms,
-            baselines=baselines_of(baseline_documents(view, store, ahead_terms), pods),
-            outcome=None if result is None else result.document,
+            baselines=baselines_of(
+                baseline_documents(view, store, ahead_terms), view.pods_at_gate(ahead_terms)
+            ),
+            outcome=outcome,
+            offers=_offers(view, store, ahead_terms.session, named),
+            replaced_by=view.replaced_pods(),
         )
-    expected = expected_nets(terms, baselines_of(baseline_documents(view, store, terms), pods), ahead)
-    nets = {(pod, slot): net for (pod, slot), net in expected.nets.items() if pod in pods}
-    return Expected(nets, expected.sold)
+    return expected_nets(terms, baselines_of(baseline_documents(view, store, terms), view.pods()), ahead)
 
 
 def nets_of_day(view: MarketView, store: DocumentStore, ahead: SessionTerms) -> dict[PodSlot, Net]:
@@ -171,11 +174,20 @@ def _offers(
 
 
 def _anchored(
-    view: MarketView, store: DocumentStore, terms: SessionTerms, kind: NoticeKind, author: str
+    view: MarketView,
+    store: DocumentStore,
+    terms: SessionTerms,
+    kind: NoticeKind,
+    author: str,
+    hash_: bytes | None = None,
 ) -> bytes:
+    """The first document of a kind, or the one of a hash, that an author anchored before the gate opened."""
     for notice in view.notices(kind, terms.session):
-        if notice.author.lower() == author.lower() and notice.at_s < terms.gateOpening:
+        if notice.author.lower() != author.lower() or hash_ not in (None, notice.hash):
+            continue
+        if view.is_before(terms, notice.at_s, terms.gateOpening):
             return notarised_bytes(store, notice, kind)
+    which = "" if hash_ is None else f" 0x{hash_.hex()}, for which its forecast is,"
     raise GridDocumentMissing(
-        f"session {terms.session}: {author} anchored no {kind.name} before the gate opened"
+        f"session {terms.session}: {author} anchored no {kind.name}{which} before the gate opened"
     )

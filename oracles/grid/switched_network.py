@@ -77,7 +77,7 @@ class SwitchedNetwork:
             for place, bus in enumerate(self._buses):
                 total[:, column[bus]] += values[:, place]
         column_of_pod = {pod: column[self._bus_of_pod[pod]] for pod in pods}
-        both = with_expected((p_w, q_var), expected, column_of_pod, terms.slots)
+        both = with_expected((p_w, q_var), expected, column_of_pod)
         return BusForecast(tuple(buses), *(values[: terms.slots] for values in both))
 
     def of_market(self, nets: Mapping[PodSlot, Net], slot: int) -> dict[int, Net]:
@@ -92,16 +92,11 @@ class SwitchedNetwork:
 
 
 def with_expected(
-    background: tuple[Integers, Integers],
-    expected: Mapping[PodSlot, Net],
-    column_of_pod: Mapping[bytes, int],
-    slots: int,
+    background: tuple[Integers, Integers], expected: Mapping[PodSlot, Net], column_of_pod: Mapping[bytes, int]
 ) -> tuple[Integers, Integers]:
-    """Net W and var at each node, or bus, with the market's PoDs on top of the background. After the window of so many slots,
-    for which nobody nominates, each PoD is expected to go on as in the last of them."""
+    """Net W and var at each node, or bus, with the market's PoDs on top of the background."""
     p_w, q_var = (array.copy() for array in background)
     for (pod, slot), net in expected.items():
-        until = len(p_w) if slot == slots - 1 else slot + 1
-        p_w[slot:until, column_of_pod[pod]] += net.power_w
-        q_var[slot:until, column_of_pod[pod]] += net.reactive_var
+        p_w[slot, column_of_pod[pod]] += net.power_w
+        q_var[slot, column_of_pod[pod]] += net.reactive_var
     return p_w, q_var

@@ -19,9 +19,14 @@ OUTCOME = "0x" + "0c" * 32
 @pytest.fixture
 def pods(api: Api) -> list[str]:
     """Pseudonyms of two PoDs of acme's and one of bolt's."""
-    taken = api["acme"].post("/pods", json=[registration(1), registration(2)]).json()
+    taken = api["acme"].post("/pods", json=[registration(1, **REGISTERED), registration(2, **REGISTERED)])
+    taken = taken.json()
     taken += api["bolt"].post("/pods", json=[registration(3, "bolt")]).json()
     return [entry["pseudonym"] for entry in taken]
+
+
+REGISTERED = {"pnp": 25, "inp": 3, "inq": 1, "cinq": 2}
+"""Active power absorbed and injected, reactive power inductive and capacitive, for which the first two are registered."""
 
 
 def nomination(number: int, day: date = DAY, slots: int | None = None, **first: object) -> dict[str, object]:
@@ -78,6 +83,11 @@ def test_baseline_of_any_local_day_is_kept_and_replaced(api: Api, pods: list[str
         ([nomination(1) | {"day": "2026-02-30"}], "[0].day", "must be a day that exists"),
         ([nomination(2), nomination(1), nomination(1)], "[2].podId", "must stand there once"),
         ({"podId": "x"}, "body", "must be an array"),
+        ([nomination(2), nomination(1, p=25.001)], "[1].curve[0].p", "must be at most 25"),
+        ([nomination(2), nomination(1, p=-3.001)], "[1].curve[0].p", "must be at least -3"),
+        ([nomination(2), nomination(1, p=2_000_000)], "[1].curve[0].p", "for which the PoD is registered"),
+        ([nomination(2), nomination(1, q=1.001)], "[1].curve[0].q", "must be at most 1"),
+        ([nomination(2), nomination(1, q=-2_001)], "[1].curve[0].q", "must be at least -2"),
     ],
 )
 def test_bad_baseline_is_refused_whole(

@@ -42,7 +42,8 @@ class ForecastBasis:
 class Forecast:
     """What the DSO expects without flexibility: net absorbed at each node, W and var (slots, nodes), over the delivery
     window and FORECAST_BEYOND_SLOTS after it, and where the PoDs of the market are connected. `grid_model`: hash of the model
-    whose nodes these are. `basis`: with what PoDs without a baseline were forecast; None where none was."""
+    whose nodes these are. `basis`: with what PoDs without a baseline were forecast; None where none was. `set_aside`: PoDs whose
+    baselines can't be meant, and don't count in it."""
 
     session: int
     grid_model: bytes
@@ -50,6 +51,15 @@ class Forecast:
     q_var: Integers
     node_of_pod: Mapping[bytes, int]
     basis: ForecastBasis | None = None
+    set_aside: frozenset[bytes] = frozenset()
+
+    def fitting(self, nodes: int, slots: int) -> "Forecast":
+        """Itself. Raises InvalidInput where it isn't for a model of so many nodes and a window of so many slots."""
+        expected = slots + FORECAST_BEYOND_SLOTS, nodes
+        for name, array in (("pW", self.p_w), ("qVar", self.q_var)):
+            if array.shape != expected:
+                raise InvalidInput(f"forecast.{name}", array.shape, f"must be of shape {expected}")
+        return self
 
 
 def grid_model_bytes(document: Document) -> bytes:
@@ -66,7 +76,7 @@ def grid_model_of_bytes(raw: bytes) -> GridModel:
 
 
 def forecast_bytes(forecast: Forecast) -> bytes:
-    """A forecast as it is stored and hashed."""
+    """A forecast as it is stored and hashed; its basis and whose baselines are set aside, where there are any."""
     content: dict[str, object] = {
         "format": FORECAST_FORMAT,
         "session": forecast.session,
@@ -82,31 +92,28 @@ def forecast_bytes(forecast: Forecast) -> bytes:
             "learnt": ["0x" + pod.hex() for pod in forecast.basis.learnt],
             "typical": ["0x" + pod.hex() for pod in forecast.basis.typical],
         }
+    if forecast.set_aside:
+        content["setAside"] = ["0x" + pod.hex() for pod in sorted(forecast.set_aside)]
     return canonical_json.dumps(content)
 
 
-def forecast_of_bytes(raw: bytes, nodes: int, slots: int) -> Forecast:
-    """The forecast of a stored document, for a model of so many nodes and a window of so many slots. Raises InvalidInput
-    where it isn't one."""
+def forecast_of_bytes(raw: bytes) -> Forecast:
+    """The forecast of a stored document. Raises InvalidInput where it isn't one."""
     content = canonical_json.loads(raw)
     if not isinstance(content, dict) or content.get("format") != FORECAST_FORMAT:
         raise InvalidInput("forecast.format", content, f"must be {FORECAST_FORMAT!r}")
     try:
-        forecast = Forecast(
+        return Forecast(
             session=int(content["session"]),
             grid_model=bytes.fromhex(content["gridModel"][2:]),
             p_w=np.array(content["pW"], dtype=np.int64),
             q_var=np.array(content["qVar"], dtype=np.int64),
             node_of_pod={bytes.fromhex(pod[2:]): int(node) for pod, node in content["nodeOfPod"].items()},
             basis=_basis(content["basis"]) if "basis" in content else None,
+            set_aside=frozenset(bytes.fromhex(pod[2:]) for pod in content.get("setAside", [])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise InvalidInput("forecast", str(problem), "must hold what forecast_bytes writes") from None
-    for name, array in (("pW", forecast.p_w), ("qVar", forecast.q_var)):
-        expected = slots + FORECAST_BEYOND_SLOTS, nodes
-        if array.shape != expected:
-            raise InvalidInput(f"forecast.{name}", array.shape, f"must be of shape {expected}")
-    return forecast
 
 
 def _basis(content: Mapping[str, Any]) -> ForecastBasis:

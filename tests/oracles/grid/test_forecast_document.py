@@ -26,7 +26,7 @@ def forecast() -> Forecast:
 
 def test_is_read_as_it_was_written() -> None:
     written = forecast()
-    read = forecast_of_bytes(forecast_bytes(written), NODES, SLOTS)
+    read = forecast_of_bytes(forecast_bytes(written)).fitting(NODES, SLOTS)
     assert (read.session, read.grid_model, read.node_of_pod) == (7, b"m" * 32, {POD: 2})
     assert (read.p_w == written.p_w).all()
     assert (read.q_var == written.q_var).all()
@@ -45,20 +45,26 @@ def test_of_the_window_alone_is_refused() -> None:
     written = forecast()
     short = replace(written, p_w=written.p_w[:SLOTS], q_var=written.q_var[:SLOTS])
     with pytest.raises(InvalidInput, match=r"pW.*must be of shape \(12, 3\)"):
-        forecast_of_bytes(forecast_bytes(short), NODES, SLOTS)
+        forecast_of_bytes(forecast_bytes(short)).fitting(NODES, SLOTS)
 
 
 def test_of_another_format_is_refused() -> None:
     raw = forecast_bytes(forecast()).replace(b"forecast-2", b"forecast-1")
     with pytest.raises(InvalidInput, match="format"):
-        forecast_of_bytes(raw, NODES, SLOTS)
+        forecast_of_bytes(raw)
 
 
-def test_after_the_window_a_pod_goes_on_as_in_its_last_slot() -> None:
-    nothing = np.ones((SLOTS + 2, NODES), dtype=np.int64)
+def test_pods_stand_on_top_of_everybody_else() -> None:
+    background = np.ones((SLOTS, NODES), dtype=np.int64)
     expected = {(POD, slot): Net(10 * slot, slot) for slot in (1, 2, 3)}
-    p_w, q_var = with_expected((nothing, nothing), expected, {POD: 2}, SLOTS)
-    assert p_w[:, 2].tolist() == [1, 11, 21, 31, 31, 31]
-    assert q_var[:, 2].tolist() == [1, 2, 3, 4, 4, 4]
+    p_w, q_var = with_expected((background, background), expected, {POD: 2})
+    assert p_w[:, 2].tolist() == [1, 11, 21, 31]
+    assert q_var[:, 2].tolist() == [1, 2, 3, 4]
     assert (p_w[:, :2] == 1).all()
-    assert (nothing == 1).all()
+    assert (background == 1).all()
+
+
+def test_says_whose_baselines_are_set_aside() -> None:
+    raw = forecast_bytes(replace(forecast(), set_aside=frozenset({POD})))
+    assert forecast_of_bytes(raw).set_aside == {POD}
+    assert b"setAside" not in forecast_bytes(forecast())

@@ -259,7 +259,7 @@ def test_the_daemon_anchors_the_grid_that_was_decided_and_asks_for_nothing_more(
     assert anchored(market, NoticeKind.GRID_MODEL) == [grid_model_bytes(expected)]
     model = grid_model_of_bytes(anchored(market, NoticeKind.GRID_MODEL)[0])
     (raw,) = anchored(market, NoticeKind.FORECAST)
-    forecast = forecast_of_bytes(raw, model.nodes, TERMS.slots)
+    forecast = forecast_of_bytes(raw)
     assert forecast.node_of_pod == {pod_: model.node_of_bus[bus] for pod_, bus in BUS_OF_POD.items()}
     assert find_violations(run_power_flow(model, forecast.p_w, forecast.q_var)) == ()
     before = grid_model_from_document(network_of(*BACKGROUND_MW).document())
