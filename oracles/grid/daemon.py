@@ -280,7 +280,7 @@ class GridDaemon:
 
     def _usual(self, field: FieldState, ahead: SessionTerms) -> Usual | None:
         try:
-            nets = nets_of_day(self._view, self._documents, ahead)
+            nets = self._meant(ahead, nets_of_day(self._view, self._documents, ahead))
             return Usual(ahead, nets, field.network.at_buses(ahead, nets))
         except FlexledgerError as problem:
             logger.error("session %d: no state can be estimated: %s", ahead.session, problem)

@@ -89,29 +89,29 @@ def expected_from_chain(view: MarketView, store: DocumentStore, terms: SessionTe
     ahead = None
     if ahead_terms is not None:
         result = ahead_result(view, store, terms)
-        outcome = None if result is None else result.document
-        named = (
-            set() if outcome is None else set(outcome.list_of(OUTCOME_BY_REQUEST).integers("offerPosition"))
-        )
-        ahead = DayAhead(
-            terms=ahead_terms,
-            baselines=baselines_of(
-                baseline_documents(view, store, ahead_terms), view.pods_at_gate(ahead_terms)
-            ),
-            outcome=outcome,
-            offers=_offers(view, store, ahead_terms.session, named),
-            replaced_by=view.replaced_pods(),
-        )
+        ahead = _day_ahead(view, store, ahead_terms, None if result is None else result.document)
     return expected_nets(terms, baselines_of(baseline_documents(view, store, terms), view.pods()), ahead)
+
+
+def _day_ahead(
+    view: MarketView, store: DocumentStore, terms: SessionTerms, outcome: ListDocument | None
+) -> DayAhead:
+    """A day-ahead session and its validated outcome, if any, of the PoDs that there were when its gate closed."""
+    named = set(() if outcome is None else outcome.list_of(OUTCOME_BY_REQUEST).integers("offerPosition"))
+    return DayAhead(
+        terms=terms,
+        baselines=baselines_of(baseline_documents(view, store, terms), view.pods_at_gate(terms)),
+        outcome=outcome,
+        offers=_offers(view, store, terms.session, named),
+        replaced_by=view.replaced_pods(),
+    )
 
 
 def nets_of_day(view: MarketView, store: DocumentStore, ahead: SessionTerms) -> dict[PodSlot, Net]:
     """What the market's PoDs do in the slots of a day-ahead session as far as it is known: by their baselines, real time's where there
     are, less what was sold day ahead and since. Raises FlexledgerError where an outcome's document can't be had."""
-    pods = view.pods()
-    baselines = baselines_of(baseline_documents(view, store, ahead), pods)
     sold = _validated(view, store, ahead)
-    nets = dict(expected_nets(ahead, {}, DayAhead(ahead, baselines, sold)).nets)
+    nets = dict(expected_nets(ahead, {}, _day_ahead(view, store, ahead, sold)).nets)
     for kind, window in enumerate(real_time_windows(local_date(ahead.deliveryStart)), start=1):
         terms = view.session_at(kind, window.start_s)
         if terms is None or not terms.rests_on(ahead):
@@ -120,6 +120,7 @@ def nets_of_day(view: MarketView, store: DocumentStore, ahead: SessionTerms) -> 
         since = {
             (pod, first + slot): net
             for (pod, slot), net in expected_from_chain(view, store, terms).nets.items()
+            if slot < terms.slots
         }
         nets |= since
         outcome = _validated(view, store, terms)
@@ -127,7 +128,7 @@ def nets_of_day(view: MarketView, store: DocumentStore, ahead: SessionTerms) -> 
             place = entry.word("pod"), first + entry.integer("slot")
             if place in nets and entry.integer("product") <= max(Product):
                 nets[place] = nets[place].moved(Product(entry.integer("product")), entry.integer("acceptedW"))
-    return {place: net for place, net in nets.items() if place[0] in pods}
+    return {place: net for place, net in nets.items() if place[1] < ahead.slots}
 
 
 def _validated(view: MarketView, store: DocumentStore, terms: SessionTerms) -> ListDocument | None:
@@ -149,7 +150,8 @@ def assess_from_chain(
     """Assess a market outcome on the grid that `author` anchored."""
     grid = anchored_grid(view, store, terms, author)
     named = set(market.list_of(OUTCOME_BY_REQUEST).integers("offerPosition"))
-    items = outcome_items(grid.forecast, market, _offers(view, store, terms.session, named))
+    offers = _offers(view, store, terms.session, named)
+    items = outcome_items(grid.forecast, market, offers, grid.model.slack)
     case = Case(Watch(grid.model), grid.forecast.p_w, grid.forecast.q_var, items)
     return AssessedMarket(market, grid.model_hash, case, assess_case(case, map_parts), author)
 

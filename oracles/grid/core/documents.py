@@ -139,14 +139,15 @@ class OfferTerms:
 
 
 def outcome_items(
-    forecast: Forecast, market: ListDocument, offers: Mapping[int, OfferTerms]
+    forecast: Forecast, market: ListDocument, offers: Mapping[int, OfferTerms], slack: int
 ) -> tuple[Item, ...]:
     """A market outcome's entries, in their order, as what is assessed: an entry's priority is its position.
 
     `offers`: by position in the book; none of those that count for nothing. An offer with the same power in several slots
     is a block. What an offer pays back comes after the last slot in which it runs, for each of its entries there.
 
-    Raises InvalidInput where the outcome names a PoD that the forecast doesn't place, or a product that there isn't.
+    A PoD that the forecast doesn't place, registered since or supplied from elsewhere, changes nothing on the grid: it stands
+    at the `slack`, and keeps nobody's outcome from being assessed. Raises InvalidInput for a product that there isn't.
     """
     entries = market.list_of(OUTCOME_BY_REQUEST).records()
     powers_w: dict[int, dict[int, set[int]]] = {}
@@ -157,14 +158,12 @@ def outcome_items(
     for entry in entries:
         position, accepted_w, slot = (entry.integer(name) for name in ("offerPosition", "acceptedW", "slot"))
         pod, slots, offer = entry.word("pod"), powers_w[position], offers.get(position)
-        if pod not in forecast.node_of_pod:
-            raise InvalidInput("pod", "0x" + pod.hex(), "isn't in the anchored forecast")
         if entry.integer("product") > max(Product):
             raise InvalidInput("product", entry.integer("product"), f"must be at most {max(Product)}")
         is_block = len(slots) > 1 and len(set.union(*slots.values())) == 1
         item = Item(
             priority=entry.integer("position"),
-            node=forecast.node_of_pod[pod],
+            node=forecast.node_of_pod.get(pod, slack),
             slot=slot,
             product=Product(entry.integer("product")),
             accepted_w=accepted_w,

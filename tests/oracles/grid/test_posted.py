@@ -44,13 +44,15 @@ def market_of(offers: list[OfferEntry]) -> ListDocument:
     return clear_session(book_of(offers, dso=needs), registry(8, 10**6), SEED, TERMS, ORACLE).market
 
 
-def case_of(market: ListDocument, offers: list[OfferEntry], load_w: int = LOAD_W) -> Case:
+def case_of(
+    market: ListDocument, offers: list[OfferEntry], load_w: int = LOAD_W, node_of: dict[bytes, int] = NODE_OF
+) -> Case:
     model, p_w, q_var = feeder(load_w, SLOTS + FORECAST_BEYOND_SLOTS)
     terms = {
         position: OfferTerms(offer.power_w, offer.min_power_w, offer.payback_w)
         for position, offer in enumerate(offers)
     }
-    items = outcome_items(Forecast(1, MODEL_HASH, p_w, q_var, NODE_OF), market, terms)
+    items = outcome_items(Forecast(1, MODEL_HASH, p_w, q_var, node_of), market, terms, model.slack)
     return Case(Watch(model), p_w, q_var, items)
 
 
@@ -196,6 +198,17 @@ def test_what_is_accepted_of_a_block_pays_back_once_after_its_last_slot() -> Non
     allowed_w[case.quantity_of[[item.slot for item in case.items].index(1)]] = 10_000
     change = (case.power_with(allowed_w) - case.power)[:, 3]
     assert change.tolist() == [0, 10_000, 10_000, 1_000, -2_000, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_pod_that_the_forecast_doesnt_place_keeps_nobody_from_the_assessment() -> None:
+    """The dearest of slot 0, cut where the forecast places it: registered since, it changes nothing on the grid."""
+    case = case_of(MARKET, OFFERS, node_of={pod_: node for pod_, node in NODE_OF.items() if pod_ != pod(0)})
+    found = assess_case(case)
+    assert OWN.refusals[0].item.node == NODE_OF[pod(0)]
+    assert [refusal.item.priority for refusal in found.refusals] == [
+        refusal.item.priority for refusal in OWN.refusals[1:]
+    ]
+    require_as_good(case, found, MARKET, MODEL_HASH, technical_outcome(found, MARKET, MODEL_HASH, ORACLE))
 
 
 def test_an_uneven_block_of_a_false_market_outcome_is_assessed_by_its_slots() -> None:
