@@ -204,14 +204,21 @@ class MarketClient:
         return [sealed for sealed in self._drawn(session) if sealed.sealed_hash in standing]
 
     def promised(self, session: int, side: Side) -> list[SealedDocument]:
-        """What the relayer has promised to commit to in a session, on a side, and may still: found again in the drawer."""
+        """What the relayer has promised to commit to in a session, on a side, and may still, or has but not deep enough to be
+        acted on: found again in the drawer."""
         nonce = int(self._chain.call("CommitmentBook", "nonces", self.player))
-        hashes = {
-            each.sealedHash
-            for each in (promise.commitment for promise in self._promises.all())
-            if (each.session, each.side) == (session, side) and each.nonce >= nonce
-        }
-        return [sealed for sealed in self._drawn(session) if sealed.sealed_hash in hashes]
+        made = [promise.commitment for promise in self._promises.all()]
+        hashes = {each.sealedHash for each in made if (each.session, each.side) == (session, side)}
+        unused = {each.sealedHash for each in made if each.nonce >= nonce}
+
+        def may_come(sealed: SealedDocument) -> bool:
+            entry = self._chain.call("CommitmentBook", "entry", session, self.player, sealed.sealed_hash)
+            state = BookState(entry[0])
+            return state is BookState.COMMITTED or (state is BookState.NONE and sealed.sealed_hash in unused)
+
+        return [
+            sealed for sealed in self._drawn(session) if sealed.sealed_hash in hashes and may_come(sealed)
+        ]
 
     def _drawn(self, session: int) -> Iterator[SealedDocument]:
         """The drawer's documents, as they are sealed in a session."""

@@ -38,6 +38,14 @@ def test_nothing_is_asked_where_a_commitment_stands(desk: Desk) -> None:
     assert standing(desk) == [CAST.dso.address]
 
 
+def test_a_commitment_that_isnt_deep_enough_yet_counts(desk: Desk) -> None:
+    asking = player(desk)
+    asking.client._chain._confirmations = 5
+    asking.submit(TERMS, [area(0)])
+    asking.submit(TERMS, [area(0, 1)])
+    assert standing(desk) == [CAST.dso.address]
+
+
 def test_who_took_its_request_back_asks_again(desk: Desk) -> None:
     asking = player(desk)
     asking.submit(TERMS, [area(0)])
