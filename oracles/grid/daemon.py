@@ -280,7 +280,8 @@ class GridDaemon:
 
     def _usual(self, field: FieldState, ahead: SessionTerms) -> Usual | None:
         try:
-            nets = self._meant(ahead, nets_of_day(self._view, self._documents, ahead))
+            nets = nets_of_day(self._view, self._documents, ahead)
+            nets = _without(nets, self._set_aside(ahead, nets))
             return Usual(ahead, nets, field.network.at_buses(ahead, nets))
         except FlexledgerError as problem:
             logger.error("session %d: no state can be estimated: %s", ahead.session, problem)
@@ -292,8 +293,7 @@ class GridDaemon:
         nets = expected_from_chain(self._view, self._documents, terms).nets
         others = self._without_baseline(terms, nets)
         set_aside = self._set_aside(terms, nets)
-        counting = {place: net for place, net in nets.items() if place[0] not in set_aside}
-        expected = {**others.nets, **counting}
+        expected = {**others.nets, **_without(nets, set_aside)}
         network: Network | None = self._network
         if self._own_means is not None:
             network = self._own_means.decided_network(terms, expected, clock.market_s)
@@ -346,14 +346,8 @@ class GridDaemon:
         background = self._network.background(terms)
 
         def solves(others: frozenset[bytes]) -> bool:
-            counting = {
-                place: net
-                for place, net in placed.items()
-                if place[0] not in absurd and place[0] not in others
-            }
-            return bool(
-                solve_power_flow(model, *with_expected(background, counting, node_of_pod)).converged.all()
-            )
+            p_w, q_var = with_expected(background, _without(placed, absurd | others), node_of_pod)
+            return bool(solve_power_flow(model, p_w, q_var).converged.all())
 
         suspects = sorted(sizes.keys() - absurd, key=lambda pod: (-sizes[pod], pod))
         out = absurd | without_which_it_solves(suspects, solves)
@@ -445,6 +439,10 @@ class GridDaemon:
         return fetch_list_document(
             self._documents, "market outcome", cid, {OUTCOME_BY_REQUEST: market.byRequestRoot}
         )
+
+
+def _without(nets: Mapping[PodSlot, Net], pods: frozenset[bytes]) -> dict[PodSlot, Net]:
+    return {place: net for place, net in nets.items() if place[0] not in pods}
 
 
 def available(facts: PodFacts, net_w: Integers) -> dict[Product, Integers]:
