@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 from typing import Any, TypeVar, cast
 
@@ -144,11 +144,7 @@ class ChainClient:
         self._receipt_timeout_s = receipt_timeout_s
         # A platform sends from several threads, and an account's transactions must follow each other.
         self._sending = Lock()
-        self._contracts: dict[str, Contract] = {
-            name: self._w3.eth.contract(address=Web3.to_checksum_address(entry.address), abi=entry.abi)
-            for name, entry in manifest.contracts.items()
-        }
-        self._errors = _errors_by_selector(manifest)
+        self._bound: dict[tuple[str, str], Contract] = {}
         self._times: dict[int, int] = {}
 
     @property
@@ -160,7 +156,7 @@ class ChainClient:
 
     def address_of(self, contract: str) -> str:
         """Address of a contract of the deployment."""
-        return str(self._contracts[contract].address)
+        return str(Web3.to_checksum_address(self.manifest.contracts[contract].address))
 
     def now_s(self) -> int:
         """Time of the newest block."""
@@ -178,24 +174,25 @@ class ChainClient:
 
     def call(self, contract: str, function: str, *args: object, block: int | None = None) -> Any:
         """Result of a view function; structs come as tuples. ChainRefused where it reverts."""
-        bound = self._contracts[contract].functions[function](*map(_plain, args))
+        bound = self._contract(contract).functions[function](*map(_plain, args))
         return self._refusing(
             f"{contract}.{function}", lambda: bound.call(block_identifier=block or "latest")
         )
 
     def call_at(self, address: str, interface: str, function: str, *args: object) -> Any:
         """As `call`, of a contract that isn't in the manifest but has an interface that is."""
-        bound = self._w3.eth.contract(
-            address=Web3.to_checksum_address(address), abi=self.manifest.interfaces[interface]
-        ).functions[function](*map(_plain, args))
+        bound = self._other(address, interface).functions[function](*map(_plain, args))
         return self._refusing(f"{interface}.{function}", lambda: bound.call())
 
     def ask(self, address: str, interface: str, function: str, *args: object, gas: int) -> bytes | None:
         """What a contract that nobody vouches for answers, undecoded, with so much gas to run on; None if it fails."""
-        to = Web3.to_checksum_address(address)
-        bound = self._w3.eth.contract(address=to, abi=self.manifest.interfaces[interface])
+        bound = self._other(address, interface)
         data = bound.encode_abi(function, args=list(map(_plain, args)))
-        asked: TxParams = {"to": to, "data": data, "gas": gas + _intrinsic_gas(bytes.fromhex(data[2:]))}
+        asked: TxParams = {
+            "to": bound.address,
+            "data": data,
+            "gas": gas + _intrinsic_gas(bytes.fromhex(data[2:])),
+        }
         try:
             return bytes(self._answering(lambda: self._w3.eth.call(asked)))
         except ChainRefused:
@@ -214,7 +211,7 @@ class ChainClient:
 
     def _send(self, account: LocalAccount, contract: str, function: str, args: tuple[object, ...]) -> Receipt:
         label = f"{contract}.{function}"
-        bound = self._contracts[contract].functions[function](*map(_plain, args))
+        bound = self._contract(contract).functions[function](*map(_plain, args))
         gas = self._refusing(label, lambda: bound.estimate_gas({"from": account.address}))
 
         def submit() -> HexBytes:
@@ -252,7 +249,7 @@ class ChainClient:
         first = self.manifest.contracts[contract].block if first_block is None else first_block
         last = self.head()
         out = []
-        bound = self._contracts[contract].events[event]()
+        bound = self._contract(contract).events[event]()
         while first <= last:
             upto = min(last, first + LOGS_PER_QUERY_BLOCKS - 1)
             query = partial(bound.get_logs, from_block=first, to_block=upto, argument_filters=indexed)
@@ -273,7 +270,7 @@ class ChainClient:
     def arguments_of(self, transaction: bytes, contract: str, function: str) -> dict[str, Any] | None:
         """Arguments of a transaction that called a function of a contract; None if it called something else."""
         sent = self._answering(lambda: self._w3.eth.get_transaction(HexBytes(transaction)))
-        bound = self._contracts[contract]
+        bound = self._contract(contract)
         item = bound.get_function_by_name(function)
         data = bytes(sent["input"])
         if str(sent.get("to") or "").lower() != bound.address.lower():
@@ -298,6 +295,24 @@ class ChainClient:
                     receipt = self._w3.eth.get_transaction_receipt(transaction["hash"])
                     if receipt["status"] == 1:
                         yield (*functions[to, selector], int(receipt["gasUsed"]))
+
+    def _contract(self, name: str) -> Contract:
+        entry = self.manifest.contracts[name]
+        return self._bind(entry.address, name, entry.abi)
+
+    def _other(self, address: str, interface: str) -> Contract:
+        return self._bind(address, interface, self.manifest.interfaces[interface])
+
+    def _bind(self, address: str, name: str, abi: list[dict[str, Any]]) -> Contract:
+        """A contract at an address, made when it is first asked for: web3 takes milliseconds for each."""
+        place = (Web3.to_checksum_address(address), name)
+        if place not in self._bound:
+            self._bound[place] = self._w3.eth.contract(address=place[0], abi=abi)
+        return self._bound[place]
+
+    @cached_property
+    def _errors(self) -> dict[bytes, tuple[str, list[str]]]:
+        return _errors_by_selector(self.manifest)
 
     def _answering(self, action: Callable[[], Result]) -> Result:
         return self._refusing("the node", action)
