@@ -14,7 +14,7 @@ COMPILED := build/contracts/.compiled
 PACKAGES := offchain oracles lightnode scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo console test test-unit test-contracts test-services audit lint types bench lock clean distclean
+.PHONY: help setup compile demo console test test-unit test-contracts test-services explore audit lint types bench lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ audit: setup ## forge's invariants and fuzz of the contracts, and slither
 
 test-services: compile ## tests that need a service which set-up doesn't install: IPFS (npm's ipfs 0.62.3 on PATH)
 	@$(BIN)/pytest tests/services
+
+explore: compile ## look for what breaks a property, in many more examples and other ones each time
+	@$(BIN)/pytest -n 2 --hypothesis-profile=explore -m hypothesis --ignore=tests/contracts --ignore=tests/services tests
+	@$(BROWNIE) test tests/contracts -n 2 --hypothesis-profile=explore -m hypothesis -o addopts="-q --strict-markers"
 
 lint: setup ## style, and the directions of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -10,8 +10,10 @@ from inspect import signature
 from typing import Any, ClassVar
 
 from brownie.test import given
-from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import HealthCheck, Phase, note
 from hypothesis import strategies as st
+
+from tests.examples import examples
 
 STEPS = 40
 
@@ -38,20 +40,13 @@ class Machine:
 
 
 def play_runs(kind: type[Machine], *arguments: Any, runs: int = 12) -> None:
-    """Play new machines, made with these arguments, each from the chain as it is now, by the same seeds every time.
+    """Play new machines, made with these arguments, each from the chain as it is now.
 
     Each step must go through at least once in all: a model of what never happens shows nothing.
     """
     went: Counter[str] = Counter({name: 0 for name in dir(kind) if name.startswith("step_")})
 
-    @settings(
-        max_examples=runs,
-        phases=[Phase.generate],
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=HealthCheck.all(),
-    )
+    @examples(runs, phases=[Phase.generate], suppress_health_check=HealthCheck.all())
     @given(seed=st.integers(0, 2**64 - 1))
     def run(seed: int) -> None:
         kind(*arguments).play(random.Random(seed), went)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol import columnar, lists
@@ -27,6 +27,7 @@ from offchain.protocol.leaves import (
     LeafKind,
 )
 from offchain.protocol.lists import LeafList, ListDocument
+from tests.examples import examples
 from tests.protocol.test_columns import random_columns
 
 AUTHOR = "0x" + "5a" * 20
@@ -222,7 +223,7 @@ def test_a_list_cut_short_is_refused_by_name() -> None:
 WRITTEN = outcome(30)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(st.data())
 def test_bytes_changed_anywhere_are_refused_or_another_document(data: st.DataObject) -> None:
     raw = bytearray(WRITTEN.to_bytes())

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from eth_abi.abi import encode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol import merkle
@@ -18,6 +18,7 @@ from offchain.protocol.leaves import BASELINE, KINDS, OUTCOME_BY_OFFER, READING,
 from offchain.protocol.lists import LeafList, ListDocument
 from offchain.protocol.merkle import EMPTY_ROOT, ListTree, MerkleTree, leaf_hashes, leaves_under, verify
 from offchain.protocol.pods import OutcomeSalts, outcome_salt
+from tests.examples import examples
 
 SOME = 5000
 """More than are hashed at once."""
@@ -196,7 +197,7 @@ def tree_of(hashes: npt.NDArray[np.uint8], upper_nodes: npt.NDArray[np.uint8] | 
     return ListTree(len(hashes), lambda first, last: hashes[first:last], upper_nodes)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(count=st.integers(1, 200), levels=st.integers(1, 8))
 def test_a_tree_of_upper_nodes_gives_every_proof_of_the_whole_one(count: int, levels: int) -> None:
     hashes = random_hashes(count)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256, keccak256_rows
+from tests.examples import examples
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/keccak.json").read_text())
 FROM_TWO_THREADS_ON = 8192
@@ -30,7 +31,7 @@ def test_golden_vectors(vector: dict[str, int | str]) -> None:
     assert ["0x" + digest.tobytes().hex() for digest in keccak256_rows(rows)] == [vector["digest"]] * 3
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(count=st.integers(0, 40), length=st.integers(0, 300), seed=st.integers(0, 2**32 - 1))
 def test_every_row_is_hashed_as_if_alone(count: int, length: int, seed: int) -> None:
     rows = np.random.default_rng(seed).integers(0, 256, (count, length), dtype=np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from eth_abi.abi import encode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -21,6 +21,7 @@ from offchain.protocol.merkle import (
     standard_leaf_hash,
     verify,
 )
+from tests.examples import examples
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/merkle.json").read_text())
 FROM_TWO_THREADS_ON = 20_000
@@ -99,7 +100,7 @@ def test_the_golden_vectors_cover_sizes_modes_and_equal_leaves() -> None:
 leaf_lists = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=70)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(leaves=leaf_lists, sort_leaves=st.booleans())
 def test_equals_a_plain_tree(leaves: list[bytes], sort_leaves: bool) -> None:
     tree = MerkleTree(as_array(leaves), sort_leaves=sort_leaves)
@@ -107,7 +108,7 @@ def test_equals_a_plain_tree(leaves: list[bytes], sort_leaves: bool) -> None:
     assert len(tree) == len(leaves)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(leaves=leaf_lists, sort_leaves=st.booleans(), data=st.data())
 def test_every_proof_verifies_and_a_changed_one_does_not(
     leaves: list[bytes], sort_leaves: bool, data: st.DataObject

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from eth_abi.abi import encode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -50,7 +50,6 @@ def test_outcome_salt(salt: bytes, kind: int, position: int) -> None:
     assert outcome_salt(salt, kind, position) == keccak256(encoded)
 
 
-@settings(deadline=None)  # the first hash of columns compiles its kernel
 @given(st.lists(st.tuples(words, positions), max_size=20), st.integers(1, 11))
 def test_columns_equal_single_salts(rows: list[tuple[bytes, int]], kind: int) -> None:
     keys = np.frombuffer(b"".join(key for key, _ in rows), dtype=np.uint8).reshape(len(rows), 32)

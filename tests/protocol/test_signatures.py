@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -30,6 +30,7 @@ from offchain.protocol.signatures import (
     typed_digests,
     typed_words,
 )
+from tests.examples import examples
 
 KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 ADDRESS = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -73,7 +74,7 @@ def with_high_s(signature: bytes) -> bytes:
     return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(key=keys, digest=digests)
 def test_agrees_with_eth_account(key: bytes, digest: bytes) -> None:
     account = Account.from_key(key)
@@ -192,7 +193,7 @@ def test_digests_of_another_length_are_refused() -> None:
         from_compact(bytes(32), b"\x7f" + b"\xff" * 31)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(order=orders, chain_id=st.integers(0, 2**64), name=st.text(max_size=12))
 def test_typed_data_equals_eth_accounts(order: tuple[Any, ...], chain_id: int, name: str) -> None:
     message = dict(zip([member["name"] for member in SHORT["Order"]], order, strict=True))

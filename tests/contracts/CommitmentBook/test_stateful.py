@@ -7,6 +7,7 @@ The model knows each commitment's state, its bond or coverage, each player's non
 from dataclasses import astuple, dataclass
 from typing import Any, ClassVar
 
+import pytest
 from brownie.exceptions import VirtualMachineError
 from eth_abi.abi import encode
 
@@ -252,5 +253,6 @@ class BookMachine(Machine):
         return went
 
 
+@pytest.mark.hypothesis
 def test_book_and_money_equal_their_model(market: Any, terms: SessionTerms) -> None:
     play_runs(BookMachine, market, terms)

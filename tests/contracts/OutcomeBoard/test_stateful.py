@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import pytest
 from brownie.exceptions import VirtualMachineError
 
 from offchain.protocol.terms import SessionTerms
@@ -300,6 +301,7 @@ class BoardMachine(Machine):
         return int(vault.free(account) + vault.bonded(account))
 
 
+@pytest.mark.hypothesis
 def test_board_and_money_equal_their_model(
     market: Any, terms: SessionTerms, aggregator: Any, dso: Any, grid_oracle: Any
 ) -> None:

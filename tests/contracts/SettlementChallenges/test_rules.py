@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from brownie import project
 from brownie.test import given
-from hypothesis import example, settings
+from hypothesis import example
 from hypothesis import strategies as st
 
 from offchain.protocol.market_time import (
@@ -21,6 +21,7 @@ from offchain.protocol.products import DeliveryStatus
 from offchain.protocol.terms import SLOT_S
 from oracles.settlement.core.settle import judge
 from tests.contracts.play import session_terms
+from tests.examples import examples
 
 POWER = st.integers(1, 2**32 - 1)
 FIRST_S = int(datetime(1996, 10, 27, 1, tzinfo=UTC).timestamp())
@@ -44,7 +45,7 @@ def harness(admin: Any) -> Any:
 @example(accepted_w=1000, more_w=0, delivered_w=699, price=1, tolerance=300, penalty=1)
 @example(accepted_w=1000, more_w=0, delivered_w=1301, price=1, tolerance=300, penalty=1)
 @example(accepted_w=2**32 - 1, more_w=0, delivered_w=2**35, price=2**40, tolerance=0, penalty=2**40)
-@settings(max_examples=200)
+@examples(200)
 def test_judges_alike(
     harness: Any, accepted_w: int, more_w: int, delivered_w: int, price: int, tolerance: int, penalty: int
 ) -> None:

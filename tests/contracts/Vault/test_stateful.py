@@ -3,6 +3,7 @@
 from collections import defaultdict
 from typing import Any, ClassVar
 
+import pytest
 from brownie import project
 
 from tests.contracts.chain import refused
@@ -148,6 +149,7 @@ class VaultMachine(Machine):
         return True
 
 
+@pytest.mark.hypothesis
 def test_vault_equals_its_model(
     market: Any, admin: Any, dso: Any, aggregator: Any, customer: Any, stranger: Any
 ) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from offchain.protocol.book_rules import check_offer, offer_penalties_ueur
 from offchain.protocol.errors import InvalidInput
@@ -13,12 +13,13 @@ from offchain.protocol.lists import Record
 from offchain.protocol.products import OfferStatus, Side
 from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.pod_table import PodTable
+from tests.examples import examples
 from tests.oracles.clearing.books import SEED, TERMS, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import PODS, books
 
 RATE = TERMS.penaltyUeurPerKw
-ANY_BOOK = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANY_BOOK = examples(200)
 
 
 def is_void(record: Record, player: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import OfferEntry
@@ -22,6 +22,7 @@ from oracles.clearing.core.plain_kernels import KEY_SCALE, MOST_KEYED_UEUR, shar
 from oracles.clearing.core.price_priority import clear, clear_one_by_one
 from oracles.clearing.core.state import Clearing, areas_of
 from oracles.parallel import MapParts
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import AREAS, COVERAGE, OFFERS, PODS, books
@@ -50,7 +51,7 @@ def plain_books(draw: st.DrawFn) -> Documents:
     return [(replace(reveal, coverage_ueur=draw(COVERAGE)), document) for reveal, document in documents]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(200)
 @given(plain_books() | books())
 def test_columns_give_the_same_as_offer_by_offer(documents: Documents) -> None:
     book = assemble(documents, PODS, TERMS)
@@ -70,7 +71,7 @@ def worked_by(threads: int) -> MapParts:
     return map_parts
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(40)
 @given(plain_books() | books(), st.integers(1, 4), st.integers(1, 4))
 def test_parts_and_workers_change_nothing(documents: Documents, offers: int, threads: int) -> None:
     book = assemble(documents, PODS, TERMS)
@@ -104,7 +105,7 @@ def test_what_a_sample_says_of_prices_changes_nothing(number: int, monkeypatch: 
     assert list(found.status) == list(expected.status)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(plain_books(), st.randoms(use_true_random=False))
 def test_the_order_of_input_changes_nothing(documents: Documents, chance: Random) -> None:
     shuffled, pods = documents.copy(), list(PODS.items())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import Area, Relief
@@ -16,6 +16,7 @@ from offchain.protocol.products import ClearingMethod, OfferStatus, Product, Sid
 from offchain.protocol.terms import SessionTerms
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import clear_session, validate_session
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Challenger, Documents
 
@@ -103,7 +104,7 @@ def books(draw: st.DrawFn) -> Documents:
     return out
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(books(), st.sampled_from([TERMS, AS_CLEARED]), st.randoms(use_true_random=False))
 def test_nothing_can_be_said_against_an_honest_outcome(
     documents: Documents, terms: SessionTerms, chance: Random

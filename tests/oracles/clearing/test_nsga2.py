@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pymoo.indicators.hv import HV
 
 from offchain.protocol.products import ClearingMethod
@@ -14,6 +14,7 @@ from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.service_program import Point
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.several_objectives import Front, clear_by_nsga2, clear_exactly
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, book_of, offer, pod, registry
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import books
@@ -24,7 +25,7 @@ NSGA2 = replace(TERMS, method=ClearingMethod.NSGA2)
 QUICK = ClearingParameters(front_steps=2, population=8, generations=3)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(books())
 def test_nothing_can_be_said_against_an_honest_outcome(documents: Documents) -> None:
     market = clear_session(documents, PODS, SEED, NSGA2, ORACLE, QUICK).market

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from offchain.protocol.cid import cid_of
 from offchain.protocol.errors import InvalidInput
@@ -13,6 +13,7 @@ from offchain.protocol.merkle import EMPTY_ROOT
 from offchain.protocol.products import OfferStatus
 from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, registry
 from tests.oracles.clearing.test_price_priority import AREAS, OFFERS
 
@@ -50,7 +51,7 @@ def test_every_offer_has_its_leaf_at_the_books_position() -> None:
         assert entries(session.market)[position - 1].integer("offerPosition") == leaf.integer("position")
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(OFFERS, AREAS, AREAS)
 def test_running_sums_and_chains_hold_for_any_book(offers: list, dso: list, tso: list) -> None:
     session = cleared(offers, dso, tso)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import Area, OfferEntry
@@ -14,6 +14,7 @@ from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import SEVERAL_OBJECTIVES, clear_session
 from oracles.clearing.core.state import Clearing
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod, renumbered
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.plain_price_priority import clear_plainly
@@ -30,7 +31,7 @@ from tests.oracles.clearing.test_several_objectives import (
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(200)
 @given(books(), st.integers(0, 255))
 def test_takes_what_the_plain_rules_take(documents: Documents, seed: int) -> None:
     """Blocks, groups, links, minima, ties, limits, caps, cover, both sides and directions: to the W."""
@@ -40,7 +41,7 @@ def test_takes_what_the_plain_rules_take(documents: Documents, seed: int) -> Non
     assert taken == clear_plainly(book, PODS, bytes([seed] * 32))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
 def test_what_nsga2_takes_is_one_of_the_results_that_enumeration_finds(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]
@@ -56,7 +57,7 @@ def test_what_nsga2_takes_is_one_of_the_results_that_enumeration_finds(
 
 
 @pytest.mark.parametrize("method", SEVERAL_OBJECTIVES)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(offers=DIVISIBLE, dso=SEVERAL, tso=SEVERAL)
 def test_the_dso_is_never_worse_because_of_the_tso(
     method: ClearingMethod, offers: list[OfferEntry], dso: list[Area], tso: list[Area]
@@ -127,7 +128,7 @@ def cost_of(clearing: Clearing, amount: int) -> Fraction:
     return cost
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     PLAIN,
     st.dictionaries(st.integers(0, 5), st.integers(1, 1000), min_size=1),

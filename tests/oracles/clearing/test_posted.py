@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product as every
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import OfferEntry
@@ -20,6 +20,7 @@ from oracles.clearing.core.reserve import with_reserve
 from oracles.clearing.core.service_program import RuleBroken
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.state import MarketState
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import books
@@ -75,7 +76,7 @@ def read(
 
 class TestHonestOnes:
     @pytest.mark.parametrize("terms", [EXACT, NSGA2])
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @examples(40)
     @given(documents=books())
     def test_pass_whatever_the_book(self, terms: object, documents: Documents) -> None:
         """What NSGA-II finds as well: it keeps the exact optimum with which it is seeded."""
@@ -227,7 +228,7 @@ def test_what_isnt_in_the_book_is_named() -> None:
             as_read(documents, market, QUICK)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
 def test_passes_what_enumeration_allows_and_nothing_else(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]

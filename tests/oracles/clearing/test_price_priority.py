@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import OfferEntry
@@ -16,6 +16,7 @@ from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.book import Book
 from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.state import Clearing
+from tests.examples import examples
 from tests.oracles.clearing.books import (
     AGGREGATORS,
     PLENTY_UEUR,
@@ -264,7 +265,7 @@ AREAS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(OFFERS, AREAS, AREAS)
 def test_invariants_of_any_book(offers: list[OfferEntry], dso: list, tso: list) -> None:
     documents = book_of(offers, dso, tso)
@@ -301,7 +302,7 @@ def _assert_no_cheaper_one_was_refused(book: Book, clearing: Clearing) -> None:
                 assert costs[0] * permille >= costs[1] * theirs, (other, entry)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(OFFERS, AREAS, AREAS)
 def test_the_dso_is_never_worse_because_of_the_tso(offers: list[OfferEntry], dso: list, tso: list) -> None:
     def for_dso(clearing: Clearing) -> list[tuple[bytes, int]]:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.leaves import OUTCOME_BY_OFFER, OUTCOME_BY_REQUEST
 from offchain.protocol.products import ClearingMethod
 from oracles.clearing.core.session import ClearedSession, clear_session
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, registry
 from tests.oracles.clearing.challenger import Documents
 from tests.oracles.clearing.test_honest_outcomes import books
@@ -46,7 +47,7 @@ def test_each_request_has_its_own_price() -> None:
     assert [entry.price_ueur_per_kw for entry in found.acceptances] == [10_000, 20_000]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(books())
 def test_the_price_alone_is_another_than_paid_as_bid(documents: Documents) -> None:
     """The same is taken, nobody gets less than its bid, and no request pays beyond its cap."""

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.chain.market_view import MarketView
@@ -21,6 +21,7 @@ from oracles.clearing.core.outcome import posted_outcome
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.session import ClearedSession, clear_session
 from oracles.session_facts import AheadResult, ahead_result
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, pod
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import AREAS, EVERYONE, PODS, SINGLES, books
@@ -55,7 +56,7 @@ def places_taken(made: ClearedSession) -> set[tuple[bytes, int, bool]]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(books(), SOLD, st.sampled_from(list(ClearingMethod)))
 def test_no_sold_place_is_taken_and_every_reason_holds(
     documents: Documents, sold: SoldPlaces, method: ClearingMethod
@@ -74,7 +75,7 @@ def test_no_sold_place_is_taken_and_every_reason_holds(
             assert (offer_.pod, offer_.slot, offer_.product.is_active) not in sold
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(books(), st.sampled_from([ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR]))
 def test_what_was_sold_elsewhere_changes_nothing(documents: Documents, method: ClearingMethod) -> None:
     """Places of PoDs that offer nothing, and of slots that nobody asks for."""
@@ -85,7 +86,7 @@ def test_what_was_sold_elsewhere_changes_nothing(documents: Documents, method: C
     )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(SINGLES, min_size=3, max_size=12), AREAS, AREAS, SOLD)
 def test_what_isnt_sold_clears_as_if_the_rest_were_offered_elsewhere(
     offers: list[OfferEntry], dso: list[Area], tso: list[Area], sold: SoldPlaces

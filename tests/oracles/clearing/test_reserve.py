@@ -7,7 +7,7 @@ from itertools import product as every
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import Area, OfferEntry, Relief
@@ -20,6 +20,7 @@ from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.reserve import with_reserve
 from oracles.clearing.core.session import ClearedSession, clear_session, validate_session
 from oracles.clearing.core.state import Acceptance
+from tests.examples import examples
 from tests.oracles.clearing.books import (
     ORACLE,
     SEED,
@@ -250,7 +251,7 @@ def without_margins(documents: Documents) -> Documents:
     return out
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(books(), st.sampled_from([ClearingMethod.PAY_AS_BID, ClearingMethod.PAY_AS_CLEAR]))
 def test_requests_get_the_same_with_a_reserve_and_without(
     documents: Documents, method: ClearingMethod
@@ -265,7 +266,7 @@ def test_requests_get_the_same_with_a_reserve_and_without(
     assert found[0] == found[1]
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(books(), st.sampled_from([ClearingMethod.EXACT, ClearingMethod.NSGA2]))
 def test_the_other_methods_have_a_reserve_too(documents: Documents, method: ClearingMethod) -> None:
     session, without = of_documents(documents, method), of_documents(without_margins(documents), method)
@@ -281,7 +282,7 @@ def test_and_it_is_picked_by_price_priority(method: ClearingMethod) -> None:
     assert picked(session) == [(20_000, 2000), (30_000, 1000)]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(books(), st.randoms(use_true_random=False))
 def test_what_the_dso_refused_of_a_pod_takes_its_reserve_along_and_the_rest_stays(
     documents: Documents, chance: Random
@@ -328,7 +329,7 @@ def small_books(draw: st.DrawFn) -> tuple[list[tuple[int, int, int]], int, int]:
     return offers, draw(st.integers(1, 4)), draw(st.sampled_from([500, 1000, 2000]))
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(small_books(), st.sampled_from([0, 500, 1000]))
 def test_no_other_choice_has_more_in_reserve_or_as_much_for_less(
     small: tuple[list[tuple[int, int, int]], int, int], fee: int

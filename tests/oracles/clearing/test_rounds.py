@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -21,6 +21,7 @@ from oracles.clearing.core.session import (
     is_worthwhile,
     validate_session,
 )
+from tests.examples import examples
 from tests.oracles.clearing.books import ORACLE, SEED, TERMS, area, book_of, offer, registry
 from tests.oracles.clearing.challenger import Challenger, Documents
 from tests.oracles.clearing.test_honest_outcomes import (
@@ -180,7 +181,7 @@ class Round:
     technical: ListDocument
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(books(), st.sampled_from([TERMS, AS_CLEARED]), st.randoms(use_true_random=False))
 def test_nothing_can_be_said_against_honest_rounds(
     documents: Documents, terms: SessionTerms, chance: Random
@@ -254,7 +255,7 @@ def simple_books(draw: st.DrawFn) -> Documents:
     return book_of(offers, dso=areas)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(simple_books(), st.randoms(use_true_random=False))
 def test_what_was_allowed_stands_and_no_request_is_served_less(documents: Documents, chance: Random) -> None:
     """Nothing that was accepted and not refused gets less, what was refused in part keeps the rest."""

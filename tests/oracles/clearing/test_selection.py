@@ -4,10 +4,11 @@ from itertools import accumulate, groupby
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.clearing.core.selection_kernels import BUCKETS, FULL_BUCKET, MANY_ROWS, select
+from tests.examples import examples
 
 SPREAD = list(range(0, 64_000, 320))
 CROWDED = [*range(10 * FULL_BUCKET), 2**62]
@@ -62,7 +63,7 @@ def test_takes_the_cheapest_whatever_the_keys(keys: list[int]) -> None:
         assert selected(keys, rooms, needed) == taken(keys, rooms, needed)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.lists(st.tuples(st.integers(0, 40) | st.integers(0, 2**62), st.integers(0, 9)), min_size=1),
     st.integers(0, 200_000),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, milp
 
@@ -26,6 +26,7 @@ from oracles.clearing.core.price_priority import clear
 from oracles.clearing.core.session import clear_session
 from oracles.clearing.core.several_objectives import Front, clear_exactly
 from oracles.clearing.core.state import Clearing
+from tests.examples import examples
 from tests.oracles.clearing.books import (
     ORACLE,
     SEED,
@@ -75,7 +76,7 @@ def objective_ueur(book: Book, clearing: Clearing, unserved_ueur_per_kw: int = U
     return (cost + unserved_w * unserved_ueur_per_kw) / 1000
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(books())
 def test_nothing_can_be_said_against_an_honest_outcome(documents: Documents) -> None:
     """All rules of orders, limits, caps, collateral and escrow hold, whatever the method."""
@@ -176,7 +177,7 @@ def legal(offers: list[OfferEntry]) -> bool:
     ) and all(entry.last_slot is None or entry.slot <= entry.last_slot for entry in offers)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3), FEES)
 def test_no_result_of_whole_offers_is_better(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int], fees: dict[int, int]
@@ -197,7 +198,7 @@ def test_no_result_of_whole_offers_is_better(
     assert objective_ueur(book, clearing) <= best * 1.001 + 1
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3), FEES)
 def test_price_priority_keeps_to_the_rules_and_is_no_better(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int], fees: dict[int, int]
@@ -300,7 +301,7 @@ def optimum_ueur(book: Book) -> float:
     return float(found.fun) + needed_w * UNSERVED_UEUR_PER_KW / 1000
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(DIVISIBLE, SEVERAL)
 def test_the_optimum_is_another_formulations_optimum(offers: list[OfferEntry], areas: list[Area]) -> None:
     book, clearing, _ = exactly(book_of(offers, dso=areas))
@@ -310,7 +311,7 @@ def test_the_optimum_is_another_formulations_optimum(offers: list[OfferEntry], a
     assert best * 0.999 - 1 <= objective_ueur(book, clearing) <= best * 1.001 + loss_ueur
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(DIVISIBLE, SEVERAL, st.integers(0, 5), st.sampled_from([5_000, 15_000, 25_000]))
 def test_another_offer_never_makes_the_optimum_worse(
     offers: list[OfferEntry], areas: list[Area], number: int, price: int
@@ -321,7 +322,7 @@ def test_another_offer_never_makes_the_optimum_worse(
     assert objective_ueur(more, after) <= objective_ueur(book, before) * 1.0001 + loss_ueur
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(DIVISIBLE, st.dictionaries(st.integers(0, 5), st.integers(1, 1000), min_size=1), st.integers(0, 9000))
 def test_of_one_divisible_request_price_priority_is_the_optimum(
     offers: list[OfferEntry], effects: dict[int, int], relief_w: int

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -14,6 +14,7 @@ from oracles.grid.core.assessment import Assessment, Case, Item, assess
 from oracles.grid.core.network import Floats, GridModel, Integers
 from oracles.grid.core.power_flow import solve_power_flow
 from oracles.grid.core.violations import TOLERANCE, Watch
+from tests.examples import examples
 from tests.oracles.grid.small_grids import feeder, random_grid
 
 Book = tuple[GridModel, Integers, Integers, list[Item]]
@@ -109,7 +110,7 @@ def with_all_of(case: Book, allowed_w: tuple[int, ...], index: int) -> Floats:
 seeds = st.integers(min_value=0, max_value=10**6)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seeds)
 def test_blocks_stay_even_and_minima_hold(seed: int) -> None:
     case = with_paybacks(with_blocks(random_case(seed), seed), seed)
@@ -148,7 +149,7 @@ def test_some_are_refused_for_what_they_pay_back() -> None:
     assert elsewhere > 3
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(seeds)
 def test_adds_no_violation_and_worsens_none(seed: int) -> None:
     case = mixed_case(seed)
@@ -156,7 +157,7 @@ def test_adds_no_violation_and_worsens_none(seed: int) -> None:
     assert (values_with(case, list(assessment.allowed_w)) <= ceilings_of(case) + TOLERANCE).all()
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(seeds)
 def test_every_refusal_would_pass_a_limit_as_it_says(seed: int) -> None:
     case = mixed_case(seed)
@@ -189,7 +190,7 @@ def test_every_refusal_would_pass_a_limit_as_it_says(seed: int) -> None:
     assert not refused
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seeds)
 def test_refuses_nothing_where_everything_fits(seed: int) -> None:
     case = mixed_case(seed)
@@ -203,7 +204,7 @@ def test_refuses_nothing_where_everything_fits(seed: int) -> None:
             assert allowed_w == item.accepted_w
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(seeds)
 def test_never_refuses_what_only_reduces_violations(seed: int) -> None:
     case = mixed_case(seed)
@@ -216,7 +217,7 @@ def test_never_refuses_what_only_reduces_violations(seed: int) -> None:
         assert not only_reduces or assessment.allowed_w[index] == item.accepted_w
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seeds)
 def test_order_matters_only_through_priority(seed: int) -> None:
     model, p_w, q_var, items = mixed_case(seed)

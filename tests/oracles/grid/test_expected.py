@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.market.timetable import SessionKind, sessions_of_day
@@ -163,7 +163,6 @@ def test_several_quantities_of_a_pod_add_up_and_other_times_dont_count() -> None
     assert found.sold == {(pod(0), 0, True)}
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 95), st.sampled_from(list(Product)), st.integers(0, 500)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -14,6 +14,7 @@ from oracles.grid.core import newton
 from oracles.grid.core.errors import PowerFlowDiverged
 from oracles.grid.core.network import Document, grid_model_from_document
 from oracles.grid.core.power_flow import MISMATCH_PU, PowerFlow, run_power_flow, solve_power_flow
+from tests.examples import examples
 from tests.oracles.grid.small_grids import feeder, holding_document, radial_document, random_grid
 
 ALMOST_TOO_MUCH_W = 188_500
@@ -48,7 +49,7 @@ def test_one_slot_that_needs_newton_changes_no_other() -> None:
     assert missing_va(flow, p_w, q_var).max() < 1e-6 * 1e6
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10**6))
 def test_every_node_is_balanced(seed: int) -> None:
     model, p_w, q_var = random_grid(seed)
@@ -56,7 +57,7 @@ def test_every_node_is_balanced(seed: int) -> None:
     assert missing_va(flow, p_w, q_var).max() < 0.01
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10**6))
 def test_newton_finds_the_same(seed: int) -> None:
     model, p_w, q_var = random_grid(seed)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.errors import InvalidInput
@@ -14,6 +14,7 @@ from oracles.grid.core.network import GridModel, Integers
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.request import FlexibilityRequest, RequestSettings, size_request
 from oracles.grid.core.violations import Violation, Watch, find_violations
+from tests.examples import examples
 from tests.oracles.grid.activation import activated
 from tests.oracles.grid.small_grids import feeder, random_grid
 
@@ -225,7 +226,7 @@ def random_pods(chance: random.Random, model: GridModel, slots: int) -> list[Fle
     return pods
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 2**32))
 def test_keeps_to_what_pods_can_and_never_plans_harm(seed: int) -> None:
     model, p_w, q_var = random_grid(seed)

@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.grid.core.network import Floats, GridModel, Integers, grid_model_from_document
@@ -45,7 +45,6 @@ def assert_agree(model: GridModel, p_w: Integers, q_var: Integers) -> None:
     assert (np.abs(exact - rough).max(axis=(0, 1))[smooth] <= 1e-4 * scale[smooth] + 1e-16).all()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_are_those_of_central_differences(seed: int) -> None:
     model, p_w, q_var = random_grid(seed)

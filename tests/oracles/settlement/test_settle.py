@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from offchain.protocol.book_documents import BaselineEntry, OfferEntry, baseline_document
@@ -15,6 +15,7 @@ from oracles.clearing.core.session import clear_session
 from oracles.settlement.core.delivery import delivery
 from oracles.settlement.core.session import claim_tree
 from oracles.settlement.core.settle import Claim, SettlementResult, judge, settle
+from tests.examples import examples
 from tests.oracles.clearing.books import (
     AGGREGATORS,
     DSO,
@@ -210,7 +211,7 @@ NEEDED = st.lists(
 READ = st.lists(st.builds(reading, st.integers(0, 7), st.just(0), st.integers(2000, 6000)), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(OFFERED, NEEDED, NEEDED, READ)
 def test_nothing_can_be_said_against_an_honest_settlement(
     offers: list[OfferEntry], dso: list, tso: list, read: list

@@ -8,13 +8,14 @@ import pandapower
 import pandapower.networks
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.grid.core.from_pandapower import model_document
 from oracles.grid.core.network import grid_model_from_document
 from oracles.grid.loading.checks import check_net
 from oracles.grid.loading.problems import Problem, Severity
+from tests.examples import examples
 
 LIMITS = {"min_vm_pu": 0.95, "max_vm_pu": 1.05}
 
@@ -201,7 +202,7 @@ CELLS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_whatever_stands_in_a_cell_is_named_or_can_be_computed_with(data: st.DataObject) -> None:
     net = sound_net()

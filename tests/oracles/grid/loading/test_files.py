@@ -11,7 +11,7 @@ import pandapower
 import pandapower.networks
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandapower.converter.matpower import to_mpc
 
@@ -21,6 +21,7 @@ from oracles.grid.loading import tables
 from oracles.grid.loading.checks import load_checked_net
 from oracles.grid.loading.files import load_net
 from oracles.grid.loading.problems import UnusableNetwork
+from tests.examples import examples
 from tests.oracles.grid.loading.cgmes import write_cgmes
 
 CASE9 = Path(__file__).parents[3] / "data" / "networks" / "case9.m"
@@ -140,14 +141,16 @@ def test_what_is_neither_file_nor_code_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["json", "xlsx", "m", "mat", "zip", "xml"])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8)
 @given(
     content=st.one_of(
         st.binary(max_size=200), st.sampled_from([b"{}", b"[" * 100_000, b"PK\x03\x04", b"<a/>"])
     )
 )
-def test_nonsense_is_refused_by_name(tmp_path: Path, suffix: str, content: bytes) -> None:
-    path = tmp_path / f"nonsense.{suffix}"
+def test_nonsense_is_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("file") / f"nonsense.{suffix}"
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match="nonsense"):
         load_net(str(path))
