@@ -37,6 +37,7 @@ from tests.contracts.results import Results, baselines_document, notarise_baseli
 from tests.contracts.test_gas import NOISE, START_S
 
 FIGURES = Path(__file__).parent / "challenge_gas.json"
+SESSIONS_S = START_S + 100
 DEPTH = 28
 LIMIT = 200_000
 DEARER = {
@@ -115,6 +116,7 @@ def test_gas_of_fraud_proofs_at_depth_28(deep: None, market: Any, operator: Any,
         results.post_technical(results.refusals_of([(2, 500)]))
         measure(VALIDATED_RESERVE_LIES, results)
     with undone():
+        travel_to(SESSIONS_S)
         ahead = create(market, day_ahead_terms())
         day = play_real_time(market, ahead, create(market, real_time_terms(ahead)))
         measure(real_time_lies(day), day.ahead)
@@ -149,7 +151,8 @@ def calldata_floor(calldata: str) -> int:
 
 
 def a_session(market: Any, operator: Any, method: int = 0) -> SessionTerms:
-    """A session at a fixed time."""
+    """A session at a fixed time: blocks follow the machine's clock, and a slow one's session would begin a slot later."""
+    travel_to(SESSIONS_S)
     terms = session_terms(method=method)
     market.MarketSessions.create(as_struct(terms), {"from": operator})
     return replace(terms, session=market.MarketSessions.count())

@@ -16,7 +16,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import CLAIM_NUMBER, CLAIM_TYPES
 from offchain.protocol.merkle import MerkleTree, standard_leaf_hash
 from offchain.protocol.typed_data import NO_POD, Pair, Registration
-from tests.contracts.chain import next_block_at, travel_to
+from tests.contracts.chain import travel_to
 from tests.contracts.play import (
     CID,
     DSO_REQUEST,
@@ -130,7 +130,8 @@ def test_gas_is_as_written_down(
     anchored = (keccak256(b"batch"), CID.digest, CID.codec)
     gas.add("ReadingAnchor.anchor", market.ReadingAnchor.anchor(*anchored, {"from": anchoring_oracle}))
 
-    next_block_at(START_S + 100)
+    # Blocks follow the machine's clock: what comes after a slow one would begin a slot later.
+    travel_to(START_S + 100)
     terms = replace(session_terms(), session=1)
     gas.add("MarketSessions.create", market.MarketSessions.create(as_struct(terms), {"from": operator}))
     gas.add("OutcomeBoard.prepare", market.OutcomeBoard.prepare(1, {"from": operator}))
