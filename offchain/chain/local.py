@@ -20,7 +20,7 @@ from offchain.protocol.errors import FlexledgerError
 
 HOST = "127.0.0.1"
 CHAIN_ID = 31337
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 STATE_INTERVAL_S = 5
 

@@ -21,7 +21,7 @@ from offchain.protocol.errors import FlexledgerError, InvalidInput
 
 HOST = "127.0.0.1"
 PROJECT_TOOLS = Path(__file__).resolve().parents[2] / ".tools"
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
 _PBKDF2_ROUNDS = 101
 """Mosquitto's own default: its clients' passwords are random, so that rounds add nothing."""

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from offchain.protocol.errors import FlexledgerError
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 class ServerFailed(FlexledgerError):

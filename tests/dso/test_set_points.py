@@ -26,6 +26,7 @@ from tests.dso.conftest import (
     pseudonym,
     signer,
 )
+from tests.messaging.waiting import WAIT_S
 
 FIRST_S = NOW_S + LEAD_TIME_S
 
@@ -269,8 +270,8 @@ def test_over_a_real_broker(dso: Dso, tmp_path: Path) -> None:
         ):
             take(dso, activation(1, FIRST_S))
             service.step()
-            assert come.wait(20)
+            assert come.wait(WAIT_S)
             answer = acknowledge(arrived[0], 1)
             node.publish([Message(NodeTopic.SET_POINT_ACKS.of("node-1"), answer)])
-            assert answered.wait(20)
+            assert answered.wait(WAIT_S)
     assert dso.statuses() == ["acknowledged"]

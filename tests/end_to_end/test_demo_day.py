@@ -27,7 +27,7 @@ from offchain.protocol.leaves import SETTLEMENT
 from offchain.protocol.products import DeliveryStatus
 from offchain.store.documents import FolderStore
 from oracles.clearing.facts import aggregators_of, record_at_gate
-from tests.end_to_end.conftest import PROJECT, demo_command, summary_of
+from tests.end_to_end.conftest import DAY_TIMEOUT_S, PROJECT, demo_command, summary_of
 
 Verify = Callable[..., subprocess.CompletedProcess[str]]
 KEYS = [
@@ -57,7 +57,7 @@ def _killed_at(folder: Path, mark: str) -> None:
         process = subprocess.Popen(
             demo_command(folder), cwd=PROJECT, stdout=output, stderr=output, env=_unbuffered()
         )
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + DAY_TIMEOUT_S
         seen = log.stat().st_size
         while mark not in log.read_text()[seen:]:
             assert process.poll() is None, log.read_text()[-3000:]
@@ -79,7 +79,7 @@ def test_killed_half_way_it_ends_the_same_with_nothing_posted_twice(
     for mark in ("Gate closed", "08:00"):
         _killed_at(folder, mark)
     finished = subprocess.run(
-        demo_command(folder), cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
+        demo_command(folder), cwd=PROJECT, capture_output=True, text=True, timeout=DAY_TIMEOUT_S, check=False
     )
     assert finished.returncode == 0, finished.stdout[-3000:]
     # Asked for only now, so that another test process plays it meanwhile.

@@ -60,14 +60,14 @@ password_file = "{user}.password"
 host = "{HOST}"
 port = {field_port}
 unit = {METER_UNIT}
-timeout_s = 1.0
+timeout_s = 20.0
 {registers}
 
 [ems]
 host = "{HOST}"
 port = {field_port}
 unit = {EMS_UNIT}
-timeout_s = 1.0
+timeout_s = 20.0
 """
 
 

@@ -29,9 +29,8 @@ from offchain.protocol.signatures import recover_address
 from offchain.protocol.terms import SLOT_S
 from scripts.demo.field import Field
 from tests.lightnode.conftest import PODS, POWER_W, START_S, Site, field_pods
-from tests.messaging.waiting import wait_until
+from tests.messaging.waiting import WAIT_S, wait_until
 
-WAIT_S = 10.0
 ACTIVATION = bytes([0xAC] * 32)
 InputT = TypeVar("InputT", ReadingData, ActivationData, AnomalyData)
 
@@ -389,13 +388,16 @@ def test_broker_away(site: Site, node: RunningNode) -> None:
     play(site, node, range(3))
     site.broker.start()
     listener = Listener(site)
+
+    def connected() -> bool:
+        try:
+            node._client.publish([])
+        except MessagingUnavailable:
+            return False
+        return True
+
     with listener.client:
-        while True:
-            try:
-                node._client.publish([])
-                break
-            except MessagingUnavailable:
-                threading.Event().wait(0.05)
+        wait_until(connected)
         node.step()
         assert [reading.sequence for reading in listener.readings("node-a", 3)] == [1, 2, 3]
 

@@ -12,9 +12,7 @@ from offchain.messaging.mqtt import BrokerAddress, Message, MessagingRefused, Me
 from offchain.messaging.topics import NodeTopic, set_points
 from offchain.protocol.errors import InvalidInput
 from tests.messaging.conftest import NODES, PLATFORMS
-from tests.messaging.waiting import wait_until
-
-WAIT_S = 10.0
+from tests.messaging.waiting import WAIT_S, wait_until
 
 
 class Inbox:

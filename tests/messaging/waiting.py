@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-WAIT_S = 10.0
+WAIT_S = 60.0
+"""On a machine that has much else to do as well."""
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
