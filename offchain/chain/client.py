@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, partial
 from threading import Lock
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from eth_abi.abi import decode
 from eth_account import Account
@@ -12,6 +13,7 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ABIFunction
 from eth_utils.abi import function_abi_to_4byte_selector
 from hexbytes import HexBytes
+from requests import Session
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 from web3.exceptions import (
@@ -36,6 +38,7 @@ MOST_GAS = 16_000_000
 """No transaction above this: consortium chains refuse them (see design.md)."""
 
 LOGS_PER_QUERY_BLOCKS = 10_000
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 NO_ANSWER = (
     BadResponseFormat,
@@ -78,7 +81,10 @@ class _Node(HTTPProvider):
     """A node by HTTP, held to be of one chain: ChainUnavailable where it doesn't answer, or is of another."""
 
     def __init__(self, rpc_url: str, chain_id: int) -> None:
-        super().__init__(rpc_url, request_kwargs={"timeout": 30})
+        session = Session()
+        # No proxy stands before this machine itself; to look for one and for passwords takes a third of a request's time.
+        session.trust_env = urlsplit(rpc_url).hostname not in LOOPBACK
+        super().__init__(rpc_url, request_kwargs={"timeout": 30}, session=session)
         self._chain_id = chain_id
         self._checked = False
 
@@ -138,6 +144,8 @@ class ChainClient:
         receipt_timeout_s: float = 60.0,
     ) -> None:
         self._w3 = Web3(_Node(rpc_url, manifest.chainId))
+        # It asks for the chain's id before every call: the node is held to it already, and a signature names it.
+        self._w3.middleware_onion.remove("validation")
         self.manifest = manifest
         self._account: LocalAccount | None = Account.from_key(private_key) if private_key else None
         self._confirmations = confirmations
