@@ -42,7 +42,7 @@ console: compile ## brownie console with the deployed contracts and helpers in s
 test: test-unit test-contracts ## all tests
 
 test-unit: compile ## tests of everything but the contracts
-	@$(BIN)/pytest -n 2 --ignore=tests/contracts --ignore=tests/services tests
+	@$(BIN)/pytest -n 2 --dist worksteal --ignore=tests/contracts --ignore=tests/services tests
 
 test-contracts: compile ## contract tests on local chains
 	@$(BROWNIE) test tests/contracts -n 2 --no-loadscope-reorder -o addopts="-q --strict-markers"

@@ -25,7 +25,7 @@ from tests.chain.real_time_day import (
 )
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, pod, prepared
 from tests.chain.workers import shared_folder
-from tests.market.desk import leaf_salt, open_desk
+from tests.market.desk import Desk, leaf_salt, open_desk, played
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +33,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepared(shared_folder(tmp_path_factory) / "small-market")
 
 
+def book_ahead(desk: Desk) -> None:
+    RealTimeDay(desk).book_ahead()
+
+
 @pytest.fixture
 def day(original: Path, tmp_path: Path) -> Iterator[RealTimeDay]:
     """The day-ahead market outcome is due."""
-    with open_desk(original, tmp_path, before_opening) as desk:
-        day = RealTimeDay(desk)
-        day.book_ahead()
-        yield day
+    with open_desk(played(original, "ahead-booked", book_ahead, before_opening), tmp_path) as desk:
+        yield RealTimeDay(desk)
 
 
 def commitments_of(day: RealTimeDay, person: Person, session: int = SECOND_SESSION) -> int:

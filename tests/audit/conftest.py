@@ -11,7 +11,8 @@ from offchain.protocol.products import Side
 from offchain.protocol.roles import Role
 from tests.chain.small_market import CAST, FIRST, SECOND, TERMS, prepared
 from tests.chain.workers import shared_folder
-from tests.market.desk import Desk, good_offers, open_desk, request
+from tests.market.desk import Desk, good_offers, open_desk, played
+from tests.market.desk import request as dso_request
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +21,16 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(original: Path, tmp_path: Path) -> Iterator[Desk]:
-    with open_desk(original, tmp_path) as opened:
+def desk(request: pytest.FixtureRequest, original: Path, tmp_path: Path) -> Iterator[Desk]:
+    """The gate open; for a test that asks for `revealed`, the market outcome due."""
+    start = played(original, "revealed", play_to_clearing) if "revealed" in request.fixturenames else original
+    with open_desk(start, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
 def revealed(desk: Desk) -> Desk:
-    play_to_clearing(desk)
+    """The market outcome is due."""
     return desk
 
 
@@ -52,7 +55,7 @@ def play_to_clearing(
     """Play the session until its market outcome is due; `before_gate` happens when all have committed. `of_first`, `of_dso`:
     other documents of the first aggregator and of the DSO."""
     players = [(FIRST, of_first or good_offers(FIRST), Side.OFFER), (SECOND, good_offers(SECOND), Side.OFFER)]
-    players.append((CAST.dso, of_dso or request(), Side.DSO_REQUEST))
+    players.append((CAST.dso, of_dso or dso_request(), Side.DSO_REQUEST))
     clients = [(desk.client(player), document, side) for player, document, side in players]
     sealed = [client.commit(document, side, TERMS.gateClosure) for client, document, side in clients]
     before_gate()

@@ -23,24 +23,28 @@ from oracles.session_facts import ahead_result, book_documents
 from tests.audit.test_lying_oracle import ORACLE, changed
 from tests.chain.real_time_day import SECOND_SESSION, RealTimeDay, before_opening, with_fresh_offer
 from tests.chain.small_market import CAST, TERMS, pod
-from tests.market.desk import Desk, open_desk
+from tests.market.desk import Desk, open_desk, played
+
+
+def play_both(desk: Desk) -> None:
+    """Until the second real-time session's market outcome is due."""
+    day = with_fresh_offer(RealTimeDay(desk))
+    day.book_ahead()
+    day.validate(TERMS)
+    day.roll_over()
+    day.book_real_time()
 
 
 @pytest.fixture
 def desk(original: Path, tmp_path: Path) -> Iterator[Desk]:
-    with open_desk(original, tmp_path, before_opening) as opened:
+    with open_desk(played(original, "both-booked", play_both, before_opening), tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
 def day(desk: Desk) -> RealTimeDay:
     """The second real-time session when its market outcome is due."""
-    day = with_fresh_offer(RealTimeDay(desk))
-    day.book_ahead()
-    day.validate(TERMS)
-    day.roll_over()
-    day.book_real_time()
-    return day
+    return with_fresh_offer(RealTimeDay(desk))
 
 
 def offers_in_book(day: RealTimeDay) -> list[tuple[int, int, int, int]]:

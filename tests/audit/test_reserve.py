@@ -31,7 +31,7 @@ from oracles.session_facts import book_documents
 from tests.audit.conftest import play_to_clearing
 from tests.audit.test_lying_oracle import ORACLE, changed, post, replayed, true_outcome
 from tests.chain.small_market import CAST, FIRST, TERMS, SmallMarket, pod
-from tests.market.desk import Desk, leaf_salt, offers, open_desk, receipts_for
+from tests.market.desk import Desk, leaf_salt, offers, open_desk, played, receipts_for
 
 GRID_MODEL = keccak256(b"grid model")
 GRID = CAST.oracles["grid"]
@@ -56,24 +56,21 @@ STEPS = [(0, 30_000, 10_000), (0, 30_000, 20_000), (2, 30_000, 30_000), (2, 5_00
 """PoD, W and price of the first aggregator's; the second has 10 kW at 40 000 of each of its two."""
 
 
-@pytest.fixture
-def desk(original: Path, tmp_path: Path) -> Iterator[Desk]:
-    """The gate open; the grid model was notarised before."""
-
-    def notarise(market: SmallMarket) -> None:
-        arguments = (int(NoticeKind.GRID_MODEL), TERMS.session, GRID_MODEL, GRID_MODEL, RAW)
-        market.speaking_as(GRID).send("DataNotary", "notarise", *arguments)
-
-    with open_desk(original, tmp_path, notarise) as opened:
-        yield opened
+def notarise_model(market: SmallMarket) -> None:
+    arguments = (int(NoticeKind.GRID_MODEL), TERMS.session, GRID_MODEL, GRID_MODEL, RAW)
+    market.speaking_as(GRID).send("DataNotary", "notarise", *arguments)
 
 
-@pytest.fixture
-def reserving(desk: Desk) -> Desk:
-    """A market whose outcome, due now, has a reserve: 15 kW of PoD 0, 7.5 of PoD 2."""
+def play_with_reserve(desk: Desk) -> None:
     entries = [OfferEntry(pod(number), 0, Product.ACTIVE_UP, w, price) for number, w, price in STEPS]
     play_to_clearing(desk, of_first=offers(FIRST, entries), of_dso=with_margin())
-    return desk
+
+
+@pytest.fixture
+def reserving(original: Path, tmp_path: Path) -> Iterator[Desk]:
+    """A market whose outcome, due now, has a reserve: 15 kW of PoD 0, 7.5 of PoD 2. A grid model was notarised."""
+    with open_desk(played(original, "reserving", play_with_reserve, notarise_model), tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

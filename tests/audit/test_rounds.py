@@ -39,7 +39,7 @@ from oracles.grid.facts import assess_from_chain
 from tests.audit.conftest import play_to_clearing
 from tests.audit.test_lying_oracle import changed
 from tests.chain.small_market import CAST, FIRST, PODS_AT_START, TERMS, SmallMarket, pod
-from tests.market.desk import Desk, offers, open_desk, receipts_for, request
+from tests.market.desk import Desk, offers, open_desk, played, receipts_for, request
 from tests.oracles.grid.small_grids import radial_document
 
 CLEARING, GRID = CAST.oracles["clearing"], CAST.oracles["grid"]
@@ -89,14 +89,17 @@ def anchor_grid(market: SmallMarket) -> None:
     grid_step(market)
 
 
+def play_two_offers(desk: Desk) -> None:
+    entries = [
+        OfferEntry(pod(number), 0, Product.ACTIVE_UP, OFFERED_W, price)
+        for number, price in ((0, 20_000), (2, 30_000))
+    ]
+    play_to_clearing(desk, of_first=offers(FIRST, entries), of_dso=request(NEEDED_W))
+
+
 @pytest.fixture
 def desk(original: Path, tmp_path: Path) -> Iterator[Desk]:
-    with open_desk(original, tmp_path, anchor_grid) as opened:
-        entries = [
-            OfferEntry(pod(number), 0, Product.ACTIVE_UP, OFFERED_W, price)
-            for number, price in ((0, 20_000), (2, 30_000))
-        ]
-        play_to_clearing(opened, of_first=offers(FIRST, entries), of_dso=request(NEEDED_W))
+    with open_desk(played(original, "two-offers", play_two_offers, anchor_grid), tmp_path) as opened:
         yield opened
 
 

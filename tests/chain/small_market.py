@@ -1,11 +1,12 @@
-"""A deployment with participants, PoDs and one session on a local chain: made once, copied for whoever needs it."""
+"""A deployment with participants, PoDs and one session on a local chain: made once a test run, copied for whoever needs it."""
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from offchain.chain.client import ChainClient
@@ -33,6 +34,7 @@ POD_LIMIT_W = 100_000
 PODS_AT_START = 4
 STAKE_UEUR = 100_000_000
 ACTIVE_PRODUCTS = 0b11
+READY, LOCK = "ready", "lock"
 
 TERMS = SessionTerms(
     session=1,
@@ -139,11 +141,16 @@ class SmallMarket:
 
 
 def prepared(folder: Path, terms: SessionTerms = TERMS) -> Path:
-    """A folder with a stopped small market, made by whichever test process comes first. `terms`: its one session's."""
+    """A folder with a stopped small market. `terms`: its one session's."""
+    return made_once(folder, partial(_prepare, terms=terms))
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder, in which whichever test process comes first has made something."""
     with locked(folder):
-        if not (folder / "ready").exists():
-            _prepare(folder, terms)
-            (folder / "ready").touch()
+        if not (folder / READY).exists():
+            make(folder)
+            (folder / READY).touch()
     return folder
 
 
@@ -151,20 +158,27 @@ def prepared(folder: Path, terms: SessionTerms = TERMS) -> Path:
 def locked(folder: Path) -> Iterator[None]:
     """Only one test process at a time is inside; the folder is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
 def small_market(original: Path, folder: Path) -> Iterator[SmallMarket]:
-    """A running copy of the prepared small market."""
-    shutil.copytree(original / "chain", folder / "chain")
+    """A running copy of a small market that was made once: its chain and all that lies in its folder."""
+    shutil.copytree(original, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(READY, LOCK))
     with LocalChain(folder / "chain") as chain:
-        yield SmallMarket(chain, Manifest.load(original / "manifest.json"), folder)
+        yield SmallMarket(chain, Manifest.load(folder / "manifest.json"), folder)
 
 
 def _prepare(folder: Path, terms: SessionTerms) -> None:
+    with small_market(made_once(folder.with_name("market-without-session"), _deploy), folder) as market:
+        values = [getattr(terms, field.name) for field in fields(terms) if field.name != "session"]
+        market.operator.send("MarketSessions", "create", tuple(values))
+        market.operator.send("OutcomeBoard", "prepare", terms.session)
+
+
+def _deploy(folder: Path) -> None:
     # Imported here: it brings the whole demo with it, which only the process that deploys needs.
     from scripts.demo.stage import deploy
 
@@ -189,9 +203,6 @@ def _prepare(folder: Path, terms: SessionTerms) -> None:
             )
         for number in range(PODS_AT_START):
             market.register_pod(number)
-        values = [getattr(terms, field.name) for field in fields(terms) if field.name != "session"]
-        operator.send("MarketSessions", "create", tuple(values))
-        operator.send("OutcomeBoard", "prepare", TERMS.session)
 
 
 def _register(operator: ChainClient, person: Person, role: Role) -> None:

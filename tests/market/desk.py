@@ -35,7 +35,7 @@ from offchain.rest.settings import Role
 from offchain.store.documents import FolderStore
 from offchain.store.outcomes import AnchoredOutcomes
 from scripts.demo.cast import Person
-from tests.chain.small_market import ADMIN, CAST, FIRST, TERMS, SmallMarket, pod, small_market
+from tests.chain.small_market import ADMIN, CAST, FIRST, TERMS, SmallMarket, made_once, pod, small_market
 from tests.rest.callers import client_of, settings_of
 
 ROLES = {
@@ -219,7 +219,7 @@ def tampered(document: ListDocument, change: Callable[[Content], None]) -> bytes
 def open_desk(
     original: Path, folder: Path, before_opening: Callable[[SmallMarket], None] = lambda market: None
 ) -> Iterator[Desk]:
-    """The API of a copy of the small market, its gate open, and its players."""
+    """The API of a copy of a small market, its gate open or what was played after that, and its players."""
     settings, tokens = settings_of(ROLES)
     with small_market(original, folder) as market:
         before_opening(market)
@@ -232,3 +232,18 @@ def open_desk(
             Desk(market, url, tokens, folder) as desk,
         ):
             yield desk
+
+
+def played(
+    original: Path,
+    name: str,
+    play: Callable[[Desk], object],
+    before_opening: Callable[[SmallMarket], None] = lambda market: None,
+) -> Path:
+    """A stopped small market in which something was played, made once a test run beside the original."""
+
+    def make(folder: Path) -> None:
+        with open_desk(original, folder, before_opening) as desk:
+            play(desk)
+
+    return made_once(original.with_name(f"{original.name}-{name}"), make)
