@@ -152,7 +152,7 @@ class ChainClient:
         self._receipt_timeout_s = receipt_timeout_s
         # A platform sends from several threads, and an account's transactions must follow each other.
         self._sending = Lock()
-        self._bound: dict[tuple[str, str], Contract] = {}
+        self._contracts: dict[str, Contract] = {}
         self._times: dict[int, int] = {}
 
     @property
@@ -189,12 +189,13 @@ class ChainClient:
 
     def call_at(self, address: str, interface: str, function: str, *args: object) -> Any:
         """As `call`, of a contract that isn't in the manifest but has an interface that is."""
-        bound = self._other(address, interface).functions[function](*map(_plain, args))
+        other = self._at(address, self.manifest.interfaces[interface])
+        bound = other.functions[function](*map(_plain, args))
         return self._refusing(f"{interface}.{function}", lambda: bound.call())
 
     def ask(self, address: str, interface: str, function: str, *args: object, gas: int) -> bytes | None:
         """What a contract that nobody vouches for answers, undecoded, with so much gas to run on; None if it fails."""
-        bound = self._other(address, interface)
+        bound = self._at(address, self.manifest.interfaces[interface])
         data = bound.encode_abi(function, args=list(map(_plain, args)))
         asked: TxParams = {
             "to": bound.address,
@@ -305,18 +306,14 @@ class ChainClient:
                         yield (*functions[to, selector], int(receipt["gasUsed"]))
 
     def _contract(self, name: str) -> Contract:
-        entry = self.manifest.contracts[name]
-        return self._bind(entry.address, name, entry.abi)
+        """A contract of the deployment, made when it is first asked for: web3 takes milliseconds for each."""
+        if name not in self._contracts:
+            entry = self.manifest.contracts[name]
+            self._contracts[name] = self._at(entry.address, entry.abi)
+        return self._contracts[name]
 
-    def _other(self, address: str, interface: str) -> Contract:
-        return self._bind(address, interface, self.manifest.interfaces[interface])
-
-    def _bind(self, address: str, name: str, abi: list[dict[str, Any]]) -> Contract:
-        """A contract at an address, made when it is first asked for: web3 takes milliseconds for each."""
-        place = (Web3.to_checksum_address(address), name)
-        if place not in self._bound:
-            self._bound[place] = self._w3.eth.contract(address=place[0], abi=abi)
-        return self._bound[place]
+    def _at(self, address: str, abi: list[dict[str, Any]]) -> Contract:
+        return self._w3.eth.contract(address=Web3.to_checksum_address(address), abi=abi)
 
     @cached_property
     def _errors(self) -> dict[bytes, tuple[str, list[str]]]:
