@@ -379,7 +379,8 @@ class GridDaemon:
         request = size_request(grid.model, p_w, q_var, flexible, self._sizing(terms))
         if request.areas:
             self._desk.submit(terms, [self._area(area, grid.model_hash) for area in request.areas])
-            logger.info("session %d: request for %d areas", terms.session, len(request.areas))
+            said = terms.session, len(request.areas), 100 * request.gap
+            logger.info("session %d: request for %d areas, %.2f %% of its cost unproven", *said)
 
     def _sizing(self, terms: SessionTerms) -> RequestSettings:
         settings = self._settings

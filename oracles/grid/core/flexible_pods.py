@@ -93,6 +93,14 @@ class Resources:
         return np.array([not product.is_active for _, product in self.kinds], dtype=np.int64)
 
     @cached_property
+    def opposite(self) -> Integers:
+        """The same PoD's resource the other way, -1 where there is none, (r,)."""
+        column_of = {kind: column for column, kind in enumerate(self.kinds)}
+        return np.array(
+            [column_of.get((index, product.opposite), -1) for index, product in self.kinds], dtype=np.int64
+        )
+
+    @cached_property
     def node(self) -> Integers:
         """Node of each, (r,)."""
         return np.array([self.pods[index].node for index in self.pod], dtype=np.int64)

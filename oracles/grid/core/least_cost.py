@@ -10,7 +10,7 @@ Slots are programs of their own, each started at the last one's basis, unless en
 What can't be reached is short, at a cost far above any price, each value counted in W of what moves it best.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -137,8 +137,23 @@ class _Merit:
         return self.cost < other.cost
 
 
-def least_cost(need: Need, max_rounds: int) -> Integers:
-    """Cheapest amounts (rows, r); where a slot can't be solved, those that leave least, and cost least at that."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Cheapest amounts (rows, r); where a slot can't be solved, those that leave least, and cost least at that.
+
+    `worth` (rows, k): what a pu less of each value would save, 0 of those that don't bind. `relief` by row: fall of every
+    value as the last program saw it (Need.relief), of none in rows where nothing is to be done. `gap` (rows,): share of the
+    cost that the program left unproven of which a row is part.
+    """
+
+    amounts: Integers
+    worth: Floats
+    gap: Floats
+    relief: tuple[Floats, ...] = ()
+
+
+def least_cost(need: Need, max_rounds: int) -> Plan:
+    """The plan that lifts a need."""
     return _Search(need).run(max_rounds)
 
 
@@ -152,11 +167,14 @@ class _Search:
         self.slots = [_Slot() for _ in range(count)]
         self.amounts = np.zeros((count, len(need.resources)), dtype=np.int64)
         self.values = need.base
+        self.worth = np.zeros_like(need.base)
+        self.gap = np.zeros(len(need.base))
+        self.most_w = need.resources.most_w.copy()
         self.binding: list[int] = []
         self.highest_price = float(need.resources.price.max())
 
-    def run(self, max_rounds: int) -> Integers:
-        best = self.amounts.copy()
+    def run(self, max_rounds: int) -> Plan:
+        best = Plan(self.amounts.copy(), self.worth.copy(), self.gap.copy())
         merits = {group[0]: self._merit(group) for group in self.groups}
         todo = [group for group in self.groups if merits[group[0]].short]
         rows = [row for group in todo for row in group]
@@ -177,7 +195,8 @@ class _Search:
                 amounts, last = before[group[0]]
                 merit = self._merit(group)
                 if merit.beats(merits[group[0]]):
-                    best[group], merits[group[0]] = self.amounts[group], merit
+                    best.amounts[group], best.worth[group] = self.amounts[group], self.worth[group]
+                    best.gap[group], merits[group[0]] = self.gap[group], merit
                 settled = merit.short == 0 and abs(merit.cost - last.cost) <= _COST_SHARE * merit.cost
                 if np.isfinite(merit.short) and not settled and (amounts != self.amounts[group]).any():
                     going_on.append(group)
@@ -186,7 +205,7 @@ class _Search:
             rows = [row for group in todo for row in group]
             if not rows:
                 break
-        return best
+        return replace(best, relief=tuple(slot.relief for slot in self.slots))
 
     def _merit(self, group: list[int]) -> _Merit:
         over = np.maximum(self.values[group] - self.need.held[group], 0.0) * self.need.watch.weights
@@ -228,9 +247,40 @@ class _Search:
                 columns = [column for column in furthest if over[column] > TOLERANCE]
                 self._touch(row, columns)
                 fresh += self._rows(group, position, columns)
-            if not fresh:
+            if fresh:
+                amounts = self._whole(group, self.solver.minimise_with(fresh))
+            elif self._bars(group, amounts):
+                amounts = self._whole(group, self.solver.minimise(self._program(group)))
+            else:
+                self.gap[group] = self.solver.gap
+                self._weigh(group)
                 return amounts
-            amounts = self._whole(group, self.solver.minimise_with(fresh))
+
+    def _bars(self, group: list[int], amounts: Integers) -> bool:
+        """Keep from being taken what is less of a PoD that goes both ways in a slot, as only what comes in steps makes it: the
+        market takes none both ways. Whether there is any."""
+        other = self.resources.opposite
+        against = np.where(other >= 0, amounts[:, other], 0)
+        beaten = (amounts < against) | ((amounts == against) & (self.resources.sign < 0))
+        lesser = (amounts > 0) & (against > 0) & beaten
+        self.most_w[group] = np.where(lesser, 0, self.most_w[group])
+        return bool(lesser.any())
+
+    def _weigh(self, group: list[int]) -> None:
+        """Keep what each value's target costs in the last program, were all that comes in steps divisible."""
+        if self.resources.discrete.any():
+            self.solver.minimise(self._program(group, divisible=True))
+        self.worth[group] = 0.0
+        for name, dual in self.solver.duals().items():
+            if len(name) == 3 and dual > _PREDICTED:
+                position, column, _ = name
+                row = group[position]
+                scale = self._scale(row, self.slots[row].tangents[column][0])
+                self.worth[row, column] += dual / scale * self.highest_price
+
+    def _scale(self, row: int, tangent: _Tangent) -> float:
+        """What a W of the resource that moves a value most gives it in a slot."""
+        return float(np.abs(tangent.gains[self.resources.most_w[row] > 0]).max(initial=0.0))
 
     def _foretold(self, row: int, net: Floats) -> Floats:
         """How far net amounts are foretold to leave a slot's values above their targets (k,)."""
@@ -239,9 +289,9 @@ class _Search:
         np.add.at(step, (self.resources.reactive, self.need.place), self.resources.sign * (net - slot.net))
         return np.asarray(slot.values - np.tensordot(step, slot.relief, axes=2) - self.need.targets[row])
 
-    def _program(self, group: list[int]) -> Program:
+    def _program(self, group: list[int], divisible: bool = False) -> Program:
         resources, width = self.resources, len(self.resources)
-        most, step = resources.most_w[group], np.tile(resources.step_w, len(group))
+        most, step = self.most_w[group], np.tile(resources.step_w, len(group))
         rows = [
             each
             for position, row in enumerate(group)
@@ -252,9 +302,13 @@ class _Search:
             columns = (width * np.arange(len(group))[:, None] + own).ravel()
             most_w = max(SLOTS_PER_HOUR * most_wh - len(columns), 0)  # amounts are rounded up to whole W
             rows.append(Row((-1, pod), columns, -1.0 * step[columns], -float(most_w)))
+        costs = np.tile(resources.price / self.highest_price, len(group)) * step
+        upper = (most.ravel() // step).astype(np.float64)
+        if divisible:
+            return Program.continuous(costs, upper, rows, SHORTFALL_FACTOR)
         return Program(
-            costs=np.tile(resources.price / self.highest_price, len(group)) * step,
-            upper=(most.ravel() // step).astype(np.float64),
+            costs=costs,
+            upper=upper,
             rows=rows,
             shortfall_cost=SHORTFALL_FACTOR,
             least=np.where(most > 0, -(-resources.least_w // resources.step_w), 0).ravel().astype(np.float64),
@@ -270,13 +324,14 @@ class _Search:
     def _rows(self, group: list[int], position: int, columns: list[int]) -> list[Row]:
         """The tangents of a slot's values as rows: on its amounts, and on those before whose payback falls into it."""
         resources, width = self.resources, len(self.resources)
-        slot, can = self.slots[group[position]], resources.most_w[group[position]] > 0
+        row = group[position]
+        slot = self.slots[row]
         shares = resources.payback[:position]
         own = width * (position - np.arange(len(shares) + 1)[:, None]) + np.arange(width)
         factors = np.concatenate((np.ones((1, width)), -shares)) * resources.step_w
         rows = []
         for column in columns:
-            scale = float(np.abs(slot.tangents[column][0].gains[can]).max(initial=0.0))
+            scale = self._scale(row, slot.tangents[column][0])
             if scale <= BITE:
                 continue
             for ordinal, tangent in enumerate(slot.tangents[column]):

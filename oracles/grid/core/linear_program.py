@@ -19,9 +19,15 @@ _CONTINUOUS, _INTEGER, _SEMI_CONTINUOUS, _SEMI_INTEGER = (
         highspy.HighsVarType.kSemiInteger,
     )
 )
+_NOT_SET, _SOLVE_ERROR = highspy.HighsModelStatus.kNotset, highspy.HighsModelStatus.kSolveError
+_OPTIMAL, _LIMIT = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kSolutionLimit
+_TIGHT, _LOOSE = 1e-9, 1e-6
+"""How far from a whole number may be one: of a range as wide as a million W, the looser leaves a W where there should be none."""
 _BASIC, _AT_LOWER = highspy.HighsBasisStatus.kBasic, highspy.HighsBasisStatus.kLower
 INTEGER_GAP = 1e-4
 """Relative gap to which programs with whole numbers are solved."""
+MOST_NODES = 2_000
+"""Nodes after which the best found of a program with whole numbers is taken: no clock, so that it is the same again."""
 
 
 class LinearProgramFailed(FlexledgerError):
@@ -65,27 +71,32 @@ class Program:
 
 
 class Solver:
-    """One instance of HiGHS. Where the next program has as many variables as the last one, it starts at its basis."""
+    """One instance of HiGHS. Where the next program has as many variables as the last one, it starts at its basis.
 
-    def __init__(self) -> None:
+    `gap`: share of the last optimum's cost by which a better one may be cheaper, as far as that is proven; 0 without whole
+    numbers.
+    """
+
+    def __init__(self, most_nodes: int = MOST_NODES) -> None:
         make_solver: Callable[[], highspy.Highs] = highspy.Highs
         self._highs = make_solver()
         self._highs.silent()
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("mip_rel_gap", INTEGER_GAP)
-        # Of a range as wide as a million W, the default would leave a W where there should be none.
-        self._highs.setOptionValue("mip_feasibility_tolerance", 1e-9)
+        self._highs.setOptionValue("mip_max_nodes", most_nodes)
+        self._highs.setOptionValue("mip_feasibility_tolerance", _TIGHT)
         self._variables = 0
         self._shortfall_cost = 0.0
         self._column_of: dict[tuple[int, ...], int] = {}
         self._names: list[tuple[int, ...]] = []
-        self._warm = False
+        self._discrete, self.gap = True, 0.0
 
     def minimise(self, program: Program) -> Floats:
-        """The optimum x (variables,): always there, for what can't be reached is short."""
+        """The optimum x (variables,), always there, for what can't be reached is short; the best found where whole numbers take
+        more than MOST_NODES."""
         count = len(program.costs)
-        last = self._highs.getBasis() if self._warm and self._variables == count else None
+        last = self._highs.getBasis() if not self._discrete and self._variables == count else None
         names = self._names
         self._variables, self._shortfall_cost = count, program.shortfall_cost
         self._column_of, self._names = {}, []
@@ -107,13 +118,17 @@ class Solver:
             start.col_status = last.col_status[:count] + [_AT_LOWER] * len(self._column_of)
             start.row_status = [status_of.get(name, _BASIC) for name in self._names]
             self._highs.setBasis(start)
-        self._warm = not discrete
+        self._discrete = discrete
         return self._optimum()
 
     def minimise_with(self, rows: Sequence[Row]) -> Floats:
         """The optimum of the last program with further rows."""
         self._add(rows)
         return self._optimum()
+
+    def duals(self) -> dict[tuple[int, ...], float]:
+        """What the last continuous program's optimum would cost more, by name of a row, were one more W asked for there."""
+        return dict(zip(self._names, self._highs.getSolution().row_dual, strict=True)) if self._names else {}
 
     def _add(self, rows: Sequence[Row]) -> None:
         softened = [row.soft for row in rows if row.soft is not None and row.soft not in self._column_of]
@@ -152,9 +167,17 @@ class Solver:
         if not self._names:
             return np.zeros(self._variables)  # HiGHS solves no program without rows from a basis
         self._highs.run()
-        if self._highs.getModelStatus() == highspy.HighsModelStatus.kNotset:
+        if self._highs.getModelStatus() == _NOT_SET:
             self._highs.clearSolver()  # the basis couldn't be mended: from none, then
             self._highs.run()
-        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise LinearProgramFailed(f"model status = {self._highs.getModelStatus()}: must be optimal")
-        return np.array(self._highs.getSolution().col_value[: self._variables])
+        if self._discrete and self._highs.getModelStatus() == _SOLVE_ERROR:
+            # HiGHS calls it an error when what may be 0 or at least so much ends a billionth beside that.
+            self._highs.setOptionValue("mip_feasibility_tolerance", _LOOSE)
+            self._highs.run()
+            self._highs.setOptionValue("mip_feasibility_tolerance", _TIGHT)
+        status, solution = self._highs.getModelStatus(), self._highs.getSolution()
+        taken = self._discrete and status == _LIMIT and solution.value_valid
+        if status != _OPTIMAL and not taken:
+            raise LinearProgramFailed(f"model status = {status}: must be optimal")
+        self.gap = max(float(self._highs.getInfo().mip_gap), 0.0) if self._discrete else 0.0
+        return np.array(solution.col_value[: self._variables])

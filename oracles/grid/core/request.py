@@ -3,16 +3,13 @@
 How it comes about:
 
 1. *What would do.* Sequential linear programming finds the cheapest activations, at reference prices (`least_cost`).
-2. *Areas.* The market doesn't see the grid: it fills a relief, PoD by PoD, weighted by effectiveness. An area is one
-   element and product. Effectiveness is one integer per PoD for the whole window: the least relative relief over the
-   area's slots, so that what is accepted never does less than counted (`request_areas`).
-3. *No double counting.* Elements that another's relief is sure to heal get no area: the worst voltage of a feeder
-   stands for its neighbours. Where areas remain that help each other (a line, and one further up), a linear program
-   finds the cheapest reliefs that together suffice, crediting one area for another only what even its least helpful
-   member gives.
-4. *AC confirms.* The request is filled as a market might fill it: cheapest, most effective and least effective
-   first. Where the power flow still finds a requested violation, the relief grows, and again.
-5. *Reserve.* What the forecast's measured error would add to an element, as a power flow of the whole grid at so much
+2. *Areas.* The market doesn't see the grid: it fills a relief, PoD by PoD, weighted by effectiveness. An area is an
+   element and product, its relief what the plan does for it. Effectiveness is one integer per PoD for the whole window: the
+   least relative relief over the area's slots, so that what is accepted never does less than counted (`request_areas`).
+3. *AC confirms.* The request is filled as the market fills it at reference prices (`market_filling`), and a power flow
+   says whether that lifts what the plan lifts, at its cost. Where it doesn't, reliefs grow, and at last PoDs are kept apart
+   until what the market takes is what is planned (`areas_as_planned`).
+4. *Reserve.* What the forecast's measured error would add to an element, as a power flow of the whole grid at so much
    more and so much less says, isn't asked for as relief, but as the area's reserve margin.
 """
 
@@ -57,7 +54,7 @@ class Member:
 @dataclass(frozen=True)
 class Area:
     """One element and product. `relief_w` (slots): W (var) needed at effectiveness 1000; 0 where none.
-    `reserve_permille`: of each, what should stand in reserve for the forecast's error."""
+    Several areas may be of the same. `reserve_permille`: of each, what should stand in reserve for the forecast's error."""
 
     element: Element
     product: Product
@@ -72,7 +69,7 @@ class FlexibilityRequest:
 
     `planned`: by product (slots, pods), W or var, the cheapest activation that lifts them, or lifts most of them.
     `expected`: what a market takes that fills the areas cheapest first. `remaining`: violations that this leaves, empty if
-    the request solves all.
+    the request solves all. `gap`: share of the plan's cost that its program left unproven, where whole numbers took too long.
     """
 
     areas: tuple[Area, ...]
@@ -80,6 +77,7 @@ class FlexibilityRequest:
     remaining: tuple[Violation, ...]
     planned: Mapping[Product, Integers]
     expected: Mapping[Product, Integers]
+    gap: float = 0.0
 
 
 def size_request(
@@ -105,17 +103,19 @@ def size_request(
         return FlexibilityRequest((), before, before, nothing, nothing)
     margins = _margins(watch, settings)
     need = Need.within_limits(watch, resources, p_w[rows], q_var[rows], base[rows], margins)
-    planned = least_cost(need, settings.max_rounds)
-    sized, expected = size_areas(
-        need, planned, margins, settings.min_effectiveness_permille, settings.max_rounds
-    )
+    plan = least_cost(need, settings.max_rounds)
+    sized, expected = size_areas(need, plan, settings.min_effectiveness_permille, settings.max_rounds)
     added = _added_by_error(need, settings.forecast_error_permille)
     return FlexibilityRequest(
-        areas=tuple(_area(area, need, len(p_w), added, settings.most_reserve_permille) for area in sized),
+        areas=tuple(
+            _area(area, need, len(p_w), _reserve_w(area, sized, added), settings.most_reserve_permille)
+            for area in sized
+        ),
         before=before,
         remaining=watch.violations(need.values(expected), rows),
-        planned=_by_product(planned, resources, pods, len(p_w)),
+        planned=_by_product(plan.amounts, resources, pods, len(p_w)),
         expected=_by_product(expected, resources, pods, len(p_w)),
+        gap=float(plan.gap.max()),
     )
 
 
@@ -144,7 +144,14 @@ def _added_by_error(need: Need, error_permille: int) -> Floats:
     return added
 
 
-def _area(area: SizedArea, need: Need, slots: int, added: Floats, most_reserve_permille: int) -> Area:
+def _reserve_w(area: SizedArea, areas: Sequence[SizedArea], added: Floats) -> Floats:
+    """What an area is to hold in reserve (rows,): its share of what the error adds to an element that several areas relieve."""
+    given = sum(each.relief_w * each.fall_per_w for each in areas if each.column == area.column)
+    share = area.relief_w * area.fall_per_w / np.maximum(given, BITE)
+    return np.asarray(share * added[:, area.column] / np.maximum(area.fall_per_w, BITE))
+
+
+def _area(area: SizedArea, need: Need, slots: int, reserve_w: Floats, most_reserve_permille: int) -> Area:
     relief_w = np.zeros(slots, dtype=np.int64)
     relief_w[list(need.resources.rows)] = area.relief_w
     pods = need.resources.pods
@@ -154,8 +161,7 @@ def _area(area: SizedArea, need: Need, slots: int, added: Floats, most_reserve_p
         if permille
     )
     asked = area.relief_w > 0
-    reserve_w = added[asked, area.column] / np.maximum(area.fall_per_w[asked], BITE)
-    reserve_permille = np.ceil(1000 * (reserve_w / area.relief_w[asked]).max())
+    reserve_permille = np.ceil(1000 * (reserve_w[asked] / area.relief_w[asked]).max())
     return Area(
         element=need.watch.elements[area.column],
         product=area.product,

@@ -67,7 +67,8 @@ def set_limits(net: Any, model: GridModel, settings: RequestSettings) -> None:
     ):
         limit_of = dict(zip(names, limits.tolist(), strict=True))
         net[table]["max_loading_percent"] = [
-            limit_of[name] - settings.loading_margin_percent for name in net[table].name
+            limit_of.get(name, 100.0) - settings.loading_margin_percent
+            for name in net[table].name  # an open one isn't in the model
         ]
 
 
