@@ -79,7 +79,7 @@ def _whole(
     missing after it."""
     step = resources.step_w[one]
     fits = np.minimum(left[:, 0], missing // permille) // step * step
-    fits = np.where(taken[:, one] + fits < resources.least_w[one], 0, fits)
+    fits[taken[:, one] + fits < resources.least_w[one]] = 0
     return fits[:, None], missing - fits * permille
 
 
@@ -98,8 +98,7 @@ def _shared(
         rows, its = marginal[full[marginal] == number], np.flatnonzero(group == number)
         need = missing[rows] - (ends[rows, number - 1] if number else 0)
         accepted[np.ix_(rows, its)] = _pro_rata(left[np.ix_(rows, its)], need, permille[its])
-    missing = np.where(full < len(starts), 0, missing - ends[:, -1])
-    return accepted, missing
+    return accepted, np.asarray(np.where(full < len(starts), 0, missing - ends[:, -1]))
 
 
 def _pro_rata(left: Integers, need: Integers, permille: Integers) -> Integers:

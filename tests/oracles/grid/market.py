@@ -7,7 +7,7 @@ import numpy as np
 from offchain.protocol.book_documents import Area, OfferEntry, Relief
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.products import Product
-from oracles.clearing.core.book import assemble
+from oracles.clearing.core.assembly import assemble
 from oracles.clearing.core.price_priority import clear
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
 from oracles.grid.core.network import Integers

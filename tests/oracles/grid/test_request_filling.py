@@ -56,7 +56,7 @@ def priced_pods(chance: random.Random, nodes: int, discrete: bool, coupled: bool
     return pods
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([(False, False)] * 4 + [(True, False), (False, True), (True, True)]),

@@ -1,6 +1,7 @@
 """What a request plans costs what pandapower's AC optimal power flow says, and keeps the limits in AC."""
 
 import random
+from collections import Counter
 from datetime import date
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from offchain.protocol.products import Product
 from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
+from oracles.grid.core.from_pandapower import LimitSettings
 from oracles.grid.core.network import grid_model_from_document
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.request import RequestSettings, size_request
@@ -53,11 +55,19 @@ def test_on_a_small_grid(seed: int) -> None:
     assert cost_ueur(request.planned, pods, 0) <= MOST * least
 
 
-def test_on_a_simbench_grid() -> None:
-    code, day = "1-LV-rural1--2-no_sw", date(2026, 6, 1)
-    case = load_simbench_case(code, day)
+@pytest.mark.parametrize(
+    ("code", "limits"),
+    [
+        ("1-LV-rural1--2-no_sw", LimitSettings()),
+        ("1-LV-rural2--2-no_sw", LimitSettings(max_vm_pu=1.05)),
+    ],
+)
+def test_on_a_simbench_grid_with_active_and_reactive_power(code: str, limits: LimitSettings) -> None:
+    """An overloaded transformer, and a grid of which all voltages are too high, in the slot with most violations."""
+    case = load_simbench_case(code, date(2026, 6, 1), limits)
     p_w, q_var = case.at_nodes(case.p_w), case.at_nodes(case.q_var)
-    slot = int(p_w.sum(axis=1).argmin())
+    slots = Counter(each.slot for each in find_violations(run_power_flow(case.model, p_w, q_var)))
+    slot = slots.most_common(1)[0][0]
     p_w, q_var = p_w[[slot]], q_var[[slot]]
     chance = random.Random(0)
     pods = []
@@ -67,9 +77,13 @@ def test_on_a_simbench_grid() -> None:
             continue
         active = Product.ACTIVE_UP if net_w > 0 else Product.ACTIVE_DOWN
         flexibility = {active: Flexibility(np.array([abs(net_w)]), chance.randint(20_000, 200_000))}
+        for reactive in (Product.REACTIVE_UP, Product.REACTIVE_DOWN):
+            most_var = np.array([abs(net_w) // 2])
+            flexibility[reactive] = Flexibility(most_var, chance.randint(5_000, 60_000))
         pods.append(FlexiblePod(index.to_bytes(32), pod.node, flexibility))
     request = size_request(case.model, p_w, q_var, pods)
-    assert request.before
+    assert len(request.before) == slots[slot]
+    assert {area.product.is_active for area in request.areas} == {True, False}
     assert request.remaining == ()
     for amounts in (request.planned, request.expected):
         assert find_violations(run_power_flow(case.model, *activated(p_w, q_var, pods, amounts))) == ()
