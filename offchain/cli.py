@@ -5,13 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from offchain.audit.arbiter import NOBODY, ArbiterDesk, Case, Opinion
 from offchain.audit.challenge import Challenger
@@ -251,10 +252,16 @@ def check_network(
 
 @app.command("own-means")
 def own_means(
-    grid: Annotated[
-        str, typer.Argument(help="SimBench code of a grid with switches, such as 1-MV-rural--2-sw.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="File (.json, .xlsx, .m, .mat, .zip, .xml), folder of CGMES files, SimBench code."
+        ),
     ],
-    day: Annotated[str, typer.Option(help="Delivery day, YYYY-MM-DD.")],
+    day: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Delivery day, by SimBench's profiles; else as loads stand."),
+    ] = None,
     max_loading_percent: Annotated[
         float | None, typer.Option(help="Limit of all branches, if not theirs.")
     ] = None,
@@ -262,16 +269,18 @@ def own_means(
     max_vm_pu: Annotated[float | None, typer.Option(help="Highest voltage, if not the buses' own.")] = None,
     parallel: Annotated[bool, typer.Option(help="Whether plans may make loops.")] = False,
 ) -> None:
-    """Show which switching and tap changes would remove a day's violations, before any flexibility is asked for."""
+    """Show which switching and tap changes would remove violations, before any flexibility is asked for."""
     from oracles.grid.core.from_pandapower import LimitSettings
     from oracles.grid.core.own_means import MeansSettings, operable_of, propose_own_means
+    from oracles.grid.loading.checks import load_checked_net
     from oracles.grid.own_means import told_means
-    from oracles.grid.simbench_case import load_simbench_case, load_simbench_net
+    from oracles.grid.simbench_case import forecast_at_buses
 
     limits = LimitSettings(min_vm_pu, max_vm_pu, max_loading_percent)
-    case, net = load_simbench_case(grid, date.fromisoformat(day), limits), load_simbench_net(grid)
+    net = load_checked_net(source)
+    forecast = forecast_at_buses(net, day.date() if day else None)
     settings = MeansSettings(allow_parallel=parallel)
-    found = propose_own_means(net, case.at_buses(), operable_of(net), limits, settings)
+    found = propose_own_means(net, forecast, operable_of(net), limits, settings)
     typer.echo("\n".join(told_means(net, found)))
 
 
@@ -335,5 +344,5 @@ def main() -> None:
     try:
         app()
     except FlexledgerError as refusal:
-        console.print(f"[red]{type(refusal).__name__}:[/red] {refusal}", markup=True)
+        console.print(f"[red]{type(refusal).__name__}:[/red] {escape(str(refusal))}", markup=True)
         raise SystemExit(2) from None

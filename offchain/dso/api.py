@@ -1,7 +1,7 @@
 """The DSO technical platform's REST API. It only translates HTTP; `DsoService` does the work."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path
 from pydantic import BaseModel
@@ -10,7 +10,14 @@ from offchain.dso.field import FieldDesk
 from offchain.dso.field_api import add_field
 from offchain.dso.flow_api import add_flows
 from offchain.dso.flow_store import FlowStore
-from offchain.dso.records import ActivationStatus, KnownPod, PodChange, ProposedMeans
+from offchain.dso.records import (
+    ActivationStatus,
+    KnownPod,
+    PodChange,
+    ProposedMeans,
+    SetPointFault,
+    TrackedActivation,
+)
 from offchain.dso.service import DsoService
 from offchain.dso.validation import ValidationDesk
 from offchain.dso.validation_api import UNCHECKABLE, add_validation
@@ -52,6 +59,21 @@ class ActivationView(BaseModel):
     acknowledgedTime: int | None
 
 
+class SetPointAlarmView(ActivationView):
+    """An activation of which the operator must know, and why."""
+
+    level: str
+    fault: SetPointFault
+    aggregatorId: str
+
+
+class AlarmsView(BaseModel):
+    """`sessions`: of what the grid oracle forecasts. `setPoints`: of activations on their way to the Light Nodes."""
+
+    sessions: list[SessionAlarms]
+    setPoints: list[SetPointAlarmView]
+
+
 class OwnMeansView(BaseModel):
     """Own means for a session and what the operator decided: a plan's number from 1, 0 for none, null until then. `open`:
     whether it may still decide otherwise."""
@@ -85,7 +107,8 @@ def create_app(desks: Desks, settings: ApiSettings) -> FastAPI:
 
     POST /pods: array of `RegistryEntry`, in order; `pod.actionType` says what has happened to each.
     POST /setPoints: array of `ActivationService` (D3.3 Table 18), PoDs by pseudonym; all are taken, or none.
-    GET /alarms: what the grid oracle's forecasts bring near a limit or beyond it, by session.
+    GET /alarms: what the grid oracle's forecasts bring near a limit or beyond it, by session, and set points that aren't with the
+    broker in time or that no Light Node acknowledges.
     GET /ownMeans: what the grid oracle proposes before it asks the market; POST /ownMeans/{session}: a `MeansDecision`.
     """
     app, service = new_app("DSO technical platform", UNCHECKABLE), desks.service
@@ -129,23 +152,25 @@ def create_app(desks: Desks, settings: ApiSettings) -> FastAPI:
         caller.require(Role.AGGREGATOR, Role.DSO)
         own = caller.name if caller.role is Role.AGGREGATOR else None
         return [
-            ActivationView(
-                podId=tracked.pod_id,
-                PoD="0x" + tracked.sent.pod.hex(),
-                ActivationId="0x" + tracked.sent.activation_id.hex(),
-                status=status,
-                firstQuarterHour=tracked.first_s,
-                sentTime=tracked.sent_s,
-                timesSent=tracked.times_sent,
-                acknowledgedTime=tracked.acknowledged_s,
-            )
+            ActivationView(**_activation(tracked, status))
             for tracked, status in service.activations(own, from_s, to_s)
         ]
 
     @app.get("/alarms")
-    def alarms(caller: authenticated, from_s: FromTime = 0, to_s: ToTime = MAX_UNIX_S) -> list[SessionAlarms]:
+    def alarms(caller: authenticated, from_s: FromTime = 0, to_s: ToTime = MAX_UNIX_S) -> AlarmsView:
         caller.require(Role.DSO)
-        return service.alarms(from_s, to_s)
+        return AlarmsView(
+            sessions=service.alarms(from_s, to_s),
+            setPoints=[
+                SetPointAlarmView(
+                    level=alarm.level,
+                    fault=alarm.fault,
+                    aggregatorId=alarm.activation.aggregator,
+                    **_activation(alarm.activation, status),
+                )
+                for alarm, status in service.set_point_alarms(from_s, to_s)
+            ],
+        )
 
     @app.get("/ownMeans")
     def own_means(
@@ -161,6 +186,19 @@ def create_app(desks: Desks, settings: ApiSettings) -> FastAPI:
         return Taken(taken=1)
 
     return app
+
+
+def _activation(tracked: TrackedActivation, status: ActivationStatus) -> dict[str, Any]:
+    return {
+        "podId": tracked.pod_id,
+        "PoD": "0x" + tracked.sent.pod.hex(),
+        "ActivationId": "0x" + tracked.sent.activation_id.hex(),
+        "status": status,
+        "firstQuarterHour": tracked.first_s,
+        "sentTime": tracked.sent_s,
+        "timesSent": tracked.times_sent,
+        "acknowledgedTime": tracked.acknowledged_s,
+    }
 
 
 def _view(known: ProposedMeans) -> OwnMeansView:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from offchain.protocol.documents.light_node import ActivationService
 from offchain.protocol.documents.own_means import MeansProposal
+from offchain.protocol.terms import SLOT_S
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,40 @@ class ActivationStatus(StrEnum):
     """Its first quarter-hour has begun and there is no acknowledgement."""
 
 
+class SetPointFault(StrEnum):
+    """What is wrong with an activation on its way."""
+
+    UNSENT = "unsent"
+    """The broker doesn't have it, and less than the lead time is left."""
+    MISSING = "missing"
+    """No acknowledgement came though it is due."""
+    LATE = "late"
+    """The acknowledgement came after it was due."""
+
+
+@dataclass(frozen=True)
+class SetPointAlarm:
+    """`level`: as alarms of the grid have it. Missing: a warning until it was sent again, critical when it is over."""
+
+    level: Literal["warning", "alarm", "critical"]
+    fault: SetPointFault
+    activation: "TrackedActivation"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When a Light Node is given up on. `lead_s`: how long before the first quarter-hour an activation must be with the broker.
+    `ack_grace_s`: how long after its start the acknowledgement is due."""
+
+    lead_s: int
+    ack_grace_s: int
+
+
 @dataclass(frozen=True)
 class TrackedActivation:
     """An activation on its way. `asked`: as the aggregator sent it; `sent`: as the node gets it, Timestamp and all.
 
-    Times in Unix seconds, None until it has happened.
+    Times in Unix seconds, None until it has happened; `sent_s`: the last time that the broker took it.
     """
 
     number: int
@@ -71,13 +102,34 @@ class TrackedActivation:
         """When its first quarter-hour begins."""
         return self.sent.set_points[0].quarter_hour
 
-    def status(self, now_s: int, ack_grace_s: int) -> ActivationStatus:
-        """Where it is now; an acknowledgement is due `ack_grace_s` after the first quarter-hour's start."""
+    @property
+    def end_s(self) -> int:
+        """When its last quarter-hour ends."""
+        return self.sent.set_points[-1].quarter_hour + SLOT_S
+
+    def status(self, now_s: int, patience: Patience) -> ActivationStatus:
+        """Where it is now."""
         if self.acknowledged_s is not None:
             return ActivationStatus.ACKNOWLEDGED
-        if self.first_s + ack_grace_s <= now_s:
+        if self.first_s + patience.ack_grace_s <= now_s:
             return ActivationStatus.MISSING
         return ActivationStatus.WAITING if self.sent_s is None else ActivationStatus.SENT
+
+    def alarm(self, now_s: int, patience: Patience) -> SetPointAlarm | None:
+        """What the operator must know of it now, if anything."""
+        due_s = self.first_s + patience.ack_grace_s
+        if self.acknowledged_s is not None:
+            late = self.acknowledged_s >= due_s
+            return SetPointAlarm("warning", SetPointFault.LATE, self) if late else None
+        if self.sent_s is None and self.first_s - patience.lead_s <= now_s:
+            fault = SetPointFault.UNSENT
+        elif due_s <= now_s:
+            fault = SetPointFault.MISSING
+        else:
+            return None
+        if self.end_s <= now_s:
+            return SetPointAlarm("critical", fault, self)
+        return SetPointAlarm("warning" if self.times_sent == 1 else "alarm", fault, self)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from offchain.dso.records import (
     ActivationStatus,
     Deployment,
     KnownPod,
+    Patience,
     PodChange,
     ProposedMeans,
     RefusedAcknowledgement,
+    SetPointAlarm,
     TrackedActivation,
 )
 from offchain.dso.store import DsoStore
@@ -33,6 +35,7 @@ LEAD_TIME_S = 900
 """Set points come at least this long before their first quarter-hour begins."""
 ACK_GRACE_S = 60
 """A node acknowledges when its EMS has taken the first set point: at the start of its quarter-hour, or soon after."""
+PATIENCE = Patience(LEAD_TIME_S, ACK_GRACE_S)
 RESEND_AFTER_S = 300
 MOST_PER_PUBLISH = 200
 
@@ -74,13 +77,17 @@ class DsoService:
         self._clock = clock
 
     def announce(self, changes: Sequence[PodChange]) -> None:
-        """Take note of new, changed and removed PoDs, in order, and find their PoMs. The same again is no harm."""
+        """Take note of new, changed and removed PoDs, in order, and find their PoMs. The same again is no harm.
+
+        A PoD's new Light Node gets what isn't over of its set points.
+        """
         with self._store.transaction():
             for change in changes:
                 if change.removed:
                     self._store.remove_pod(change.pod.pod_id)
                 else:
                     self._store.put_pod(replace(change.pod, pom_id=self._pom_of_pod(change.pod.pod_id)))
+                    self._store.readdress(change.pod, set_points(change.pod.node_user), self._clock())
 
     def map_again(self) -> list[str]:
         """Find the PoMs anew after the network was switched; the next step reports those that changed.
@@ -145,12 +152,18 @@ class DsoService:
                 return
 
     def _publish(self, due: Sequence[TrackedActivation], now_s: int) -> None:
+        for tracked in due:
+            if tracked.times_sent:
+                logger.warning("%s: not acknowledged, sent again: %s", tracked.pod_id, tracked.topic)
+        refused: frozenset[str] = frozenset()
         try:
             self._publisher.publish([Message(tracked.topic, dump(tracked.sent)) for tracked in due])
         except MessagingRefused as problem:
             # Tried again after a while, as what isn't acknowledged is: others must not wait for it.
             logger.error("the broker refuses set points: %s", problem)
-        self._store.mark_sent(due, now_s)
+            refused = problem.topics
+        self._store.mark_tried([tracked for tracked in due if tracked.topic in refused], now_s)
+        self._store.mark_sent([tracked for tracked in due if tracked.topic not in refused], now_s)
 
     def _report_poms(self) -> None:
         for pod in self._store.unreported_poms():
@@ -199,7 +212,14 @@ class DsoService:
         """Activations that begin in [from_s, to_s) and where they are, of one aggregator or (None) all."""
         now_s = self._clock()
         found = self._store.activations(aggregator, from_s, to_s)
-        return [(tracked, tracked.status(now_s, ACK_GRACE_S)) for tracked in found]
+        return [(tracked, tracked.status(now_s, PATIENCE)) for tracked in found]
+
+    def set_point_alarms(self, from_s: int, to_s: int) -> list[tuple[SetPointAlarm, ActivationStatus]]:
+        """What is wrong now with activations that overlap [from_s, to_s), and where they are."""
+        now_s = self._clock()
+        unconfirmed = self._store.unconfirmed(from_s, to_s, ACK_GRACE_S)
+        found = [(tracked.alarm(now_s, PATIENCE), tracked.status(now_s, PATIENCE)) for tracked in unconfirmed]
+        return [(alarm, status) for alarm, status in found if alarm is not None]
 
     def alarm(self, alarms: SessionAlarms) -> None:
         """Take a session's alarms from the grid oracle; those told before are replaced."""

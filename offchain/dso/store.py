@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS activations (
     topic TEXT NOT NULL,
     first_s INTEGER NOT NULL,
     end_s INTEGER NOT NULL,
+    tried_s INTEGER,
     sent_s INTEGER,
     times_sent INTEGER NOT NULL DEFAULT 0,
     acknowledged_s INTEGER,
@@ -153,10 +154,11 @@ class DsoStore(Database):
         return [_tracked(row) for row in rows]
 
     def due(self, now_s: int, ack_grace_s: int, resend_after_s: int, most: int) -> list[TrackedActivation]:
-        """What must be sent: never sent, or missing and last sent long enough ago; nothing that is over."""
+        """What must be sent: not with the broker, or missing, and not tried for a while; nothing that is over."""
         rows = self._rows(
             f"SELECT {_TRACKED} FROM activations WHERE acknowledged_s IS NULL AND end_s > ?"
-            " AND (sent_s IS NULL OR (first_s + ? <= ? AND sent_s + ? <= ?)) ORDER BY first_s, number LIMIT ?",
+            " AND (sent_s IS NULL OR first_s + ? <= ?) AND (tried_s IS NULL OR tried_s + ? <= ?)"
+            " ORDER BY first_s, number LIMIT ?",
             now_s,
             ack_grace_s,
             now_s,
@@ -166,15 +168,47 @@ class DsoStore(Database):
         )
         return [_tracked(row) for row in rows]
 
+    def unconfirmed(self, from_s: int, to_s: int, ack_grace_s: int) -> list[TrackedActivation]:
+        """Activations that overlap [from_s, to_s) and weren't acknowledged when that was due, in order of arrival."""
+        rows = self._rows(
+            f"SELECT {_TRACKED} FROM activations WHERE first_s < ? AND end_s > ?"
+            " AND (acknowledged_s IS NULL OR acknowledged_s >= first_s + ?) ORDER BY number",
+            to_s,
+            from_s,
+            ack_grace_s,
+        )
+        return [_tracked(row) for row in rows]
+
     def mark_sent(self, activations: Sequence[TrackedActivation], now_s: int) -> None:
         """Note that the broker has them."""
         with self.transaction():
             for tracked in activations:
                 self._rows(
-                    "UPDATE activations SET sent_s = ?, times_sent = times_sent + 1 WHERE number = ?",
+                    "UPDATE activations SET tried_s = ?, sent_s = ?, times_sent = times_sent + 1 WHERE number = ?",
+                    now_s,
                     now_s,
                     tracked.number,
                 )
+
+    def mark_tried(self, activations: Sequence[TrackedActivation], now_s: int) -> None:
+        """Note that the broker doesn't take them."""
+        with self.transaction():
+            for tracked in activations:
+                self._rows("UPDATE activations SET tried_s = ? WHERE number = ?", now_s, tracked.number)
+
+    def readdress(self, pod: KnownPod, topic: str, now_s: int) -> None:
+        """Send what isn't over of a PoD's activations to its node anew, who is to acknowledge it, if that isn't the one who got
+        it."""
+        self._rows(
+            "UPDATE activations SET topic = ?, node_address = ?, tried_s = NULL, sent_s = NULL, acknowledged_s = NULL"
+            " WHERE pseudonym = ? AND end_s > ? AND (topic != ? OR node_address != ?)",
+            topic,
+            pod.node_address,
+            pod.pseudonym,
+            now_s,
+            topic,
+            pod.node_address,
+        )
 
     def mark_acknowledged(self, tracked: TrackedActivation, payload: bytes, now_s: int) -> None:
         """Keep the acknowledgement of an activation; the first one stays."""

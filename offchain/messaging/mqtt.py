@@ -7,7 +7,7 @@ received only once its handler has returned; one whose handler raises is deliver
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -35,7 +35,11 @@ class MessagingUnavailable(FlexledgerError):
 
 
 class MessagingRefused(FlexledgerError):
-    """The broker answered no: wrong password, or a topic that this user may not write."""
+    """The broker answered no: wrong password, or a topic that this user may not write (then `topics`)."""
+
+    def __init__(self, what: str, topics: Collection[str] = ()) -> None:
+        self.topics = frozenset(topics)
+        super().__init__(what)
 
 
 @dataclass(frozen=True)
@@ -150,15 +154,16 @@ class MqttClient:
             raise MessagingUnavailable(f"user {self._broker.user}: not connected to the broker")
         pending = [(message, self._send(message)) for message in messages]
         deadline = time.monotonic() + timeout_s
-        refused: list[str] = []
+        refused: dict[str, str] = {}
         for message, mid in pending:
             answer = self._answer(mid, deadline)
             if answer is None:
                 raise MessagingUnavailable(f"{message.topic}: the broker didn't answer within {timeout_s} s")
             if answer.is_failure:
-                refused.append(f"{message.topic}: {answer}")
+                refused[message.topic] = str(answer)
         if refused:
-            raise MessagingRefused(f"user {self._broker.user}: the broker refused {'; '.join(refused)}")
+            named = "; ".join(f"{topic}: {answer}" for topic, answer in refused.items())
+            raise MessagingRefused(f"user {self._broker.user}: the broker refused {named}", refused)
 
     def _send(self, message: Message) -> int:
         sent = self._client.publish(message.topic, message.payload, qos=QOS)

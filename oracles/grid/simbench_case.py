@@ -6,6 +6,8 @@ month, day and hour.
 """
 
 import warnings
+from collections.abc import Container, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -40,6 +42,8 @@ _LOAD_LABELS = (
     ("WB", "commerce"),
     ("L", "farm"),
 )
+_SIGNS = {"load": 1, "sgen": -1, "storage": 1}
+"""Tables whose power profiles move, and how it counts as net absorbed."""
 _GENERATOR_LABELS = (("PV", "pv"), ("WP", "wind"), ("BM", "biomass"), ("Hydro", "hydro"))
 
 
@@ -87,13 +91,8 @@ class SimbenchCase:
 
     def at_buses(self) -> BusForecast:
         """The net power at each bus where a PoD is, by the net's indices."""
-        buses = sorted({pod.bus for pod in self.pods})
-        column = {bus: place for place, bus in enumerate(buses)}
-        p_w, q_var = (np.zeros((self.slots, len(buses)), dtype=np.int64) for _ in range(2))
-        for place, pod in enumerate(self.pods):
-            p_w[:, column[pod.bus]] += self.p_w[:, place]
-            q_var[:, column[pod.bus]] += self.q_var[:, place]
-        return BusForecast(tuple(buses), p_w, q_var)
+        buses = [pod.bus for pod in self.pods]
+        return _at_buses(buses, self.p_w, self.q_var, set(buses))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +157,29 @@ def load_simbench_case(code: str, day: date, limits: LimitSettings = LimitSettin
     )
 
 
+def forecast_at_buses(net: Any, day: date | None) -> BusForecast:
+    """Net power at the buses of a net that are supplied and where a load, generator or storage in service is: by the net's
+    SimBench profiles on a local market day, or (None) as they stand, in one slot.
+
+    Raises InvalidInput where a day is asked for of a net without profiles.
+    """
+    if day is None:
+        rows = [(sign, row) for table, sign in _SIGNS.items() for row in _in_service(net, table)]
+        p_mw, q_mvar = (
+            np.array([[sign * row.scaling * getattr(row, column) for sign, row in rows]])
+            for column in ("p_mw", "q_mvar")
+        )
+        buses = [int(row.bus) for _, row in rows]
+    else:
+        if not net.get("profiles"):
+            raise InvalidInput("day", day.isoformat(), "the network has no profiles: leave it out")
+        positions = [profile_position(start) for start in market_day_slots(day)]
+        p_mw, q_mvar, named = _values(net, positions)
+        buses = [int(row.bus) for _, row in named]
+    supplied = grid_model_from_document(model_document(net, LimitSettings())).node_of_bus
+    return _at_buses(buses, _whole(p_mw), _whole(q_mvar), supplied)
+
+
 def load_simbench_net(code: str) -> Any:
     """The pandapower net of a SimBench code, with its taps counted. Raises InvalidInput on an unknown code."""
     if code not in simbench.collect_all_simbench_codes():
@@ -200,6 +222,18 @@ def _pods(net: Any, rows: list[tuple[str, Any]], model: GridModel) -> tuple[Case
     )
 
 
+def _at_buses(buses: Sequence[int], p_w: Integers, q_var: Integers, supplied: Container[int]) -> BusForecast:
+    """Sums by bus of what stands at `buses`, one of (slots, buses) each; without those that aren't supplied."""
+    kept = sorted({bus for bus in buses if bus in supplied})
+    column = {bus: place for place, bus in enumerate(kept)}
+    totals = [np.zeros((len(p_w), len(kept)), dtype=np.int64) for _ in range(2)]
+    for place, bus in enumerate(buses):
+        if bus in column:
+            for total, values in zip(totals, (p_w, q_var), strict=True):
+                total[:, column[bus]] += values[:, place]
+    return BusForecast(tuple(kept), *totals)
+
+
 def _whole(power_mw: Any) -> Integers:
     power_w: Integers = np.rint(power_mw * 1e6).astype(np.int64)
     return power_w
@@ -207,18 +241,25 @@ def _whole(power_mw: Any) -> Integers:
 
 def _values(net: Any, positions: list[int]) -> tuple[Any, Any, list[tuple[str, Any]]]:
     """Net power of every element in service: MW and Mvar of shape (slots, elements), and the elements' rows."""
-    for table in [name for name, profiles in net.profiles.items() if len(profiles)]:
-        net.profiles[table] = net.profiles[table].iloc[positions].reset_index(drop=True)
-    absolute = simbench.get_absolute_values(net, profiles_instead_of_study_cases=True)
+    on_day = copy(net)
+    on_day["profiles"] = {
+        name: profiles.iloc[positions].reset_index(drop=True) if len(profiles) else profiles
+        for name, profiles in net.profiles.items()
+    }
+    absolute = simbench.get_absolute_values(on_day, profiles_instead_of_study_cases=True)
     columns_p, columns_q, rows = [], [], []
-    for table, sign in (("load", 1), ("sgen", -1), ("storage", 1)):
-        for row in net[table][net[table].in_service.astype(bool)].itertuples():
+    for table, sign in _SIGNS.items():
+        for row in _in_service(net, table):
             constant_q = np.full(len(positions), row.q_mvar)
             q_mvar = absolute[table, "q_mvar"][row.Index].to_numpy() if table == "load" else constant_q
             columns_p.append(sign * row.scaling * absolute[table, "p_mw"][row.Index].to_numpy())
             columns_q.append(sign * row.scaling * q_mvar)
             rows.append((table, row))
     return np.column_stack(columns_p), np.column_stack(columns_q), rows
+
+
+def _in_service(net: Any, table: str) -> Any:
+    return net[table][net[table].in_service.astype(bool)].itertuples()
 
 
 def _label(table: str, profile: str) -> str:

@@ -44,9 +44,9 @@ def alarms(session: int, value: int) -> SessionAlarms:
 def test_the_operator_sees_the_last_alarms_of_each_session(dso: Dso, api: dict[str, httpx.Client]) -> None:
     for session, value in ((1, 110_000), (2, 120_000), (2, 130_000)):
         dso.service.alarm(alarms(session, value))
-    shown = api["dso"].get("/alarms").json()
+    shown = api["dso"].get("/alarms").json()["sessions"]
     assert [(each["session"], each["alarms"][0]["value"]) for each in shown] == [(1, 110_000), (2, 130_000)]
-    (later,) = api["dso"].get("/alarms", params={"fromTime": NOW_S + 2000}).json()
+    (later,) = api["dso"].get("/alarms", params={"fromTime": NOW_S + 2000}).json()["sessions"]
     assert later["session"] == 2
     (alarm,) = later["alarms"]
     assert (alarm["type"], alarm["element"]) == ("congestion", "line:line 0")

@@ -1,14 +1,17 @@
 """Set points: taken over real HTTP, sent to the Light Nodes, acknowledged, and sent again where they weren't."""
 
 import json
-import threading
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 
 import httpx
 import pytest
 
 from lightnode.identity import Identity
 from lightnode.packets import PacketSigner
+from offchain.dso.records import PodChange
 from offchain.dso.service import ACK_GRACE_S, LEAD_TIME_S, RESEND_AFTER_S, DsoService
 from offchain.messaging.broker import MosquittoBroker
 from offchain.messaging.mqtt import Message, MessagingRefused, MqttClient
@@ -21,6 +24,7 @@ from tests.dso.conftest import (
     POMS,
     Dso,
     activation,
+    known_pod,
     node_key,
     pod_id,
     pseudonym,
@@ -195,11 +199,108 @@ def test_topic_that_the_broker_refuses_keeps_no_other_waiting(
 
     def publish(messages: list[Message]) -> None:
         taken.extend(messages[1:])
-        raise MessagingRefused("not for you")
+        raise MessagingRefused("not for you", [messages[0].topic])
 
     monkeypatch.setattr(dso.broker, "publish", publish)
     dso.service.step()
+    dso.service.step()
     assert [message.topic for message in taken] == [set_points("node-2")]
+    assert dso.statuses() == ["waiting", "sent"]
+    monkeypatch.undo()
+    dso.now_s += RESEND_AFTER_S
+    dso.service.step()
+    assert [message.topic for message in dso.broker.messages] == [set_points("node-1")]
+
+
+def alarms(dso: Dso) -> list[tuple[str, str, str]]:
+    return [
+        (alarm.level, alarm.fault, alarm.activation.pod_id)
+        for alarm, _ in dso.service.set_point_alarms(0, 2**40)
+    ]
+
+
+def test_what_isnt_with_the_broker_in_time_is_alarmed(dso: Dso) -> None:
+    take(dso, activation(1, FIRST_S + 900, count=1))
+    dso.broker.takes = 0
+    dso.service.step()
+    assert alarms(dso) == []
+    dso.now_s = FIRST_S + 900 - LEAD_TIME_S
+    assert alarms(dso) == [("alarm", "unsent", pod_id(1))]
+    dso.restart()
+    dso.now_s = FIRST_S + 900 + 900
+    dso.service.step()
+    assert alarms(dso) == [("critical", "unsent", pod_id(1))]
+    assert dso.broker.messages == []
+
+
+def test_missing_acknowledgements_are_alarmed_to_the_operator(dso: Dso, api: dict[str, httpx.Client]) -> None:
+    """A warning, an alarm once it was sent again, critical when it is over; one that comes late stays known as that."""
+    take(dso, activation(1, FIRST_S, count=1), activation(2, FIRST_S, count=2))
+    dso.service.step()
+    first, second = dso.broker.messages
+    dso.service.on_acknowledgement(acknowledge(first, 1))
+    dso.now_s = FIRST_S + ACK_GRACE_S - 1
+    assert alarms(dso) == []
+    dso.now_s += 1
+    assert alarms(dso) == [("warning", "missing", pod_id(2))]
+    dso.service.step()
+    assert alarms(dso) == [("alarm", "missing", pod_id(2))]
+    shown = api["dso"].get("/alarms").json()
+    assert shown["sessions"] == []
+    (alarm,) = shown["setPoints"]
+    assert {name: alarm[name] for name in ("level", "fault", "podId", "aggregatorId", "timesSent")} == {
+        "level": "alarm",
+        "fault": "missing",
+        "podId": pod_id(2),
+        "aggregatorId": "acme",
+        "timesSent": 2,
+    }
+    assert api["dso"].get("/alarms", params={"toTime": FIRST_S}).json()["setPoints"] == []
+    assert api["dso"].get("/alarms", params={"fromTime": FIRST_S + 1799}).json()["setPoints"] == [alarm]
+    assert api["dso"].get("/alarms", params={"fromTime": FIRST_S + 1800}).json()["setPoints"] == []
+    dso.now_s = FIRST_S + 1800
+    assert alarms(dso) == [("critical", "missing", pod_id(2))]
+    dso.service.on_acknowledgement(acknowledge(second, 2, ems_s=FIRST_S + 1500))
+    assert alarms(dso) == [("warning", "late", pod_id(2))]
+    dso.restart()
+    assert alarms(dso) == [("warning", "late", pod_id(2))]
+
+
+def test_of_two_acknowledgements_the_first_stays(dso: Dso) -> None:
+    """Also where the second one says otherwise, and comes when it would be late."""
+    take(dso, activation(1, FIRST_S))
+    dso.service.step()
+    for ems_s in (FIRST_S + 5, FIRST_S + 5, FIRST_S + 70):
+        dso.now_s = ems_s
+        dso.service.on_acknowledgement(acknowledge(dso.broker.messages[0], 1, ems_s))
+    ((tracked, _),) = dso.service.activations(None, 0, 2**40)
+    assert tracked.acknowledged_s == FIRST_S + 5
+    assert alarms(dso) == []
+    assert dso.store.refused_acknowledgements() == []
+
+
+def test_a_pods_new_light_node_gets_what_isnt_over(dso: Dso) -> None:
+    take(
+        dso,
+        activation(1, FIRST_S, key=1, count=1),
+        activation(1, FIRST_S + 900, key=2),
+        activation(2, FIRST_S),
+    )
+    dso.service.step()
+    dso.now_s = FIRST_S + 900
+    replaced = replace(known_pod(1), node_user="node-9", node_address=known_pod(9).node_address)
+    dso.service.announce([PodChange(replaced, removed=False)])
+    dso.service.announce([PodChange(replaced, removed=False)])
+    dso.service.step()
+    missing, moved = dso.broker.messages[3:]
+    assert (moved.topic, moved.payload) == (set_points("node-9"), dso.broker.messages[2].payload)
+    assert missing == dso.broker.messages[1]
+    sent = parse(ActivationService, moved.payload)
+    dso.service.on_acknowledgement(acknowledge(moved, 1))
+    by_new = PacketSigner(Identity(node_key(9)), pseudonym(1), DEPLOYMENT.chain_id, DEPLOYMENT.reading_anchor)
+    assert dso.statuses()[1] == "sent"
+    dso.service.on_acknowledgement(by_new.acknowledgement(sent, NOW_S + 1, FIRST_S + 905))
+    assert dso.statuses()[1] == "acknowledged"
 
 
 @pytest.mark.parametrize("field", ["Hash", "SignedHash", "PoD", "Status", "Set-Point", "ActivationId"])
@@ -244,34 +345,69 @@ def test_acknowledgement_by_another_key_or_for_another_deployment_is_refused(dso
     assert [reason.split(" = ")[0] for reason in reasons] == ["SignedHash", "Hash", "document"]
 
 
-def test_over_a_real_broker(dso: Dso, tmp_path: Path) -> None:
-    """Set points go out, the node's acknowledgement comes back, each through mosquitto."""
-    nodes, platforms = {"node-1": "node's password"}, {"dso": "password of the DSO"}
-    answered = threading.Event()
-    with MosquittoBroker(tmp_path / "broker", nodes, platforms) as broker:
-        topics = [NodeTopic.SET_POINT_ACKS.of_all]
+def test_over_a_real_broker_with_the_platform_away_between(dso: Dso, tmp_path: Path) -> None:
+    """One message to each node. While the platform is down one acknowledges twice, the other in its name; what is missing
+    then is sent again, alarmed, and acknowledged late."""
+    nodes = {"node-1": "node 1's password", "node-2": "node 2's password"}
+    got: dict[str, Queue[Message]] = {node: Queue() for node in nodes}
+    handled: Queue[Message] = Queue()
+    acks = [NodeTopic.SET_POINT_ACKS.of_all]
+    with (
+        MosquittoBroker(tmp_path / "broker", nodes, {"dso": "password of the DSO"}) as broker,
+        ExitStack() as exits,
+    ):
 
-        def heard(message: Message) -> None:
-            service.on_acknowledgement(message.payload)
-            answered.set()
+        def platform() -> tuple[DsoService, MqttClient]:
+            dso.restart()
 
-        client = MqttClient(broker.address("dso"), "dso", topics, heard)
-        service = DsoService(dso.store, client, dso.pom_desk, POMS.get, lambda: dso.now_s, DEPLOYMENT)
-        arrived: list[Message] = []
-        come = threading.Event()
+            def heard(message: Message) -> None:
+                service.on_acknowledgement(message.payload)
+                handled.put(message)
 
-        def node_heard(message: Message) -> None:
-            arrived.append(message)
-            come.set()
+            client = MqttClient(broker.address("dso"), "dso", acks, heard)
+            service = DsoService(dso.store, client, dso.pom_desk, POMS.get, lambda: dso.now_s, DEPLOYMENT)
+            client.start()
+            dso.service = service
+            return service, client
 
-        with (
-            client,
-            MqttClient(broker.address("node-1"), "node-1", [set_points("node-1")], node_heard) as node,
-        ):
-            take(dso, activation(1, FIRST_S))
-            service.step()
-            assert come.wait(WAIT_S)
-            answer = acknowledge(arrived[0], 1)
-            node.publish([Message(NodeTopic.SET_POINT_ACKS.of("node-1"), answer)])
-            assert answered.wait(WAIT_S)
-    assert dso.statuses() == ["acknowledged"]
+        node = {
+            name: exits.enter_context(
+                MqttClient(broker.address(name), name, [set_points(name)], got[name].put)
+            )
+            for name in nodes
+        }
+
+        def answer(name: str, *payloads: bytes) -> None:
+            topic = NodeTopic.SET_POINT_ACKS.of(name)
+            node[name].publish([Message(topic, payload) for payload in payloads])
+
+        service, client = platform()
+        take(dso, activation(1, FIRST_S), activation(2, FIRST_S))
+        service.step()
+        sent = {name: got[name].get(timeout=WAIT_S) for name in nodes}
+        client.stop()
+        dso.now_s = FIRST_S + 10
+        right = acknowledge(sent["node-1"], 1)
+        of_first = parse(ActivationService, sent["node-1"].payload)
+        forged = PacketSigner(
+            Identity(node_key(2)), pseudonym(1), DEPLOYMENT.chain_id, DEPLOYMENT.reading_anchor
+        )
+        answer("node-2", forged.acknowledgement(of_first, NOW_S + 1, FIRST_S + 5))
+        answer("node-1", right, right)
+        service, client = platform()
+        exits.callback(client.stop)
+        for _ in range(3):
+            handled.get(timeout=WAIT_S)
+        assert dso.statuses() == ["acknowledged", "sent"]
+        assert [each.reason.split(" = ")[0] for each in dso.store.refused_acknowledgements()] == [
+            "SignedHash"
+        ]
+        dso.now_s = FIRST_S + ACK_GRACE_S
+        service.step()
+        assert got["node-2"].get(timeout=WAIT_S) == sent["node-2"]
+        assert alarms(dso) == [("alarm", "missing", pod_id(2))]
+        answer("node-2", acknowledge(sent["node-2"], 2, FIRST_S + 70))
+        handled.get(timeout=WAIT_S)
+        assert alarms(dso) == [("warning", "late", pod_id(2))]
+        assert dso.statuses() == ["acknowledged", "acknowledged"]
+        assert all(waiting.empty() for waiting in got.values())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pandapower
@@ -10,7 +11,7 @@ from pandapower.topology import unsupplied_buses
 from typer.testing import CliRunner
 
 from offchain.cli import app
-from offchain.protocol.errors import InvalidInput
+from offchain.protocol.errors import FlexledgerError, InvalidInput
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
 from oracles.grid.core.network import Integers
 from oracles.grid.core.own_means import (
@@ -262,6 +263,53 @@ def test_the_command_tells_what_own_means_would_do() -> None:
     assert plan.startswith("plan 1: 1 actions, removes ")
     assert "leaves 0" not in plan
     assert action.startswith("  tap of MV1.101-LV1.101-Trafo 1 to ")
+
+
+def told(*arguments: object) -> tuple[int, str]:
+    """Exit code and what is said, a refusal's text too."""
+    answered = CliRunner().invoke(app, ["own-means", *map(str, arguments)])
+    refusal = answered.exception
+    if refusal is not None and not isinstance(refusal, SystemExit):
+        assert isinstance(refusal, FlexledgerError), refusal
+        return 2, str(refusal)
+    return answered.exit_code, answered.output
+
+
+def test_the_command_reads_a_file_and_takes_loads_as_they_stand(tmp_path: Path) -> None:
+    """Also one at a bus that nothing supplies, and one out of service: they aren't there."""
+    net = two_feeders()
+    pandapower.create_bus(net, 20.0, name="island")
+    for bus, p_mw in ((2, 2.2), (3, 1.6), (4, 1.9), (7, 0.0)):
+        pandapower.create_load(net, bus, p_mw)
+    pandapower.create_load(net, 3, 9.0, in_service=False)
+    path = tmp_path / "net.json"
+    pandapower.to_json(net, str(path))
+    code, output = told(path)
+    assert code == 0, output
+    assert output.splitlines()[0] == "1 violations without own means: line:line 0"
+    assert any(
+        line.startswith("plan 1: 2 actions, removes 1 violations, leaves 0") for line in output.splitlines()
+    )
+
+
+def test_the_command_names_what_is_wrong_with_a_network(tmp_path: Path) -> None:
+    net = two_feeders()
+    net.line.loc[0, "length_km"] = -1.0
+    path = tmp_path / "net.json"
+    pandapower.to_json(net, str(path))
+    assert told(path) == (
+        2,
+        f"{path}: 1 errors\nerror: line line 0 #0.length_km = -1.0: must be a positive number",
+    )
+    net.line.loc[0, "length_km"] = 1.0
+    pandapower.to_json(net, str(path))
+    assert told(path, "--day", "2026-06-01") == (
+        2,
+        "day = '2026-06-01': the network has no profiles: leave it out",
+    )
+    assert told(tmp_path / "gone.json")[1].startswith("grid = ")
+    code, output = told(path, "--day", "1.6.2026")
+    assert (code, "Invalid value for '--day'" in output) == (2, True)
 
 
 def test_a_change_that_joins_sources_which_contradict_each_other_is_no_plan() -> None:
