@@ -16,8 +16,9 @@ from offchain.protocol.documents.alarm import (
 )
 from offchain.protocol.documents.base import build
 from offchain.protocol.terms import SLOT_S, SessionTerms
-from oracles.grid.core.power_flow import PowerFlow
-from oracles.grid.core.violations import Alarm, AlarmLevel, AlarmSettings, Watch, find_alarms
+from oracles.grid.core.network import Floats
+from oracles.grid.core.switched_grid import States, SwitchedGrid, watch_of
+from oracles.grid.core.violations import Alarm, AlarmLevel, AlarmSettings
 from oracles.grid.facts import AnchoredGrid
 from oracles.grid.helping import CouldGive, Helpers
 from oracles.grid.loading.joined import joined_name
@@ -37,21 +38,22 @@ class AlarmDesk(Protocol):
 def session_alarms(
     terms: SessionTerms,
     grid: AnchoredGrid,
-    flow: PowerFlow,
+    states: States,
     settings: AlarmSettings,
     could: Sequence[CouldGive] = (),
 ) -> SessionAlarms:
     """Alarms of the delivery window's power flow on what is anchored, and of `could` who can help where a limit is passed.
     Thresholds of elements that aren't in this model, perhaps because they are switched off, are left aside.
     """
-    known = {element.key for element in Watch(grid.model).elements}
+    watch = watch_of(grid.model)
+    known = {element.key for element in watch.elements}
     there = {key: each for key, each in settings.of_elements.items() if key in known}
     if len(there) < len(settings.of_elements):
         logger.warning("no such elements: %s", ", ".join(sorted(settings.of_elements.keys() - known)))
     settings = AlarmSettings(settings.of_grid, there)
-    helpers = Helpers(flow, could)
+    helpers = Helpers(watch, states, could)
     alarms = []
-    for alarm in find_alarms(flow, settings):
+    for alarm in watch.alarms(states.values, settings):
         helping = ((), ()) if alarm.level < AlarmLevel.ALARM else helpers.of(alarm)
         alarms.append(_told(alarm, alarm.element.name, *helping))
     return build(
@@ -67,18 +69,31 @@ def session_alarms(
 def with_watched(
     told: SessionAlarms,
     terms: SessionTerms,
-    flow: PowerFlow,
+    grid: AnchoredGrid,
+    states: States,
     watched: WatchedGrids,
     settings: AlarmSettings,
 ) -> SessionAlarms:
-    """A session's alarms with those of the grids below the anchored model, whose power flow is `flow`, and what else is told of
-    these."""
+    """A session's alarms with those of the grids below the anchored grid, whose solved window is `states`, and what else is told
+    of these."""
     results, alarms = [], list(told.alarms)
-    for name, result in watched.results(flow.model, flow.vm_pu, terms, settings):
+    for name, result in watched.results(grid.model, _vm_pu(grid, states), terms, settings):
         results.append(_told_results(name, result))
         alarms += [_told(alarm, joined_name(name, alarm.element.name)) for alarm in result.alarms]
     alarms.sort(key=lambda alarm: -AlarmLevel[alarm.level.upper()])
     return told.model_copy(update={"alarms": tuple(alarms), "watched": tuple(results)})
+
+
+def _vm_pu(grid: AnchoredGrid, states: States) -> Floats:
+    """Voltage magnitudes at each node, or place of a switched grid: (slots, nodes)."""
+    vm_pu = np.zeros((len(states.values), grid.model.nodes))
+    for slots, flow in states.flows:
+        model = grid.model
+        if isinstance(model, SwitchedGrid):
+            vm_pu[slots] = flow.vm_pu[:, model.places[:, model.model_of_slot[slots[0]]]]
+        else:
+            vm_pu[slots] = flow.vm_pu
+    return vm_pu
 
 
 def _told(

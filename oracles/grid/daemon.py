@@ -43,7 +43,7 @@ from oracles.grid.facts import (
     nets_of_day,
 )
 from oracles.grid.field_state import GRACE_S, FieldState, Usual
-from oracles.grid.flows import FlowDesk, session_flows, window_flow
+from oracles.grid.flows import FlowDesk, session_flows, window_states
 from oracles.grid.helping import CouldGive
 from oracles.grid.own_means import OwnMeansFirst
 from oracles.grid.switched_network import with_expected
@@ -230,14 +230,14 @@ class GridDaemon:
             settings = self._settings.alarms
             grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
             could = self._could(terms, grid, expected_from_chain(self._view, self._documents, terms))
-            flow = window_flow(terms, grid)
+            states = window_states(terms, grid)
             if self._flow_desk is not None:
-                self._flow_desk.show_flows(session_flows(terms, grid, flow))
+                self._flow_desk.show_flows(session_flows(terms, grid, states))
             if self._alarm_desk is not None:
-                alarms = session_alarms(terms, grid, flow, self._watched.above(settings), could)
+                alarms = session_alarms(terms, grid, states, self._watched.above(settings), could)
                 self._alarm_desk.alarm(alarms)
                 if self._watched.grids:
-                    self._alarm_desk.alarm(with_watched(alarms, terms, flow, self._watched, settings))
+                    self._alarm_desk.alarm(with_watched(alarms, terms, grid, states, self._watched, settings))
             self._told.add(terms.session)
         except FlexledgerError as problem:
             logger.error("session %d: no alarms: %s", terms.session, problem)

@@ -21,14 +21,13 @@ from oracles.grid.core.documents import (
     Forecast,
     OfferTerms,
     forecast_of_bytes,
-    grid_model_of_bytes,
+    grid_of_bytes,
     outcome_items,
     technical_outcome,
 )
 from oracles.grid.core.expected import DayAhead, Expected, expected_nets
-from oracles.grid.core.network import GridModel
 from oracles.grid.core.posted import require_as_good
-from oracles.grid.core.violations import Watch
+from oracles.grid.core.switched_grid import Grid, watch_of
 from oracles.parallel import MapParts, in_threads
 from oracles.session_facts import ahead_result, baseline_documents, book_documents, notarised_bytes
 
@@ -39,9 +38,9 @@ class GridDocumentMissing(FlexledgerError):
 
 @dataclass(frozen=True, eq=False)
 class AnchoredGrid:
-    """A session's grid model and forecast, as one author anchored them before the gate opened."""
+    """A session's grid and forecast, as one author anchored them before the gate opened."""
 
-    model: GridModel
+    model: Grid
     model_hash: bytes
     forecast: Forecast
 
@@ -54,7 +53,7 @@ def anchored_grid(view: MarketView, store: DocumentStore, terms: SessionTerms, a
     """
     forecast = forecast_of_bytes(_anchored(view, store, terms, NoticeKind.FORECAST, author))
     named = forecast.grid_model
-    model = grid_model_of_bytes(_anchored(view, store, terms, NoticeKind.GRID_MODEL, author, named))
+    model = grid_of_bytes(_anchored(view, store, terms, NoticeKind.GRID_MODEL, author, named), terms.slots)
     return AnchoredGrid(model, named, forecast.fitting(model.nodes, terms.slots))
 
 
@@ -152,7 +151,7 @@ def assess_from_chain(
     named = set(market.list_of(OUTCOME_BY_REQUEST).integers("offerPosition"))
     offers = _offers(view, store, terms.session, named)
     items = outcome_items(grid.forecast, market, offers, grid.model.slack)
-    case = Case(Watch(grid.model), grid.forecast.p_w, grid.forecast.q_var, items)
+    case = Case(watch_of(grid.model), grid.forecast.p_w, grid.forecast.q_var, items)
     return AssessedMarket(market, grid.model_hash, case, assess_case(case, map_parts), author)
 
 

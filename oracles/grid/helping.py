@@ -9,9 +9,8 @@ from offchain.protocol.documents.alarm import HelpingPod, HelpingTotal
 from offchain.protocol.documents.base import build
 from offchain.protocol.products import Product
 from oracles.grid.core.network import Floats, Integers
-from oracles.grid.core.power_flow import PowerFlow
-from oracles.grid.core.sensitivity import relief_per_unit
-from oracles.grid.core.violations import Alarm, Watch
+from oracles.grid.core.switched_grid import States
+from oracles.grid.core.violations import Alarm, Element, Watching
 
 MOST_SHOWN = 50
 """PoDs and products of an alarm, those with most relief first; the totals are of all."""
@@ -34,12 +33,13 @@ class CouldGive:
 
 
 class Helpers:
-    """What the market's PoDs could do in the states of a solved power flow."""
+    """What the market's PoDs could do in solved states, one a slot."""
 
-    def __init__(self, flow: PowerFlow, could: Sequence[CouldGive]) -> None:
-        self._flow = flow
-        self._watch = Watch(flow.model)
-        self._column = {element: place for place, element in enumerate(self._watch.elements)}
+    def __init__(self, watch: Watching, states: States, could: Sequence[CouldGive]) -> None:
+        self._states = states
+        self._columns: dict[Element, list[int]] = {}
+        for column, element in enumerate(watch.elements):
+            self._columns.setdefault(element, []).append(column)
         self._kinds = [(each, product) for each in could for product in sorted(each.most_w)]
         nodes = sorted({each.node for each in could})
         place = {node: number for number, node in enumerate(nodes)}
@@ -56,8 +56,10 @@ class Helpers:
             return (), ()
         slot = alarm.worst_slot
         if slot not in self._falls:
-            self._falls[slot] = relief_per_unit(self._watch, self._flow, slot, self._nodes)
-        per_w = self._sign * self._falls[slot][self._reactive, self._place, self._column[alarm.element]]
+            self._falls[slot] = self._states.relief(slot, self._nodes)
+        # With several limits an element has several columns: all but that of the slot's model are zero.
+        falls = self._falls[slot][:, :, self._columns[alarm.element]].sum(axis=2)
+        per_w = self._sign * falls[self._reactive, self._place]
         units = np.array([alarm.element.in_units(each * _W_PER_MW) for each in per_w.tolist()])
         most_w = np.array([each.most_w[product][slot] for each, product in self._kinds], dtype=np.int64)
         helps = np.flatnonzero((units > 0) & (most_w > 0))

@@ -1,17 +1,20 @@
 """Own means before the market: proposed to the DSO's control room, whose decision the anchored grid is made of."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 from offchain.protocol.documents.base import build
 from offchain.protocol.documents.own_means import MeansAction, MeansPlan, MeansProposal, MeansViolation
 from offchain.protocol.errors import FlexledgerError
 from offchain.protocol.metering import Net, PodSlot
-from offchain.protocol.terms import SessionTerms
+from offchain.protocol.terms import SLOT_S, SessionTerms
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.own_means import (
     Action,
+    Actions,
     MeansKind,
     MeansSettings,
     Operable,
@@ -22,7 +25,7 @@ from oracles.grid.core.own_means import (
     propose_own_means,
 )
 from oracles.grid.core.violations import Element, Violation
-from oracles.grid.switched_network import SwitchedNetwork
+from oracles.grid.switched_network import PlacedNetwork, SwitchedNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +57,10 @@ class OwnMeansFirst:
     """Finds own means for a session and waits for the decision. A plan holds for its session's delivery: the real-time sessions
     of a day start from what was taken day ahead, and after it the grid is as it normally is.
 
-    `operable`: None: what the net says. `decision_s`: as DECISION_S.
+    `network`: as it normally is by now. `operable`: None: what the net says. `decision_s`: as DECISION_S.
     """
 
-    network: SwitchedNetwork
+    network: Callable[[], SwitchedNetwork]
     control_room: ControlRoom
     settings: MeansSettings = MeansSettings()
     operable: Operable | None = None
@@ -66,40 +69,71 @@ class OwnMeansFirst:
     def network_at(self, session: int, at_s: int) -> SwitchedNetwork:
         """The network at an instant, with the plans that were taken for other sessions than this."""
         taken = self.control_room.standing(session, at_s)
-        return self.network.after(action for plan in taken for action in actions_of(plan))
+        return self.network().after(_held_at(at_s, [action for plan in taken for action in plan.actions]))
 
     def decided_network(
         self, terms: SessionTerms, expected: Mapping[PodSlot, Net], market_s: int
-    ) -> SwitchedNetwork | None:
+    ) -> PlacedNetwork | None:
         """The network as it will be operated in a session's delivery; None while the operator may still decide.
 
         `expected`: net power of the market's PoDs. Killed at any instant, the next call goes on. Where no search is possible
-        the market is asked.
+        the market is asked: also where the network is switched in the window already, by what was taken for another session.
         """
         session = terms.session
-        network = self.network_at(session, terms.deliveryStart)
+        taken = self.control_room.standing(session, terms.deliveryStart)
+        standing = [action for plan in taken for action in plan.actions]
         proposal = self.control_room.proposed(session)
         if proposal is None:
-            forecast = network.at_buses(terms, expected)
-            operable = operable_of(network.net) if self.operable is None else self.operable
-            try:
-                found = propose_own_means(network.net, forecast, operable, network.limits, self.settings)
-            except FlexledgerError as problem:
-                logger.error("session %d: no own means: %s", session, problem)
-                return network
-            proposal = proposal_of(terms, network.net, found)
+            found = self._found(terms, expected, ranges_of(standing, terms))
+            if found is None:
+                return self.network().over(ranges_of(standing, terms))
+            proposal = found
             self.control_room.propose(proposal)
-            logger.info("session %d: %d plans of own means", session, len(found.plans))
+            logger.info("session %d: %d plans of own means", session, len(proposal.plans))
         is_open = market_s < terms.gateOpening - self.decision_s and not self.control_room.decided(session)
         if proposal.plans and is_open:
             return None
         plan = self.control_room.close(session)
-        return network if plan is None else network.after(actions_of(plan))
+        return self.network().over(ranges_of([*standing, *(plan.actions if plan else ())], terms))
+
+    def _found(
+        self, terms: SessionTerms, expected: Mapping[PodSlot, Net], ranges: Sequence[tuple[int, Actions]]
+    ) -> MeansProposal | None:
+        """What to propose for a network that is as `ranges` say; None where no search is possible."""
+        if len(ranges) > 1:
+            logger.warning("session %d: no own means: the network is switched in its window", terms.session)
+            return None
+        network = self.network().after(ranges[0][1])
+        forecast = network.at_buses(terms, expected)
+        operable = operable_of(network.net) if self.operable is None else self.operable
+        try:
+            found = propose_own_means(network.net, forecast, operable, network.limits, self.settings)
+        except FlexledgerError as problem:
+            logger.error("session %d: no own means: %s", terms.session, problem)
+            return None
+        return proposal_of(terms, network.net, found)
 
 
-def actions_of(plan: MeansPlan) -> tuple[Action, ...]:
-    """A plan's actions as the core takes them."""
-    return tuple(Action(MeansKind(action.kind), action.index, action.to) for action in plan.actions)
+def ranges_of(actions: Sequence[MeansAction], terms: SessionTerms) -> list[tuple[int, Actions]]:
+    """What is held in a session's window, range by range: how many slots, and the actions; of two of one element the later named
+    holds. The slots after the window that a forecast covers are as its last one."""
+    held: list[tuple[int, Actions]] = []
+    for slot in range(terms.slots):
+        held.append((1, _held_at(terms.deliveryStart + slot * SLOT_S, actions)))
+    held.append((FORECAST_BEYOND_SLOTS, held[-1][1]))
+    return [
+        (sum(slots for slots, _ in some), change)
+        for change, some in ((change, list(some)) for change, some in groupby(held, key=lambda each: each[1]))
+    ]
+
+
+def _held_at(at_s: int, actions: Iterable[MeansAction]) -> Actions:
+    held = {
+        (each.kind, each.index): Action(MeansKind(each.kind), each.index, each.to)
+        for each in actions
+        if each.start <= at_s < each.end
+    }
+    return frozenset(held.values())
 
 
 def proposal_of(terms: SessionTerms, net: Any, found: OwnMeans) -> MeansProposal:
@@ -111,7 +145,7 @@ def proposal_of(terms: SessionTerms, net: Any, found: OwnMeans) -> MeansProposal
         delivery_end=terms.delivery_end_s,
         before=shown_violations(found.before),
         losses_before_wh=found.losses_before_wh,
-        plans=tuple(_shown_plan(net, plan) for plan in found.plans),
+        plans=tuple(_shown_plan(terms, net, plan) for plan in found.plans),
         checked=found.checked,
         cut=found.cut,
     )
@@ -124,17 +158,32 @@ def told_means(net: Any, found: OwnMeans) -> Iterator[str]:
     for number, plan in enumerate(found.plans, start=1):
         more_wh = plan.losses_wh - found.losses_before_wh
         yield (
-            f"plan {number}: {len(plan.actions)} actions, removes {len(plan.removes)} violations, leaves {len(plan.leaves)},"
+            f"plan {number}: {plan.moves} actions, removes {len(plan.removes)} violations, leaves {len(plan.leaves)},"
             f" losses {more_wh / 1000:+.1f} kWh"
         )
-        for action in plan.actions:
-            yield f"  {described(net, action)}"
+        for action, first_slot, end_slot in _held(plan):
+            is_whole = (first_slot, end_slot) == (0, found.slots)
+            yield f"  {described(net, action)}" + (
+                "" if is_whole else f", slots {first_slot} to {end_slot - 1}"
+            )
     yield f"{found.checked} changes checked by power flow"
     for bound in found.cut:
         yield f"  not everything was tried: {bound}"
 
 
-def _shown_plan(net: Any, plan: Plan) -> MeansPlan:
+def _held(plan: Plan) -> list[tuple[Action, int, int]]:
+    """Each action with the slots from and before which it is held, without a break."""
+    held: list[tuple[Action, int, int]] = []
+    for each in plan.ranges:
+        for action in each.actions:
+            before = next((one for one in held if (one[0], one[2]) == (action, each.first_slot)), None)
+            if before:
+                held.remove(before)
+            held.append((action, before[1] if before else each.first_slot, each.end_slot))
+    return sorted(held, key=lambda one: (one[1], one[0], one[2]))
+
+
+def _shown_plan(terms: SessionTerms, net: Any, plan: Plan) -> MeansPlan:
     actions = [
         build(
             MeansAction,
@@ -142,11 +191,14 @@ def _shown_plan(net: Any, plan: Plan) -> MeansPlan:
             index=action.index,
             to=action.to,
             says=described(net, action),
+            start=terms.deliveryStart + first_slot * SLOT_S,
+            end=terms.deliveryStart + end_slot * SLOT_S,
         )
-        for action in plan.actions
+        for action, first_slot, end_slot in _held(plan)
     ]
     return build(
         MeansPlan,
+        moves=plan.moves,
         actions=tuple(actions),
         removes=shown_violations(plan.removes),
         leaves=shown_violations(plan.leaves),

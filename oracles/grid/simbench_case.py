@@ -65,10 +65,12 @@ class CasePod:
 
 @dataclass(frozen=True, eq=False)
 class SimbenchCase:
-    """A grid, a market day and every PoD's net power (absorbed minus injected): `p_w`, `q_var` (slots, pods)."""
+    """A grid, a market day and every PoD's net power (absorbed minus injected): `p_w`, `q_var` (slots, pods). `net`: the
+    grid as a pandapower net, without profiles."""
 
     code: str
     day: date
+    net: Any
     topology: Topology
     document: Document
     model: GridModel
@@ -89,10 +91,14 @@ class SimbenchCase:
             totals[:, pod.node] += by_pod[:, column]
         return totals
 
+    @property
+    def buses(self) -> tuple[int, ...]:
+        """Buses where a PoD is, by the net's indices."""
+        return tuple(sorted({pod.bus for pod in self.pods}))
+
     def at_buses(self) -> BusForecast:
-        """The net power at each bus where a PoD is, by the net's indices."""
-        buses = [pod.bus for pod in self.pods]
-        return _at_buses(buses, self.p_w, self.q_var, set(buses))
+        """The net power at each of `buses`."""
+        return _at_buses([pod.bus for pod in self.pods], self.p_w, self.q_var, self.buses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +150,11 @@ def load_simbench_case(code: str, day: date, limits: LimitSettings = LimitSettin
     model = grid_model_from_document(document)
     instants = [profile_position(start) for start in starts]
     p_mw, q_mvar, rows = _values(net, instants)
+    net["profiles"] = {}
     return SimbenchCase(
         code=code,
         day=day,
+        net=net,
         topology=topology(net),
         document=document,
         model=model,

@@ -8,20 +8,55 @@ import numpy as np
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.metering import Net, PodSlot
 from offchain.protocol.terms import SessionTerms
+from oracles.grid.core.documents import grid_from_document, switched_document
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
-from oracles.grid.core.network import Document, Integers, grid_model_from_document
-from oracles.grid.core.own_means import Action, BusForecast, operated
+from oracles.grid.core.network import Document, Integers
+from oracles.grid.core.own_means import Action, Actions, BusForecast, operated
+from oracles.grid.core.switched_grid import watch_of
 
 Background = Callable[[SessionTerms], tuple[Integers, Integers]]
 """Net W and var absorbed at each bus (slots, buses) by everybody who isn't in the market."""
 
 
-class SwitchedNetwork:
-    """Everything stands at its bus, and only then at the node that closed switches make of it.
+class PlacedNetwork:
+    """A grid with everything that is connected to it: at its bus, and only then at the node that closed switches make of it, or
+    the place that it is where the grid is switched in the course of the window.
 
     `buses`: where anybody outside the market is connected, in the order of `background`'s columns: such as `ForecastNetwork`'s
     with readings a series a bus.
     """
+
+    def __init__(
+        self,
+        document: Document,
+        bus_of_pod: Mapping[bytes, int],
+        buses: Sequence[int],
+        background: Background,
+    ) -> None:
+        self._bus_of_pod = bus_of_pod
+        self._buses = tuple(buses)
+        self._background = background
+        self._document = document
+        self._grid = grid_from_document(document)
+
+    def document(self) -> Document:
+        """The grid's document."""
+        return self._document
+
+    def node_of(self, pod: bytes) -> int:
+        """Node, or place, of a PoD by its pseudonym. Raises InvalidInput for one that the DSO doesn't know or always supply."""
+        bus = self._bus_of_pod.get(pod)
+        if bus is None or bus not in self._grid.node_of_bus:
+            raise InvalidInput("pod", "0x" + pod.hex(), "must be connected to a bus that the grid supplies")
+        return self._grid.node_of_bus[bus]
+
+    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
+        """Net W and var at each node (slots, nodes) of everybody who isn't in the market."""
+        return BusForecast(self._buses, *self._background(terms)).at_nodes(self._grid)
+
+
+class SwitchedNetwork(PlacedNetwork):
+    """A pandapower net that may be switched."""
 
     def __init__(
         self,
@@ -31,38 +66,28 @@ class SwitchedNetwork:
         background: Background,
         limits: LimitSettings = LimitSettings(),
     ) -> None:
+        super().__init__(model_document(net, limits), bus_of_pod, buses, background)
         self.net = net
         self.limits = limits
-        self._bus_of_pod = bus_of_pod
-        self._buses = tuple(buses)
-        self._background = background
-        self._document = model_document(net, limits)
-        self._model = grid_model_from_document(self._document)
 
     def after(self, actions: Iterable[Action]) -> "SwitchedNetwork":
-        """The network with these actions taken."""
+        """The network with these actions taken, all the time."""
         net = operated(self.net, actions)
         return SwitchedNetwork(net, self._bus_of_pod, self._buses, self._background, self.limits)
 
     @property
     def rating_w(self) -> int:
         """Apparent power (VA) that all transformers together, or without any the strongest line, may carry."""
-        return self._model.rating_w
+        return watch_of(self._grid).rating_w
 
-    def document(self) -> Document:
-        """The grid model's document."""
-        return self._document
-
-    def node_of(self, pod: bytes) -> int:
-        """Node of a PoD by its pseudonym. Raises InvalidInput for one that the DSO doesn't know or supply."""
-        bus = self._bus_of_pod.get(pod)
-        if bus is None or bus not in self._model.node_of_bus:
-            raise InvalidInput("pod", "0x" + pod.hex(), "must be connected to a bus that the grid supplies")
-        return self._model.node_of_bus[bus]
-
-    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
-        """Net W and var at each node (slots, nodes) of everybody who isn't in the market."""
-        return BusForecast(self._buses, *self._background(terms)).at_nodes(self._model)
+    def over(self, ranges: Sequence[tuple[int, Actions]]) -> PlacedNetwork:
+        """The network with actions taken in ranges of slots, one after the other: how many slots, and what is held in them."""
+        changes = list(dict.fromkeys(actions for _, actions in ranges))
+        if len(changes) == 1:
+            return self.after(changes[0])
+        models = [model_document(operated(self.net, actions), self.limits) for actions in changes]
+        document = switched_document(models, [(slots, changes.index(actions)) for slots, actions in ranges])
+        return PlacedNetwork(document, self._bus_of_pod, self._buses, self._background)
 
     def at_buses(self, terms: SessionTerms, expected: Mapping[PodSlot, Net]) -> BusForecast:
         """What everybody is expected to absorb, the market's PoDs as `expected`: at each bus where somebody is

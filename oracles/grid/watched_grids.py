@@ -11,6 +11,7 @@ from oracles.grid.composition import Substation, results_below, run_composed
 from oracles.grid.core.errors import PowerFlowDiverged
 from oracles.grid.core.network import Floats, GridModel, Integers
 from oracles.grid.core.own_means import summed_at
+from oracles.grid.core.switched_grid import Grid
 from oracles.grid.core.violations import AlarmSettings
 from oracles.grid.loading.joined import by_grid
 from oracles.grid.many_grids import GridResults
@@ -64,7 +65,7 @@ class WatchedGrids:
         return whole.real.astype(np.int64), whole.imag.astype(np.int64)
 
     def results(
-        self, model: GridModel, vm_pu: Floats, terms: SessionTerms, settings: AlarmSettings
+        self, model: Grid, vm_pu: Floats, terms: SessionTerms, settings: AlarmSettings
     ) -> Iterator[tuple[str, GridResults]]:
         """Each grid's results in the delivery window, as they come, at the voltages of the model's nodes (slots, nodes).
         `settings`: thresholds of elements go by names with the grid's before."""
@@ -88,5 +89,5 @@ class WatchedGrids:
     def _names(self) -> list[str]:
         return [each.name for each in self.grids]
 
-    def _substations(self, model: GridModel, terms: SessionTerms) -> list[Substation]:
+    def _substations(self, model: Grid, terms: SessionTerms) -> list[Substation]:
         return [each.at(model.node_of_bus[each.bus], terms) for each in self.grids]

@@ -1,7 +1,7 @@
 """The demo's case: which PoDs of a SimBench grid are in the market, what they can give, at what price, and how they behave."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,8 +12,10 @@ from offchain.protocol.products import Product
 from offchain.protocol.terms import SLOT_S, SessionTerms
 from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.from_pandapower import LimitSettings
-from oracles.grid.core.network import Document, Integers
+from oracles.grid.core.network import Integers
+from oracles.grid.core.own_means import BusForecast
 from oracles.grid.simbench_case import CasePod, SimbenchCase, load_simbench_case
+from oracles.grid.switched_network import SwitchedNetwork
 from scripts.demo.cast import AGGREGATOR_NAMES
 from scripts.demo.field import Behaviour
 from scripts.demo.use_case import UseCase, after_event
@@ -69,6 +71,7 @@ class DemoCase:
     """A grid and a day, with the PoDs of most power as the market's, turn about with either aggregator."""
 
     def __init__(self, grid: str, day: date, count: int, limits: LimitSettings = LimitSettings()) -> None:
+        self.limits = limits
         self.case: SimbenchCase = load_simbench_case(grid, day, limits)
         peak_w = np.abs(self.case.p_w).max(axis=0)
         order = sorted(range(len(self.case.pods)), key=lambda index: (-int(peak_w[index]), index))
@@ -130,12 +133,23 @@ class DemoCase:
         absorbed = [sum(max(0, pod.power_w[slot]) for pod in self.pods) for slot in slots]
         return slots, max(1000, TSO_RELIEF_PERMILLE * min(absorbed) // 1000)
 
-    def measured_at_nodes(self, net: Mapping[str, tuple[list[int], list[int]]]) -> tuple[Integers, Integers]:
-        """Net W and var at each node (slots, nodes), with the market's PoDs as `net` (by PoD id) says."""
+    def measured_at_buses(self, net: Mapping[str, tuple[list[int], list[int]]]) -> BusForecast:
+        """Net W and var at each bus, with the market's PoDs as `net` (by PoD id) says."""
         p_w, q_var = self.case.p_w.copy(), self.case.q_var.copy()
         for pod in self.pods:
             p_w[:, pod.index], q_var[:, pod.index] = net[pod.pod_id]
-        return self.case.at_nodes(p_w), self.case.at_nodes(q_var)
+        return replace(self.case, p_w=p_w, q_var=q_var).at_buses()
+
+    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
+        """Net W and var at each bus of all who aren't in the market; the quarter-hours after the day are expected to be like
+        the day's first."""
+        p_w, q_var = self.case.p_w.copy(), self.case.q_var.copy()
+        mine = [pod.index for pod in self.pods]
+        p_w[:, mine], q_var[:, mine] = 0, 0
+        first = (terms.deliveryStart - self.case.slot_starts_s[0]) // SLOT_S
+        rows = (first + np.arange(terms.slots + FORECAST_BEYOND_SLOTS)) % self.case.slots
+        others = replace(self.case, p_w=p_w, q_var=q_var).at_buses()
+        return others.p_w[rows], others.q_var[rows]
 
 
 def _behaviour(place: int) -> Behaviour:
@@ -145,8 +159,7 @@ def _behaviour(place: int) -> Behaviour:
 
 
 class CaseNetwork:
-    """The case as the DSO's network: what `oracles.grid.daemon` asks of one. From `event_s` on (UTC Unix seconds) it is as the
-    use case's event leaves it."""
+    """The case as the DSO's network. From `event_s` on (UTC Unix seconds) it is as the use case's event leaves it."""
 
     def __init__(
         self,
@@ -156,27 +169,14 @@ class CaseNetwork:
         event_s: int,
         now_s: Callable[[], int],
     ) -> None:
-        self._case = case
-        self._use_case = use_case
+        bus_of_pod = {pseudonym_of[pod.pod_id]: pod.unit.bus for pod in case.pods}
         self._event_s = event_s
         self._now_s = now_s
-        self._node_of = {pseudonym_of[pod.pod_id]: pod.unit.node for pod in case.pods}
+        self._before, self._after = (
+            SwitchedNetwork(net, bus_of_pod, case.case.buses, case.background, case.limits)
+            for net in (case.case.net, after_event(use_case, case.case.net))
+        )
 
-    def document(self) -> Document:
-        """The grid model's document."""
-        document = self._case.case.document
-        return document if self._now_s() < self._event_s else after_event(self._use_case, document)
-
-    def node_of(self, pod: bytes) -> int:
-        """Node of a PoD by its pseudonym."""
-        return self._node_of[pod]
-
-    def background(self, terms: SessionTerms) -> tuple[Integers, Integers]:
-        """Net W and var at each node (slots, nodes) of all who aren't in the market; the quarter-hours after the day are
-        expected to be like the day's first."""
-        p_w, q_var = self._case.case.p_w.copy(), self._case.case.q_var.copy()
-        mine = [pod.index for pod in self._case.pods]
-        p_w[:, mine], q_var[:, mine] = 0, 0
-        first = (terms.deliveryStart - self._case.case.slot_starts_s[0]) // SLOT_S
-        rows = (first + np.arange(terms.slots + FORECAST_BEYOND_SLOTS)) % self._case.case.slots
-        return self._case.case.at_nodes(p_w)[rows], self._case.case.at_nodes(q_var)[rows]
+    def __call__(self) -> SwitchedNetwork:
+        """The network as it stands now."""
+        return self._before if self._now_s() < self._event_s else self._after

@@ -9,6 +9,7 @@ import numpy as np
 from offchain.chain.market_view import MarketView
 from offchain.kpi.indicators import flexibility_availability, flexibility_effectiveness, market_liquidity
 from offchain.protocol.cid import Cid
+from offchain.protocol.documents.own_means import MeansViolation
 from offchain.protocol.leaves import (
     EFFECTIVENESS,
     OFFER,
@@ -22,17 +23,20 @@ from offchain.protocol.lists import ListDocument, Record
 from offchain.protocol.metering import Readings, readings_of
 from offchain.protocol.products import DeliveryStatus, OfferStatus, Product, Side
 from offchain.protocol.terms import SLOT_S, Reveal, SessionTerms, request_owner
-from oracles.grid.core.network import GridModel, Integers
-from oracles.grid.core.power_flow import run_power_flow
-from oracles.grid.core.violations import Violation, find_violations
+from oracles.grid.core.network import Integers
+from oracles.grid.core.own_means import BusForecast
+from oracles.grid.core.switched_grid import Grid, SwitchedGrid, solved, watch_of
+from oracles.grid.core.violations import Violation
 from oracles.grid.facts import AnchoredGrid, anchored_grid
 from oracles.session_facts import genuine_of, reading_batches
 from scripts.demo.case import DemoCase
+from scripts.demo.control_room import proposed
 from scripts.demo.field import Behaviour
 from scripts.demo.figures import (
     WH_PER_W_SLOT,
     DayFigures,
     GridDay,
+    MeansFigures,
     MoneyFigure,
     OfferFigure,
     PodFigure,
@@ -77,10 +81,10 @@ def collect(
     grid = anchored_grid(view, stage.documents, terms, stage.cast.oracles["grid"].address)
     expected = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
     before, violated = _grid_day(grid.model, *expected)
-    measured = case.measured_at_nodes(_measured(case, pseudonym_of, readings))
+    measured = case.measured_at_buses(_measured(case, pseudonym_of, readings))
     in_real_time = anchored_grid(view, stage.documents, real_time, stage.cast.oracles["grid"].address)
     window = _window(stage, real_time)
-    after, still_violated = measured_day(grid.model, in_real_time.model, window, *measured)
+    after, still_violated = measured_day(grid.model, in_real_time.model, window, measured)
     requested: dict[str, int] = defaultdict(int)
     needed: dict[int, int] = defaultdict(int)
     for reveal, document in book:
@@ -100,15 +104,16 @@ def collect(
     gas: dict[str, list[int]] = defaultdict(list)
     for contract, function, used in stage.operator.transactions():
         gas[f"{contract}.{function}"].append(used)
+    models = grid.model.models if isinstance(grid.model, SwitchedGrid) else (grid.model,)
     return DayFigures(
         grid=case.case.code,
         day=case.case.day.isoformat(),
         session=terms.session,
         pods=len(case.pods),
         limits={
-            "loading_percent": float(grid.model.max_loading_percent.max()),
-            "vm_min_pu": float(grid.model.min_vm_pu.max()),
-            "vm_max_pu": float(grid.model.max_vm_pu.min()),
+            "loading_percent": max(float(model.max_loading_percent.max()) for model in models),
+            "vm_min_pu": max(float(model.min_vm_pu.max()) for model in models),
+            "vm_max_pu": min(float(model.max_vm_pu.min()) for model in models),
         },
         before=before,
         after=after,
@@ -140,6 +145,9 @@ def collect(
         merit_order_needed_w=needed[busiest],
         shown_pods=_shown(case, pseudonym_of, readings, accepted),
         real_time=_real_time(stage, real_time, in_real_time, measured),
+        own_means=[
+            each for session in (terms.session, real_time.session) for each in means_figures(stage, session)
+        ],
     )
 
 
@@ -149,10 +157,34 @@ def _window(stage: Stage, terms: SessionTerms) -> slice:
     return slice(first, first + terms.slots)
 
 
+def means_figures(stage: Stage, session: int) -> list[MeansFigures]:
+    """What was proposed of the DSO's own means for a session, and decided: none, or one."""
+    out = []
+    for known in proposed(stage):
+        proposal = known.proposal
+        if proposal.session == session:
+            best = proposal.plans[0] if proposal.plans else None
+            out.append(
+                MeansFigures(
+                    session=session,
+                    violations=_count(proposal.before),
+                    plans=len(proposal.plans),
+                    removed=_count(best.removes) if best else 0,
+                    actions=[action.says for action in best.actions] if best else [],
+                    taken=bool(known.plan),
+                )
+            )
+    return out
+
+
+def _count(violations: Sequence[MeansViolation]) -> int:
+    return sum(len(each.slots) for each in violations)
+
+
 def _real_time(
-    stage: Stage, terms: SessionTerms, grid: AnchoredGrid, measured: tuple[Integers, Integers]
+    stage: Stage, terms: SessionTerms, grid: AnchoredGrid, measured: BusForecast
 ) -> RealTimeFigures:
-    """What the real-time session came to. `measured`: net W and var at the nodes over the whole day."""
+    """What the real-time session came to. `measured`: net W and var at the buses over the whole day."""
     view = MarketView(stage.operator)
     validated = view.validated_outcome(terms.session)
     if validated is None:
@@ -160,7 +192,7 @@ def _real_time(
     accepted = _document(stage, validated.cidDigest, validated.cidCodec).list_of(OUTCOME_BY_REQUEST).records()
     window = _window(stage, terms)
     _, before = _grid_day(grid.model, grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots])
-    _, after = _grid_day(grid.model, *(at_nodes[window] for at_nodes in measured))
+    _, after = _grid_day(grid.model, *(each[window] for each in measured.at_nodes(grid.model)))
     paid = stage.operator.events("SettlementLedger", "Paid", session=terms.session)
     return RealTimeFigures(
         session=terms.session,
@@ -201,28 +233,33 @@ def _products_of(book: Book, slot: int) -> set[int]:
 
 
 def measured_day(
-    day_ahead: GridModel, real_time: GridModel, window: slice, p_w: Integers, q_var: Integers
+    day_ahead: Grid, real_time: Grid, window: slice, measured: BusForecast
 ) -> tuple[GridDay, tuple[Violation, ...]]:
     """The day as measured: in the real-time session's window on that one's grid model, for what happened since is in it; in all
     other slots on the day-ahead session's."""
-    day, violations = _grid_day(day_ahead, p_w, q_var)
-    later, of_later = _grid_day(real_time, p_w[window], q_var[window])
+    day, violations = _grid_day(day_ahead, *measured.at_nodes(day_ahead))
+    later, of_later = _grid_day(real_time, *(each[window] for each in measured.at_nodes(real_time)))
     for name in GridDay.__dataclass_fields__:
         getattr(day, name)[window] = getattr(later, name)
     elsewhere = (each for each in violations if not window.start <= each.slot < window.stop)
     return day, (*elsewhere, *(replace(each, slot=window.start + each.slot) for each in of_later))
 
 
-def _grid_day(model: GridModel, p_w: Integers, q_var: Integers) -> tuple[GridDay, tuple[Violation, ...]]:
-    flow = run_power_flow(model, p_w, q_var)
-    violations = find_violations(flow)
+def _grid_day(grid: Grid, p_w: Integers, q_var: Integers) -> tuple[GridDay, tuple[Violation, ...]]:
+    watch = watch_of(grid)
+    states = solved(watch, p_w, q_var)
+    violations = watch.violations(states.values)
     per_slot = [0] * len(p_w)
     for violation in violations:
         per_slot[violation.slot] += 1
+    loading_percent, vm_max_pu, vm_min_pu = (np.zeros(len(p_w)) for _ in range(3))
+    for slots, flow in states.flows:
+        loading_percent[slots] = flow.loading_percent.max(axis=1)
+        vm_max_pu[slots], vm_min_pu[slots] = flow.vm_pu.max(axis=1), flow.vm_pu.min(axis=1)
     day = GridDay(
-        loading_percent=flow.loading_percent.max(axis=1),
-        vm_max_pu=flow.vm_pu.max(axis=1),
-        vm_min_pu=flow.vm_pu.min(axis=1),
+        loading_percent=loading_percent,
+        vm_max_pu=vm_max_pu,
+        vm_min_pu=vm_min_pu,
         violated=np.array(per_slot, dtype=np.int64),
     )
     return day, violations

@@ -41,13 +41,16 @@ from offchain.protocol.units import eur_per_kwh_to_ueur_per_kw, w_to_kw
 from offchain.rest.client import PlatformClient
 from offchain.rest.registry import PodRegistration
 from offchain.tso.simulator import connection_point_request
+from oracles.grid.core.own_means import operable_of
 from oracles.grid.core.request import RequestSettings
 from oracles.grid.customer_forecast import CustomerForecast
 from oracles.grid.customer_readings import CustomerReadings
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
+from oracles.grid.own_means import OwnMeansFirst
 from scripts.demo.case import DSO_CAP_UEUR, TSO_CAP_UEUR, CaseNetwork, DemoCase, MarketPod
 from scripts.demo.cast import ORACLE_ROLES, Cast, Person
-from scripts.demo.collect import collect
+from scripts.demo.collect import collect, means_figures
+from scripts.demo.control_room import Operator
 from scripts.demo.figures import DayFigures
 from scripts.demo.real_time import CasePlans, RealTimeSession, real_time_terms
 from scripts.demo.report import console_table, write_report
@@ -190,7 +193,7 @@ class Day:
         dso = self._requests(self._cast.dso, Side.DSO_REQUEST)
         tso = self._requests(self._cast.tso, Side.TSO_REQUEST)
         grid = self._grid_daemon(network, dso)
-        with step("Forecast the grid and anchor model and forecast"):
+        with step("Forecast the grid, own means first; anchor model and forecast"):
             self._until(self._terms.baselineGate)
             self._anchor_grid(grid)
         with step("Gate open: sealed requests and offers"):
@@ -214,7 +217,8 @@ class Day:
         with step("Publish outcomes to each participant's topic"):
             self._publish(aggregators)
         desks = [self._real_time_desk(person) for person in self._cast.aggregators]
-        real_time = RealTimeSession(self._stage, self._real_time, desks, dso.client, grid)
+        operator = Operator(self._stage, grid)
+        real_time = RealTimeSession(self._stage, self._real_time, desks, dso.client, operator, grid)
         with step("Deliver: set points out, readings in, anchored; and a session in real time"):
             self._deliver(aggregators, real_time)
         with step("Settle, pay and reward"):
@@ -416,7 +420,9 @@ class Day:
     # Results
 
     def _anchor_grid(self, grid: GridDaemon) -> None:
-        grid.step()
+        Operator(self._stage, grid).step()
+        for own_means in means_figures(self._stage, self._terms.session):
+            self._progress.say(f"own means: {own_means.told}")
         told = self._stage.dso.alarms(self._terms.deliveryStart, self._terms.delivery_end_s)
         levels = Counter(
             alarm.level for each in told if each.session == self._terms.session for alarm in each.alarms
@@ -430,13 +436,17 @@ class Day:
         settings = GridDaemonSettings(DSO_CAP_UEUR, sizing, fees)
         chain = self._stage.chain_as(self._cast.oracles["grid"])
         stage = self._stage
+        operable = operable_of(network().net)
+        if not self._settings.scenario.taps_under_load:
+            operable = replace(operable, taps={})
         return GridDaemon(
             chain,
             stage.documents,
             stage.stores,
-            network,
+            network(),
             dso,
             settings,
+            own_means=OwnMeansFirst(network, stage.dso, operable=operable),
             alarm_desk=stage.dso,
             flow_desk=stage.dso_flows,
             readings=CustomerReadings(chain, stage.documents, stage.flexible_customers, stage.grid_readings),

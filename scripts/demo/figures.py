@@ -1,7 +1,7 @@
 """What the day came to, read back from chain, documents and meters: the figures of the table, report and summary."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,34 @@ class MoneyFigure:
 
 
 @dataclass(frozen=True)
+class MeansFigures:
+    """The DSO's own means for a session: violations on the forecast without them, the plans found, how many of the violations
+    the best one removes and by which actions, and whether it was taken."""
+
+    session: int
+    violations: int
+    plans: int
+    removed: int
+    actions: list[str]
+    taken: bool
+
+    @property
+    def told(self) -> str:
+        """In a line."""
+        if not self.violations:
+            return "not needed"
+        if not self.plans:
+            return (
+                f"nothing to switch or tap removes any of {self.violations} violations; the market is asked"
+            )
+        then = "taken" if self.taken else "declined, the market is asked"
+        return (
+            f"{', '.join(self.actions)} removes {self.removed} of {self.violations} violations"
+            f" (the best of {self.plans} plans): {then}"
+        )
+
+
+@dataclass(frozen=True)
 class RealTimeFigures:
     """What a real-time session came to: violations on the forecast with what was sold day ahead, and as measured."""
 
@@ -101,6 +129,7 @@ class DayFigures:
     merit_order_needed_w: int
     shown_pods: list[PodFigure] = field(repr=False)
     real_time: RealTimeFigures
+    own_means: list[MeansFigures]
 
     @property
     def refused(self) -> dict[str, int]:
@@ -115,6 +144,7 @@ class DayFigures:
             "day": self.day,
             "sessions": [self.session, self.real_time.session],
             "pods": self.pods,
+            "own_means": [asdict(each) for each in self.own_means],
             "violations_before": self.before.violations,
             "violations_after": self.after.violations,
             "requested_wh": sum(self.requested_wh.values()),

@@ -13,6 +13,7 @@ from offchain.protocol.rounds import MOST_ROUNDS
 from offchain.protocol.terms import SLOT_S, SessionTerms
 from oracles.grid.daemon import GridDaemon
 from scripts.demo.case import DemoCase, MarketPod
+from scripts.demo.control_room import Operator
 from scripts.demo.stage import Stage
 
 REAL_TIME_SESSION = 2
@@ -67,12 +68,14 @@ class RealTimeSession:
         terms: SessionTerms,
         desks: Sequence[RealTimeDesk],
         dso: MarketClient,
+        operator: Operator,
         grid: GridDaemon,
     ) -> None:
         self._stage = stage
         self._terms = terms
         self._desks = desks
         self._dso = dso
+        self._operator = operator
         self._grid = grid
 
     def step(self, now_s: int) -> None:
@@ -82,7 +85,7 @@ class RealTimeSession:
             return
         for desk in self._desks:
             desk.step()
-        self._grid.step()
+        self._operator.step()
         if terms.gateClosure <= now_s < terms.revealDeadline:
             for sealed in self._dso.pending(terms.session):
                 self._dso.reveal(sealed)

@@ -46,6 +46,7 @@ def table_rows(figures: DayFigures) -> list[tuple[str, str]]:
     refused = ", ".join(f"{count} {name}" for name, count in figures.refused.items()) or "none"
     deliveries = ", ".join(f"{count} {name}" for name, count in sorted(figures.deliveries.items()))
     rows = [
+        *((f"Own means first, session {each.session}", each.told) for each in figures.own_means),
         ("Violations before", f"{figures.before.violations} ({'; '.join(figures.before_summary) or 'none'})"),
         (
             "Violations after, as measured (in real time on its grid model)",

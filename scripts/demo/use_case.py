@@ -1,11 +1,12 @@
 """The two use cases of the Italian demo (acceptance.md), each on a grid of its own: what is wrong there day ahead, and what happens
 during the day."""
 
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from oracles.grid.core.from_pandapower import LimitSettings
-from oracles.grid.core.network import Document
+from oracles.grid.core.from_pandapower import DEFAULT_MAX_LOADING_PERCENT, LimitSettings
 
 HOT_PERMILLE = 900
 RISE_PU = 0.002
@@ -20,30 +21,34 @@ class UseCase(StrEnum):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A use case's grid (SimBench code) and limits. `event`: what happens before the real-time session."""
+    """A use case's grid (SimBench code) and limits. `taps_under_load`: whether transformers' taps can be moved in operation.
+    `event`: what happens before the real-time session."""
 
     grid: str
     limits: LimitSettings
+    taps_under_load: bool
     event: str
 
 
 SCENARIOS = {
     UseCase.CONGESTION: Scenario(
-        "1-LV-rural1--2-no_sw", LimitSettings(), "a fan fails: the transformers may carry a tenth less"
+        "1-LV-rural1--2-no_sw",
+        LimitSettings(),
+        True,
+        "a fan fails: the transformers may carry a tenth less",
     ),
     UseCase.VOLTAGE: Scenario(
-        "1-LV-rural3--2-no_sw", LimitSettings(max_vm_pu=1.06), "medium voltage rises by 0.2 %"
+        "1-LV-rural3--2-no_sw", LimitSettings(max_vm_pu=1.06), False, "medium voltage rises by 0.2 %"
     ),
 }
 
 
-def after_event(use_case: UseCase, document: Document) -> Document:
-    """The grid model's document once the use case's event has happened."""
+def after_event(use_case: UseCase, net: Any) -> Any:
+    """The net once the use case's event has happened; the given one stays as it is."""
+    changed = copy(net)
     if use_case is UseCase.VOLTAGE:
-        slacks = [{**slack, "vm_pu": slack["vm_pu"] + RISE_PU} for slack in document["slacks"]]
-        return {**document, "slacks": slacks}
-    hot = [
-        {**each, "max_loading_percent": each["max_loading_percent"] * HOT_PERMILLE / 1000}
-        for each in document["transformers"]
-    ]
-    return {**document, "transformers": hot}
+        changed["ext_grid"] = net.ext_grid.assign(vm_pu=net.ext_grid.vm_pu + RISE_PU)
+    else:
+        rated = net.trafo.max_loading_percent.fillna(DEFAULT_MAX_LOADING_PERCENT)
+        changed["trafo"] = net.trafo.assign(max_loading_percent=rated * HOT_PERMILLE / 1000)
+    return changed

@@ -13,8 +13,9 @@ BEFORE = build(
 
 
 def plan(switch: int) -> MeansPlan:
-    action = build(MeansAction, kind="switch", index=switch, to=1, says=f"close switch {switch}")
-    return build(MeansPlan, actions=(action,), removes=(BEFORE,), leaves=(), losses_wh=900)
+    held = {"start": NOW_S + 1000, "end": NOW_S + 1900}
+    action = build(MeansAction, kind="switch", index=switch, to=1, says=f"close switch {switch}", **held)
+    return build(MeansPlan, moves=2, actions=(action,), removes=(BEFORE,), leaves=(), losses_wh=900)
 
 
 def proposal(session: int, plans: int = 2) -> MeansProposal:

@@ -32,6 +32,7 @@ from tests.end_to_end.conftest import DAY_TIMEOUT_S, PROJECT, demo_command, summ
 Verify = Callable[..., subprocess.CompletedProcess[str]]
 KEYS = [
     "sessions",
+    "own_means",
     "violations_before",
     "violations_after",
     "requested_wh",
@@ -90,6 +91,12 @@ def test_the_summary_says_what_came_of_the_day(played: Path) -> None:
     summary = json.loads((played / "summary.json").read_text())
     assert set(KEYS) <= set(summary)
     assert summary["sessions"] == [1, 2]
+    ahead, real_time = summary["own_means"]
+    assert (ahead["session"], ahead["violations"], ahead["plans"]) == (1, summary["violations_before"], 0)
+    assert 0 < real_time["removed"] < real_time["violations"], (
+        "after the fan failed a tap would help, but not enough"
+    )
+    assert (ahead["taken"], real_time["taken"]) == (False, False), "the market is asked"
     assert summary["violations_before"] > summary["violations_after"]
     assert summary["offered_wh"] > summary["accepted_wh"] > summary["delivered_wh"] > 0
     assert summary["paid_ueur"] > 0
@@ -128,6 +135,7 @@ def test_the_dsos_platform_validated_and_keeps_the_final_outcomes(played: Path, 
 def test_the_report_needs_nothing_but_itself(played: Path) -> None:
     report = (played / "report.html").read_text()
     assert report.count("<svg") == 4
+    assert report.count("Own means first") == 2
     for reference in ("<script src", "<link", 'href="http', "url(http", "<img"):
         assert reference not in report.replace('xlink:href="#', "")
 

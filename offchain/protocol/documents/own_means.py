@@ -11,12 +11,15 @@ from offchain.protocol.documents.base import Document, Whole
 
 
 class MeansAction(Document):
-    """One switch opened (`to` 0) or closed (1), or one transformer's tap moved to a position, by the net's index."""
+    """One switch opened (`to` 0) or closed (1), or one transformer's tap moved to a position, by the net's index; held from
+    `start` to `end`."""
 
     kind: Literal["tap", "switch"]
     index: Whole
     to: Whole
     says: str
+    start: Whole
+    end: Whole
 
 
 class MeansViolation(Document):
@@ -31,8 +34,9 @@ class MeansViolation(Document):
 
 
 class MeansPlan(Document):
-    """Actions that go together, what they do away with and what stays."""
+    """Actions that go together, what they do away with and what stays. `moves`: how often anything is moved within the window."""
 
+    moves: Whole
     actions: Annotated[tuple[MeansAction, ...], Field(min_length=1)]
     removes: tuple[MeansViolation, ...]
     leaves: tuple[MeansViolation, ...]

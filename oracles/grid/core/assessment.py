@@ -26,9 +26,9 @@ import numpy as np
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.products import MarginUnit, Product
 from oracles.grid.core.joined_slots import Effects, Part, Reason, assess_parts
-from oracles.grid.core.network import Floats, GridModel, Integers
-from oracles.grid.core.power_flow import run_power_flow, solve_power_flow
-from oracles.grid.core.violations import TOLERANCE, Element, Watch
+from oracles.grid.core.network import Floats, Integers
+from oracles.grid.core.switched_grid import Grid, solve, solved, watch_of
+from oracles.grid.core.violations import TOLERANCE, Element, Watching
 from oracles.parallel import MapParts, in_threads
 
 W_PER_MW = 1_000_000
@@ -86,7 +86,7 @@ class Assessment:
 
 
 def assess(
-    model: GridModel, p_w: Integers, q_var: Integers, items: Sequence[Item], map_parts: MapParts = in_threads
+    grid: Grid, p_w: Integers, q_var: Integers, items: Sequence[Item], map_parts: MapParts = in_threads
 ) -> Assessment:
     """Assess the market's acceptances against the grid, on baselines `p_w`, `q_var` (slots, nodes; net absorbed).
 
@@ -94,7 +94,7 @@ def assess(
     InvalidInput on an item outside grid or slots, on quantities that aren't positive, on doubled priorities and uneven
     blocks, and PowerFlowDiverged where the baseline has no solution.
     """
-    case = Case(Watch(model), p_w, q_var, items)
+    case = Case(watch_of(grid), p_w, q_var, items)
     return assess_case(case, map_parts)
 
 
@@ -119,9 +119,9 @@ class Case:
     `quantity_of` (items,), `accepted_w` and `least_w` (q,).
     """
 
-    def __init__(self, watch: Watch, p_w: Integers, q_var: Integers, items: Sequence[Item]) -> None:
+    def __init__(self, watch: Watching, p_w: Integers, q_var: Integers, items: Sequence[Item]) -> None:
         self.watch, self.items, self.slots = watch, items, len(p_w)
-        _check(items, len(p_w), watch.model.nodes)
+        _check(items, len(p_w), watch.nodes)
         self._p_w, self._q_var = p_w, q_var
         members: dict[tuple[bool, int], list[int]] = {}
         for index in sorted(range(len(items)), key=lambda each: (items[each].priority, items[each].slot)):
@@ -139,7 +139,7 @@ class Case:
 
     def _effects(self, index: int, item: Item) -> Iterator[tuple[int, int, int, int, int]]:
         quantity = int(self.quantity_of[index])
-        column = item.node + (0 if item.product.is_active else self.watch.model.nodes)
+        column = item.node + (0 if item.product.is_active else self.watch.nodes)
         yield quantity, item.slot, column, item.product.sign, 1
         for after, payback_w in enumerate(item.payback_w, start=1):
             if payback_w:
@@ -153,8 +153,7 @@ class Case:
     @cached_property
     def ceilings(self) -> Floats:
         """What watched values may reach: (slots, k)."""
-        without = self.watch.values(run_power_flow(self.watch.model, self._p_w, self._q_var))
-        return np.maximum(self.watch.limits, without)
+        return np.maximum(self.watch.limits, solved(self.watch, self._p_w, self._q_var).values)
 
     def power_with(self, allowed_w: Integers) -> Integers:
         """Net W, then var, at each node with so much of each quantity (q,): (slots, 2 n)."""
@@ -162,8 +161,8 @@ class Case:
 
     def values(self, allowed_w: Integers) -> Floats:
         """Watched values (slots, k) with so much of each quantity (q,)."""
-        power, nodes = self.power_with(allowed_w), self.watch.model.nodes
-        return self.watch.values(solve_power_flow(self.watch.model, power[:, :nodes], power[:, nodes:]))
+        power, nodes = self.power_with(allowed_w), self.watch.nodes
+        return solve(self.watch, power[:, :nodes], power[:, nodes:], range(self.slots)).values
 
     @cached_property
     def first_slots(self) -> Integers:
@@ -201,6 +200,7 @@ class Case:
         some = self.effects.some(place[self.effects.owner] >= 0)
         return Part(
             watch=self.watch,
+            slots=np.arange(self.slots)[slots],
             power=self.power[slots],
             ceilings=self.ceilings[slots],
             accepted_w=self.accepted_w[quantities],

@@ -3,7 +3,7 @@
 All are canonical JSON. A grid model goes by the keccak256 of its bytes, and so does a forecast.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,11 @@ from offchain.protocol.pods import outcome_salt
 from offchain.protocol.products import Product
 from oracles.grid.core.assessment import Assessment, Item
 from oracles.grid.core.network import Document, GridModel, Integers, grid_model_from_document
+from oracles.grid.core.switched_grid import Grid, SwitchedGrid
 
+SWITCHED_FORMAT = "flexledger-switched-grid-1"
+MOST_SLOTS = 1000
+"""Of a switched grid: more than any window has."""
 FORECAST_FORMAT = "flexledger-forecast-2"
 FORECAST_BEYOND_SLOTS = PAYBACK_SLOTS
 """Quarter-hours after the delivery window that a forecast covers as well: in them comes what activations pay back."""
@@ -69,10 +73,51 @@ def grid_model_bytes(document: Document) -> bytes:
 
 def grid_model_of_bytes(raw: bytes) -> GridModel:
     """The model of a stored document. Raises InvalidInput where it isn't one."""
+    return grid_model_from_document(_object(raw))
+
+
+def switched_document(models: Sequence[Document], ranges: Sequence[tuple[int, int]]) -> Document:
+    """The document of a grid that is switched. `ranges`, one after the other: how many slots, and which model holds in them."""
+    return {
+        "format": SWITCHED_FORMAT,
+        "models": list(models),
+        "ranges": [{"slots": slots, "model": model} for slots, model in ranges],
+    }
+
+
+def grid_from_document(document: Mapping[str, Any]) -> Grid:
+    """The grid of a document: a model that holds all the time, or several by slot. Raises InvalidInput where it isn't one."""
+    if document.get("format") != SWITCHED_FORMAT:
+        return grid_model_from_document(document)
+    try:
+        models, ranges = list(document["models"]), list(document["ranges"])
+        slots = np.array([each["slots"] for each in ranges], dtype=np.int64)
+        numbers = np.array([each["model"] for each in ranges], dtype=np.int64)
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
+        rule = "must hold models, and ranges of slots and model"
+        raise InvalidInput("gridModel", str(problem), rule) from None
+    if not len(slots) or not (slots > 0).all() or slots.sum() > MOST_SLOTS:
+        raise InvalidInput("gridModel.ranges", slots.tolist(), f"must be of 1 to {MOST_SLOTS} slots in all")
+    for model in models:
+        if not isinstance(model, dict):
+            raise InvalidInput("gridModel.models", model, "must be objects")
+    return SwitchedGrid(tuple(map(grid_model_from_document, models)), np.repeat(numbers, slots))
+
+
+def grid_of_bytes(raw: bytes, slots: int) -> Grid:
+    """The grid of a stored document, for a window of so many slots. Raises InvalidInput where it isn't one."""
+    grid = grid_from_document(_object(raw))
+    if isinstance(grid, SwitchedGrid) and len(grid.model_of_slot) != slots + FORECAST_BEYOND_SLOTS:
+        rule = f"must be of {slots + FORECAST_BEYOND_SLOTS} slots"
+        raise InvalidInput("gridModel.ranges", len(grid.model_of_slot), rule)
+    return grid
+
+
+def _object(raw: bytes) -> Document:
     document = canonical_json.loads(raw, allow_floats=True)
     if not isinstance(document, dict):
         raise InvalidInput("gridModel", document, "must be an object")
-    return grid_model_from_document(document)
+    return document
 
 
 def forecast_bytes(forecast: Forecast) -> bytes:

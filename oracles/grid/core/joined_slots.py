@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from oracles.grid.core.network import Floats, Integers
-from oracles.grid.core.power_flow import solve_power_flow
-from oracles.grid.core.violations import TOLERANCE, Watch
+from oracles.grid.core.switched_grid import solve
+from oracles.grid.core.violations import TOLERANCE, Watching
 
 T = TypeVar("T")
 Truths = npt.NDArray[np.bool_]
-Asking = Generator[Integers | Floats, Floats, T]
-"""Yields states (s, 2 n: W absorbed at each node, then var), is sent watched values (s, k), ends with its result."""
+Question = tuple[Integers | Floats, Integers]
+Asking = Generator[Question, Floats, T]
+"""Yields states (s, 2 n: W absorbed at each node, then var) with the slot of each, is sent watched values (s, k), ends with its
+result."""
 
 LEAST_PUSH = 0.05
 """An element is relieved by who pushes it, per W, at least this share as much as who pushes it most."""
@@ -77,10 +79,11 @@ class Part:
     """Slots and all that is accepted in them, by priority: `accepted_w` (q,), of which at least `least_w` (q,) is allowed if
     any is.
 
-    `power` (slots, 2 n): without flexibility. `ceilings` (slots, k): what watched values may reach.
+    `slots` (slots,): which of the case's they are. `power` (slots, 2 n): without flexibility. `ceilings` (slots, k): what watched values may reach.
     """
 
-    watch: Watch
+    watch: Watching
+    slots: Integers
     power: Integers
     ceilings: Floats
     accepted_w: Integers
@@ -132,10 +135,10 @@ def look_at_more(
     return seen
 
 
-def _answer_together(watch: Watch, asking: Sequence[Asking[T]]) -> list[T]:
+def _answer_together(watch: Watching, asking: Sequence[Asking[T]]) -> list[T]:
     """Results of all who ask, each round of their questions answered by one power flow."""
     results: dict[int, T] = {}
-    questions: dict[int, Integers | Floats] = {}
+    questions: dict[int, Question] = {}
     answers: dict[int, Floats | None] = dict.fromkeys(range(len(asking)))
     while answers:
         questions.clear()
@@ -148,17 +151,19 @@ def _answer_together(watch: Watch, asking: Sequence[Asking[T]]) -> list[T]:
     return [results[number] for number in range(len(asking))]
 
 
-def _answers(watch: Watch, questions: Sequence[Integers | Floats]) -> list[Floats]:
+def _answers(watch: Watching, questions: Sequence[Question]) -> list[Floats]:
     if not questions:
         return []
-    states, nodes = np.concatenate(questions).astype(np.float64), watch.model.nodes
+    states = np.concatenate([each for each, _ in questions]).astype(np.float64)
+    slots = np.concatenate([each for _, each in questions])
+    cuts = range(_STATES_AT_ONCE, len(states), _STATES_AT_ONCE)
     values = np.concatenate(
         [
-            watch.values(solve_power_flow(watch.model, some[:, :nodes], some[:, nodes:]))
-            for some in np.split(states, range(_STATES_AT_ONCE, len(states), _STATES_AT_ONCE))
+            solve(watch, some[:, : watch.nodes], some[:, watch.nodes :], of_some).values
+            for some, of_some in zip(np.split(states, cuts), np.split(slots, cuts), strict=True)
         ]
     )
-    return np.split(values, np.cumsum([len(each) for each in questions])[:-1])
+    return np.split(values, np.cumsum([len(each) for each, _ in questions])[:-1])
 
 
 def least_more_w(accepted_w: Integers, least_w: Integers, allowed_w: Integers) -> Integers:
@@ -184,7 +189,7 @@ class _Assessing:
         self.slopes: dict[int, Floats] = {}
         self.columns = [np.unique(self.effects.column[some]) for some in self.in_slot]
         self.relieved = np.zeros(slots, dtype=np.int64)
-        self.step_w = max(1, part.watch.model.rating_w // _STEP_SHARE)
+        self.step_w = max(1, part.watch.rating_w // _STEP_SHARE)
 
     def run(self) -> Asking[Allowed]:
         """Give back what can't be, offer again what can, and say why the rest is refused."""
@@ -209,10 +214,15 @@ class _Assessing:
         np.add.at(self.power, (slots, self.effects.column[effects]), change)
         self.is_stale[slots[change != 0]] = True
 
+    def _ask(self, states: Integers | Floats, slots: Integers) -> Asking[Floats]:
+        """What is watched in states of some of the part's slots."""
+        answers = yield states, self.part.slots[slots]
+        return answers
+
     def _refresh(self) -> Asking[None]:
         slots = np.flatnonzero(self.is_stale)
         if len(slots):
-            self.values[slots] = yield self.power[slots]
+            self.values[slots] = yield from self._ask(self.power[slots], slots)
             self.is_stale[slots] = False
             for slot in slots.tolist():
                 self.slopes.pop(slot, None)
@@ -231,10 +241,12 @@ class _Assessing:
                 unknown.append((slot, places))
         if not unknown:
             return
-        answers = yield np.concatenate(
-            [self._stepped(self.power[slot], slot, places) for slot, places in unknown]
+        sizes = [len(places) for _, places in unknown]
+        answers = yield from self._ask(
+            np.concatenate([self._stepped(self.power[slot], slot, places) for slot, places in unknown]),
+            np.repeat([slot for slot, _ in unknown], sizes),
         )
-        ends = np.cumsum([len(places) for _, places in unknown])[:-1]
+        ends = np.cumsum(sizes)[:-1]
         for (slot, places), values in zip(unknown, np.split(answers, ends), strict=True):
             self.slopes[slot][places] = self._slopes_of(values, self.values[slot])
 
@@ -286,7 +298,7 @@ class _Assessing:
             states = np.repeat(with_all[None, :], len(kept_w), axis=0)
             changes = self.effects.moved(effects, shares_w[:, of_quantity])
             np.add.at(states, (np.arange(len(kept_w))[:, None], columns[None, :]), changes)
-            answers = yield states
+            answers = yield from self._ask(states, np.full(len(kept_w), slot))
             return np.asarray(answers[:, worst] - ceilings[worst])
 
         guess_w = _kept_w(values[worst] - ceilings[worst], push, has_w) if is_known else 0
@@ -309,10 +321,14 @@ class _Assessing:
         base = self.part.power[slot]
         change = self.power[slot] - base
         shares = 0.5 ** np.arange(1, _HALVINGS)
-        answers = yield np.concatenate([[base], base + shares[:, None] * change])
+        states = np.concatenate([[base], base + shares[:, None] * change])
+        answers = yield from self._ask(states, np.full(len(states), slot))
         solved = int(np.argmax(np.isfinite(answers[1:]).all(axis=1)))
         share, at_share = shares[solved], answers[1 + solved]
-        stepped = yield self._stepped(base + share * change, slot, np.arange(len(self.columns[slot])))
+        columns = np.arange(len(self.columns[slot]))
+        stepped = yield from self._ask(
+            self._stepped(base + share * change, slot, columns), np.full(len(columns), slot)
+        )
         further = at_share + (at_share - answers[0]) * (1 - share) / share
         return np.asarray(further), self._slopes_of(stepped, at_share)
 
@@ -379,7 +395,7 @@ class _Assessing:
         has_w = self.allowed_w[quantities]
         change = self.effects.moved(effects, (has_w + more_w)[of]) - self.effects.moved(effects, has_w[of])
         np.add.at(states, (of_state, self.effects.column[effects]), change)
-        answers = yield states
+        answers = yield from self._ask(states, slot)
         return slot, answers - self.part.ceilings[slot], of_quantity
 
     def _raise(self, quantity: int) -> Asking[None]:

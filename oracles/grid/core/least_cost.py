@@ -18,9 +18,8 @@ import numpy as np
 from oracles.grid.core.flexible_pods import SLOTS_PER_HOUR, Resources
 from oracles.grid.core.linear_program import Program, Row, Solver
 from oracles.grid.core.network import Floats, Integers
-from oracles.grid.core.power_flow import PowerFlow, solve_power_flow
-from oracles.grid.core.sensitivity import relief_per_unit
-from oracles.grid.core.violations import TOLERANCE, Watch
+from oracles.grid.core.switched_grid import States, solve
+from oracles.grid.core.violations import TOLERANCE, Watching
 
 SHORTFALL_FACTOR = 1000.0
 """Cost of a W of relief not found, against the dearest resource's W."""
@@ -44,7 +43,7 @@ class Need:
     what they are to come down to; `held` (rows, k): what counts as that after an AC power flow.
     """
 
-    watch: Watch
+    watch: Watching
     resources: Resources
     p_w: Integers
     q_var: Integers
@@ -55,7 +54,7 @@ class Need:
     @classmethod
     def within_limits(
         cls,
-        watch: Watch,
+        watch: Watching,
         resources: Resources,
         p_w: Integers,
         q_var: Integers,
@@ -72,14 +71,14 @@ class Need:
         held = np.minimum(targets + np.maximum(margins / 10, TOLERANCE), limits + TOLERANCE)
         return cls(watch, resources, p_w, q_var, base, targets, held)
 
-    def flow(self, net: Integers | Floats, rows: list[int]) -> PowerFlow:
+    def flow(self, net: Integers | Floats, rows: list[int]) -> States:
         """Power flow of some rows with net amounts (all rows, r) activated."""
         p_w, q_var = self.resources.moved(self.p_w[rows], self.q_var[rows], net[rows])
-        return solve_power_flow(self.watch.model, p_w, q_var)
+        return solve(self.watch, p_w, q_var, [self.resources.rows[row] for row in rows])
 
     def values(self, amounts: Integers) -> Floats:
         """Watched values (rows, k) with amounts (rows, r) activated and what they pay back."""
-        return self.watch.values(self.flow(self.net(amounts), list(range(len(amounts)))))
+        return self.flow(self.net(amounts), list(range(len(amounts)))).values
 
     def net(self, amounts: Integers) -> Floats:
         """Amounts less what turns the other way for those of rows before."""
@@ -95,9 +94,9 @@ class Need:
         """Each resource's place among `nodes`, (r,)."""
         return np.searchsorted(self.nodes, self.resources.node)
 
-    def relief(self, flow: PowerFlow, state: int) -> Floats:
+    def relief(self, flow: States, state: int) -> Floats:
         """Fall of every value per W and var up at `nodes` in a solved state: (2, nodes, k)."""
-        return relief_per_unit(self.watch, flow, state, self.nodes)
+        return flow.relief(state, self.nodes)
 
     def gains(self, relief: Floats, columns: Integers) -> Floats:
         """Fall of some values per W or var of each resource: (r, columns)."""
@@ -189,7 +188,7 @@ class _Search:
                 self.amounts[group] = self._cheapest(group)
             flow = self.need.flow(self.need.net(self.amounts), rows)
             self.values = self.values.copy()
-            self.values[rows] = self.need.watch.values(flow)
+            self.values[rows] = flow.values
             going_on = []
             for group in todo:
                 amounts, last = before[group[0]]
@@ -211,7 +210,7 @@ class _Search:
         over = np.maximum(self.values[group] - self.need.held[group], 0.0) * self.need.watch.weights
         return _Merit(float(over.sum()), float((self.amounts[group] @ self.resources.price).sum()))
 
-    def _linearise(self, row: int, flow: PowerFlow, state: int, net: Floats) -> None:
+    def _linearise(self, row: int, flow: States, state: int, net: Floats) -> None:
         """Take the tangents anew around a state; drop those that claimed more than it shows."""
         slot, values, targets = self.slots[row], self.values[row], self.need.targets[row]
         slot.relief, slot.values, slot.net = self.need.relief(flow, state), values, net

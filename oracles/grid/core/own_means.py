@@ -14,7 +14,10 @@ How plans are found:
 
 A line with a switch at both ends is opened at the one of the lower index: the other would leave the same supply.
 
-A plan holds for all slots, checked by AC power flow. It leaves every bus of the forecast supplied, makes no loop that isn't there
+4. *Ranges.* Where what removes a violation can't be held all the time, or only by more actions, changes are held for ranges of
+   slots, with as few moves within the window as possible: moving back counts (`switching_times`).
+
+A plan is checked in all slots by AC power flow. It leaves every bus of the forecast supplied, makes no loop that isn't there
 already (unless that is allowed), adds no violation and worsens none.
 """
 
@@ -33,6 +36,8 @@ from oracles.grid.core.errors import UnsupportedGrid
 from oracles.grid.core.from_pandapower import LimitSettings, model_document
 from oracles.grid.core.network import Floats, GridModel, Integers, grid_model_from_document
 from oracles.grid.core.power_flow import PowerFlow, run_power_flow, solve_power_flow
+from oracles.grid.core.switched_grid import Grid
+from oracles.grid.core.switching_times import Truths, fewest_moves
 from oracles.grid.core.violations import TOLERANCE, Element, Violation, Watch
 
 SWITCH_TYPES = ("CB", "LBS", "LS")
@@ -79,13 +84,14 @@ class BusForecast:
     p_w: Integers
     q_var: Integers
 
-    def at_nodes(self, model: GridModel) -> tuple[Integers, Integers]:
-        """The sums at each node of a model (slots, nodes). Raises InvalidInput for a bus that isn't supplied there."""
+    def at_nodes(self, model: Grid) -> tuple[Integers, Integers]:
+        """The sums at each node of a model, or place of a switched grid (slots, nodes). Raises InvalidInput for a bus that isn't
+        supplied there."""
         nodes = nodes_of_buses(model, self.buses)
         return summed_at(nodes, model.nodes, self.p_w), summed_at(nodes, model.nodes, self.q_var)
 
 
-def nodes_of_buses(model: GridModel, buses: Sequence[int]) -> Integers:
+def nodes_of_buses(model: Grid, buses: Sequence[int]) -> Integers:
     """The nodes of buses. Raises InvalidInput for a bus that isn't supplied there."""
     for bus in buses:
         if bus not in model.node_of_bus:
@@ -102,34 +108,54 @@ def summed_at(nodes: Integers, count: int, values: Integers) -> Integers:
 
 @dataclass(frozen=True)
 class MeansSettings:
-    """Bounds of the search. `most_checked`: changes checked by power flow. `widened`: of the changes that don't remove all, how
-    many are the start of another step. `allow_parallel`: plans may make loops."""
+    """Bounds of the search. `most_actions`: held at once. `most_moves`: within the window, where a plan holds for ranges of it.
+    `most_checked`: changes checked by power flow. `widened`: of the changes that don't remove all, how many are the start of
+    another step. `most_ranged`: of changes that are held for ranges. `allow_parallel`: plans may make loops."""
 
     most_actions: int = 4
+    most_moves: int = 8
     most_checked: int = 400
     widened: int = 4
+    most_ranged: int = 100
     most_plans: int = 10
     allow_parallel: bool = False
 
 
+@dataclass(frozen=True, order=True)
+class Range:
+    """Actions that are held together in the slots from `first_slot` on, before `end_slot`."""
+
+    first_slot: int
+    end_slot: int
+    actions: tuple[Action, ...]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Actions that go together. `removes`, `leaves`: violations of the forecast that they do away with, and that stay, as large
-    as they are then. `losses_wh`: of the grid over all slots with them."""
+    """Actions that go together, held all the time or for ranges of slots. `moves`: how often anything is moved within the window,
+    so that what is moved back before its end counts twice. `removes`, `leaves`: violations of the forecast that they do away with,
+    and that stay, as large as they are then. `losses_wh`: of the grid over all slots with them."""
 
-    actions: tuple[Action, ...]
+    ranges: tuple[Range, ...]
+    moves: int
     removes: tuple[Violation, ...]
     leaves: tuple[Violation, ...]
     losses_wh: int
 
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All that it ever holds."""
+        return tuple(sorted({action for each in self.ranges for action in each.actions}))
+
 
 @dataclass(frozen=True)
 class OwnMeans:
-    """Plans that remove all violations, fewest actions first, then least losses; if there are none, those that remove most.
+    """Plans that remove all violations, fewest moves first, then least losses; if there are none, those that remove most.
 
-    `cut`: which bounds ended the search before everything was tried; empty if none did.
+    `slots`: of the forecast. `cut`: which bounds ended the search before everything was tried; empty if none did.
     """
 
+    slots: int
     before: tuple[Violation, ...]
     losses_before_wh: int
     plans: tuple[Plan, ...]
@@ -190,6 +216,7 @@ def propose_own_means(
     if search.before:
         search.run()
     return OwnMeans(
+        slots=len(forecast.p_w),
         before=search.before,
         losses_before_wh=search.losses_before_wh,
         plans=search.plans(),
@@ -325,11 +352,14 @@ class _Topology:
 @dataclass(frozen=True, eq=False)
 class _Checked:
     """A change of the net and what the power flow says of it. `score`: how far limits are passed in all, comparable between
-    loading and voltage; infinite without a solution. `plan`: None where it isn't one."""
+    loading and voltage; infinite without a solution. `clears` (slots,): where no limit is passed. `plan`: to hold it all the time;
+    None where it isn't one."""
 
     actions: Actions
     topology: _Topology
     score: float
+    clears: Truths
+    losses_w: Floats
     plan: Plan | None
 
 
@@ -360,14 +390,15 @@ class _Search:
         self.before = Watch(flow.model).violations(values)
         self.excess_before = {(each.slot, each.element): each.excess for each in self.before}
         self.score_before = _score(Watch(flow.model), values)
-        self.losses_before_wh = _losses_wh(flow)
+        self.losses_before_wh = _losses_wh(flow.losses_w)
+        clears = _clears(Watch(flow.model), values)
+        self.start = _Checked(frozenset(), self.topology, self.score_before, clears, flow.losses_w, None)
         self.found: dict[Actions, _Checked] = {}
 
     def run(self) -> None:
         """Single steps, then further ones from the best of them, until something removes all."""
-        start = _Checked(frozenset(), self.topology, self.score_before, None)
-        seen = {start.actions}
-        frontier = [start]
+        seen = {self.start.actions}
+        frontier = [self.start]
         while frontier and not self._complete():
             changes: dict[Actions, None] = {}
             for state in frontier:
@@ -385,7 +416,9 @@ class _Search:
     def plans(self) -> tuple[Plan, ...]:
         """What to propose, in order."""
         complete = [plan for plan in self._complete() if not self._has_needless(plan)]
-        complete.sort(key=lambda plan: (len(plan.actions), plan.losses_wh, plan.actions))
+        fewest = min((plan.moves for plan in complete), default=self.settings.most_moves + 1)
+        complete += [plan for plan in self._in_ranges() if plan.moves < fewest]
+        complete.sort(key=lambda plan: (plan.moves, plan.losses_wh, plan.ranges))
         partial = [each for each in self.found.values() if each.plan and each.plan.removes]
         partial.sort(key=lambda each: (each.score, len(each.actions), sorted(each.actions)))
         best = complete or [each.plan for each in partial if each.plan]
@@ -398,6 +431,42 @@ class _Search:
         """Whether some of its actions alone remove all."""
         mine = frozenset(plan.actions)
         return any(frozenset(other.actions) < mine for other in self._complete())
+
+    def _in_ranges(self) -> list[Plan]:
+        """Plans that remove all by one change, or several, for ranges of slots; none of what is held all the time does."""
+        violated = ~self.start.clears
+        changes = [each for each in self.found.values() if (each.clears & violated).any()]
+        changes = [each for each in changes if each.plan is None or each.plan.leaves]
+        changes.sort(key=lambda each: (-int((each.clears & violated).sum()), sorted(each.actions)))
+        if len(changes) > self.settings.most_ranged:
+            self._note(f"only the best {self.settings.most_ranged} changes were held for ranges of slots")
+            changes = changes[: self.settings.most_ranged]
+        held = [self._held_for_ranges([self.start, each]) for each in changes]
+        if len(changes) > 1:
+            held.append(self._held_for_ranges([self.start, *changes]))
+        return list({plan.ranges: plan for plan in held if plan}.values())
+
+    def _held_for_ranges(self, changes: Sequence[_Checked]) -> Plan | None:
+        """The fewest moves that remove all violations by holding one of these changes at a time."""
+        may_hold = np.stack([each.clears for each in changes], axis=1)
+        losses_w = np.stack([each.losses_w for each in changes], axis=1)
+        moved = [{(action.kind, action.index): action.to for action in each.actions} for each in changes]
+        found = fewest_moves(moved, may_hold, losses_w)
+        if found is None:
+            return None
+        moves, held = found
+        starts = [slot for slot in range(len(held)) if slot == 0 or held[slot] != held[slot - 1]]
+        ranges = [
+            Range(first, end, tuple(sorted(changes[held[first]].actions)))
+            for first, end in zip(starts, [*starts[1:], len(held)], strict=True)
+        ]
+        return Plan(
+            ranges=tuple(each for each in ranges if each.actions),
+            moves=moves,
+            removes=self.before,
+            leaves=(),
+            losses_wh=_losses_wh(losses_w[np.arange(len(held)), held]),
+        )
 
     def _note(self, bound: str) -> None:
         if bound not in self.cut:
@@ -433,7 +502,9 @@ class _Search:
             return None
         watch = Watch(flow.model)
         values = watch.values(flow)
-        checked = _Checked(change, topology, _score(watch, values), self._plan(change, flow, watch, values))
+        plan = self._plan(change, flow, watch, values)
+        clears = _clears(watch, values)
+        checked = _Checked(change, topology, _score(watch, values), clears, flow.losses_w, plan)
         self.found[change] = checked
         return checked
 
@@ -446,10 +517,11 @@ class _Search:
             return None
         left: set[tuple[int, Element]] = {(each.slot, each.element) for each in leaves}
         return Plan(
-            actions=tuple(sorted(change)),
+            ranges=(Range(0, len(values), tuple(sorted(change))),),
+            moves=len(change),
             removes=tuple(each for each in self.before if (each.slot, each.element) not in left),
             leaves=leaves,
-            losses_wh=_losses_wh(flow),
+            losses_wh=_losses_wh(flow.losses_w),
         )
 
     def _steps(self, state: _Checked) -> Iterator[Actions]:
@@ -534,5 +606,10 @@ def _score(watch: Watch, values: Floats) -> float:
     return float(np.where(over > TOLERANCE, over, 0.0).sum())
 
 
-def _losses_wh(flow: PowerFlow) -> int:
-    return round(float(flow.losses_w.sum()) * SLOT_S / 3600)
+def _clears(watch: Watch, values: Floats) -> Truths:
+    """Slots (slots,) in which no limit is passed."""
+    return np.asarray((values <= watch.limits + TOLERANCE).all(axis=1))
+
+
+def _losses_wh(losses_w: Floats) -> int:
+    return round(float(losses_w.sum()) * SLOT_S / 3600)

@@ -21,10 +21,10 @@ import numpy as np
 from offchain.protocol.products import Product
 from oracles.grid.core.flexible_pods import FlexiblePod, Resources, check_flexible_pods
 from oracles.grid.core.least_cost import BITE, Need, least_cost
-from oracles.grid.core.network import Floats, GridModel, Integers
-from oracles.grid.core.power_flow import run_power_flow, solve_power_flow
+from oracles.grid.core.network import Floats, Integers
 from oracles.grid.core.request_areas import SizedArea, size_areas
-from oracles.grid.core.violations import Element, Violation, Watch
+from oracles.grid.core.switched_grid import Grid, solve, solved, watch_of
+from oracles.grid.core.violations import Element, Violation, Watching
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class FlexibilityRequest:
 
 
 def size_request(
-    model: GridModel,
+    grid: Grid,
     p_w: Integers,
     q_var: Integers,
     pods: Sequence[FlexiblePod],
@@ -92,9 +92,9 @@ def size_request(
     Where the PoDs can't solve a slot, the request asks for what reduces it most, and `remaining` says what is left.
     Raises InvalidInput on PoDs that don't fit, PowerFlowDiverged where the forecast itself has no solution.
     """
-    check_flexible_pods(pods, len(p_w), model.nodes)
-    watch = Watch(model)
-    base = watch.values(run_power_flow(model, p_w, q_var))
+    check_flexible_pods(pods, len(p_w), grid.nodes)
+    watch = watch_of(grid)
+    base = solved(watch, p_w, q_var).values
     before = watch.violations(base)
     resources = _resources(pods, sorted({violation.slot for violation in before}), len(p_w))
     rows = list(resources.rows)
@@ -127,7 +127,7 @@ def _resources(pods: Sequence[FlexiblePod], violated: Sequence[int], slots: int)
     return Resources(ordered, tuple(rows))
 
 
-def _margins(watch: Watch, settings: RequestSettings) -> Floats:
+def _margins(watch: Watching, settings: RequestSettings) -> Floats:
     voltage = np.array([element.kind == "bus" for element in watch.elements])
     return np.where(voltage, settings.voltage_margin_pu, settings.loading_margin_percent / 100)
 
@@ -138,8 +138,7 @@ def _added_by_error(need: Need, error_permille: int) -> Floats:
     if error_permille:
         for permille in (1000 + error_permille, 1000 - error_permille):
             share = np.float64(permille / 1000)
-            flow = solve_power_flow(need.watch.model, need.p_w * share, need.q_var * share)
-            values = need.watch.values(flow)
+            values = solve(need.watch, need.p_w * share, need.q_var * share, need.resources.rows).values
             added = np.maximum(added, values - need.base)
     return added
 

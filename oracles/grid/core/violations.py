@@ -3,6 +3,7 @@
 A limit passed is a violation. Alarms tell the operator more: also what comes near a limit, how bad it is, and how long.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -126,48 +127,36 @@ class Alarm:
     limit: int
 
 
-@dataclass(frozen=True, eq=False)
-class Watch:
-    """All limits of a grid as k columns: loading of all branches, highest voltages, lowest voltages, as the model orders.
+class Watching(ABC):
+    """Limits of a grid as k columns.
 
     Values and limits are turned so that more is always worse: voltages count negative where the lower limit is held.
     """
 
-    model: GridModel
+    @property
+    @abstractmethod
+    def nodes(self) -> int:
+        """Number of places at which power is absorbed."""
 
-    @cached_property
+    @property
+    @abstractmethod
+    def rating_w(self) -> int:
+        """Apparent power (VA) that the grid is made for."""
+
+    @property
+    @abstractmethod
     def elements(self) -> tuple[Element, ...]:
         """The k elements, in the order in which violations are listed."""
-        names = [self.model.node_names[node] for node in self.model.loads]
-        return (
-            *(Element("trafo", name, Side.ABOVE) for name in self.model.transformer_names),
-            *(Element("line", name, Side.ABOVE) for name in self.model.line_names),
-            *(Element("impedance", name, Side.ABOVE) for name in self.model.impedance_names),
-            *(Element("bus", name, Side.ABOVE) for name in names),
-            *(Element("bus", name, Side.BELOW) for name in names),
-        )
 
-    @cached_property
+    @property
+    @abstractmethod
     def limits(self) -> Floats:
         """Limits (k,): loading with 1 for the rating, and pu."""
-        loads = self.model.loads
-        return np.concatenate(
-            (self.model.max_loading_percent / 100, self.model.max_vm_pu[loads], -self.model.min_vm_pu[loads])
-        )
 
     @cached_property
     def weights(self) -> Floats:
         """What makes loading and voltage comparable (k,): shares of the rating, and of half a 0.9 to 1.1 band."""
-        return np.concatenate(
-            (np.ones(self.model.branches), np.full(2 * len(self.model.loads), 1 / _HALF_BAND_PU))
-        )
-
-    def values(self, flow: PowerFlow) -> Floats:
-        """Values (s, k) to hold against `limits`; infinite in states without a solution."""
-        vm_pu = flow.vm_pu[:, self.model.loads]
-        values = np.concatenate((flow.loading_percent / 100, vm_pu, -vm_pu), axis=1)
-        values[~flow.converged] = np.inf
-        return values
+        return np.array([1 / _HALF_BAND_PU if each.kind == "bus" else 1.0 for each in self.elements])
 
     def levels(self, values: Floats, settings: AlarmSettings) -> Integers:
         """Alarm levels (s, k), 0 where there is nothing to tell.
@@ -230,6 +219,50 @@ class Watch:
                 )
             )
         return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Watch(Watching):
+    """All limits of a grid model: loading of all branches, highest voltages, lowest voltages, as the model orders."""
+
+    model: GridModel
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of the model."""
+        return self.model.nodes
+
+    @property
+    def rating_w(self) -> int:
+        """The model's."""
+        return self.model.rating_w
+
+    @cached_property
+    def elements(self) -> tuple[Element, ...]:
+        """The k elements, in the order in which violations are listed."""
+        names = [self.model.node_names[node] for node in self.model.loads]
+        return (
+            *(Element("trafo", name, Side.ABOVE) for name in self.model.transformer_names),
+            *(Element("line", name, Side.ABOVE) for name in self.model.line_names),
+            *(Element("impedance", name, Side.ABOVE) for name in self.model.impedance_names),
+            *(Element("bus", name, Side.ABOVE) for name in names),
+            *(Element("bus", name, Side.BELOW) for name in names),
+        )
+
+    @cached_property
+    def limits(self) -> Floats:
+        """Limits (k,): loading with 1 for the rating, and pu."""
+        loads = self.model.loads
+        return np.concatenate(
+            (self.model.max_loading_percent / 100, self.model.max_vm_pu[loads], -self.model.min_vm_pu[loads])
+        )
+
+    def values(self, flow: PowerFlow) -> Floats:
+        """Values (s, k) to hold against `limits`; infinite in states without a solution."""
+        vm_pu = flow.vm_pu[:, self.model.loads]
+        values = np.concatenate((flow.loading_percent / 100, vm_pu, -vm_pu), axis=1)
+        values[~flow.converged] = np.inf
+        return values
 
 
 def find_violations(flow: PowerFlow) -> tuple[Violation, ...]:

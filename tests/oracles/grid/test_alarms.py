@@ -9,7 +9,7 @@ from oracles.grid.core.documents import Forecast
 from oracles.grid.core.network import GridModel, Integers, grid_model_from_document
 from oracles.grid.core.violations import AlarmSettings, AlarmThresholds
 from oracles.grid.facts import AnchoredGrid
-from oracles.grid.flows import window_flow
+from oracles.grid.flows import window_states
 from tests.chain.small_market import TERMS
 from tests.oracles.grid.small_grids import radial_document
 
@@ -21,7 +21,7 @@ def anchored(model: GridModel, p_w: Integers, q_var: Integers) -> AnchoredGrid:
 
 
 def alarms_of(grid: AnchoredGrid, settings: AlarmSettings) -> SessionAlarms:
-    return session_alarms(TERMS, grid, window_flow(TERMS, grid), settings)
+    return session_alarms(TERMS, grid, window_states(TERMS, grid), settings)
 
 
 def test_alarms_are_of_the_delivery_window_only_the_worst_first() -> None:

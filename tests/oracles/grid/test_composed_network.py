@@ -14,6 +14,7 @@ from oracles.grid.core.from_pandapower import ElementLimits
 from oracles.grid.core.network import Integers, grid_model_from_document
 from oracles.grid.core.own_means import Action, MeansKind
 from oracles.grid.core.power_flow import PowerFlow, run_power_flow
+from oracles.grid.core.switched_grid import solve, watch_of
 from oracles.grid.core.violations import AlarmSettings, AlarmThresholds
 from oracles.grid.facts import AnchoredGrid
 from oracles.grid.loading.composed import MEDIUM, Place
@@ -64,8 +65,9 @@ def alarms(found: ComposedNetwork, settings: AlarmSettings) -> dict[tuple[str, i
     flow, p_w = forecast(found)
     q_var = found.network.background(TERMS)[1]
     grid = AnchoredGrid(flow.model, bytes(32), Forecast(1, bytes(32), p_w, q_var, {}))
-    told = session_alarms(TERMS, grid, flow, found.watched.above(settings))
-    told = with_watched(told, TERMS, flow, found.watched, settings)
+    states = solve(watch_of(flow.model), p_w, q_var, range(len(p_w)))
+    told = session_alarms(TERMS, grid, states, found.watched.above(settings))
+    told = with_watched(told, TERMS, grid, states, found.watched, settings)
     levels = [alarm.level for alarm in told.alarms]
     assert levels == sorted(levels, key=["critical", "alarm", "warning"].index)
     assert [each.name for each in told.watched] == [each.name for each in found.watched.grids]
@@ -134,8 +136,9 @@ def test_where_there_is_no_solution_the_session_goes_on() -> None:
     at_cs_c = flow.model.node_names.index("MV 3")
     assert p_w[1, at_cs_c] == 60 * LOADS_W["CS C"][1][1]
     grid = AnchoredGrid(flow.model, bytes(32), Forecast(1, bytes(32), p_w, p_w // 5, {}))
-    first = session_alarms(TERMS, grid, flow, AlarmSettings())
-    told = with_watched(first, TERMS, flow, found.watched, AlarmSettings())
+    states = solve(watch_of(flow.model), p_w, found.network.background(TERMS)[1], range(len(p_w)))
+    first = session_alarms(TERMS, grid, states, AlarmSettings())
+    told = with_watched(first, TERMS, grid, states, found.watched, AlarmSettings())
     (below,) = told.watched
     assert below.unsolved_slots == (1,)
     assert any(alarm.element == WATCHED_LINE for alarm in told.alarms)

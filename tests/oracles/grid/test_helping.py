@@ -11,7 +11,7 @@ from oracles.grid.core.network import Integers, grid_model_from_document
 from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.violations import AlarmSettings, Watch
 from oracles.grid.facts import AnchoredGrid
-from oracles.grid.flows import session_flows, window_flow
+from oracles.grid.flows import session_flows, window_states
 from oracles.grid.helping import MOST_SHOWN, CouldGive
 from tests.chain.small_market import TERMS, pod
 from tests.oracles.grid.small_grids import radial_document
@@ -39,7 +39,7 @@ def could(number: int, node: int, **most_w: int) -> CouldGive:
 
 def alarms_of(*helping: CouldGive) -> list[GridAlarm]:
     grid = AnchoredGrid(MODEL, bytes(32), forecast())
-    return list(session_alarms(TERMS, grid, window_flow(TERMS, grid), AlarmSettings(), helping).alarms)
+    return list(session_alarms(TERMS, grid, window_states(TERMS, grid), AlarmSettings(), helping).alarms)
 
 
 def passed(alarms: list[GridAlarm], kind: str) -> GridAlarm:
@@ -113,8 +113,9 @@ def test_of_many_the_best_are_named_and_all_are_counted() -> None:
 
 def test_flows_are_those_of_the_power_flow_in_whole_units() -> None:
     grid = AnchoredGrid(MODEL, bytes(32), forecast())
-    flow = window_flow(TERMS, grid)
-    shown = session_flows(TERMS, grid, flow)
+    states = window_states(TERMS, grid)
+    ((_, flow),) = states.flows
+    shown = session_flows(TERMS, grid, states)
     assert shown.nodes.keys[2] == "bus:bus 2"
     assert shown.branches.keys[:2] == ("trafo:trafo", "line:line 00")
     assert np.abs(shown.nodes.values[0] / 1e6 - flow.vm_pu).max() <= 5.1e-7

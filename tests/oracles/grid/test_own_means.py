@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandapower
 import pytest
 from pandapower.topology import unsupplied_buses
@@ -20,11 +22,14 @@ from oracles.grid.core.own_means import (
     MeansKind,
     MeansSettings,
     Operable,
+    Plan,
+    Range,
     described,
     operable_of,
     operated,
     propose_own_means,
 )
+from oracles.grid.own_means import told_means
 from oracles.grid.simbench_case import load_simbench_case, load_simbench_net
 from tests.oracles.grid.switched_grids import (
     coupled_busbar,
@@ -118,6 +123,80 @@ def test_a_plan_holds_in_every_slot() -> None:
     assert plan.actions == taps[-1]
     assert violations_by_pandapower(operated(net, plan.actions), forecast) == 0
     assert violations_by_pandapower(operated(net, taps[-2]), forecast) > 0
+
+
+HEAVY, QUIET = (1.5, 1.5, 1.5, 0.5, 2.0), (0.5,) * 5
+"""MW at buses 2 to 6: what leaves the first feeder no room for more, and what is no trouble."""
+
+
+def over_slots(*slots: tuple[float, ...]) -> BusForecast:
+    """A slot after the other."""
+    several = [loads(*by_bus_mw) for by_bus_mw in slots]
+    p_w = np.concatenate([each.p_w[:1] for each in several])
+    q_var = np.concatenate([each.q_var[:1] for each in several])
+    return BusForecast(several[0].buses, p_w, q_var)
+
+
+def held_in(plan: Plan, slot: int) -> tuple[Action, ...]:
+    return next((each.actions for each in plan.ranges if each.first_slot <= slot < each.end_slot), ())
+
+
+def violations_by_slot(net: Any, forecast: BusForecast, plan: Plan) -> list[int]:
+    """By pandapower, with what the plan holds in each slot."""
+    return [
+        violations_by_pandapower(
+            operated(net, held_in(plan, slot)),
+            BusForecast(forecast.buses, forecast.p_w[[slot]], forecast.q_var[[slot]]),
+        )
+        for slot in range(len(forecast.p_w))
+    ]
+
+
+def test_what_cant_be_held_all_the_time_is_held_for_a_range() -> None:
+    """A ring moved for two slots, and back: four moves. Where nothing forbids it any more it stays: two."""
+    net, ring = two_feeders(), Operable(frozenset({4, 6}), {})
+    overloaded = (2.2, 1.6, 1.9, 0.7, -3.1)
+    for slots, end, moves in (
+        ((HEAVY, overloaded, overloaded, HEAVY), 3, 4),
+        ((HEAVY, overloaded, QUIET), 3, 2),
+    ):
+        forecast = over_slots(*slots)
+        (plan,) = propose_own_means(net, forecast, ring).plans
+        assert plan.ranges == (Range(1, end, (open_(4), close(6))),)
+        assert plan.moves == moves
+        assert (plan.leaves, {each.slot for each in plan.removes}) == ((), set(range(1, len(slots) - 1)))
+        assert violations_by_slot(net, forecast, plan) == [0] * len(slots)
+        assert sum(violations_by_slot(net, forecast, replace(plan, ranges=(Range(0, 4, plan.actions),)))) > 0
+    assert propose_own_means(net, over_slots(*slots), ring, settings=MeansSettings(most_moves=1)).plans == ()
+
+
+def test_taps_move_in_the_course_of_the_window_as_seldom_as_trying_everything_finds() -> None:
+    net = two_feeders(rating_ka=1.0)
+    forecast = over_slots(QUIET, (2.8,) * 5, (-2.5,) * 5, (2.4,) * 5)
+    taps = Operable(frozenset(), {0: (-3, 3)})
+    positions = range(-3, 4)
+    holds = {
+        (slot, to)
+        for slot in range(4)
+        for to in positions
+        if not violations_by_pandapower(
+            operated(net, [Action(MeansKind.TAP, 0, to)]),
+            BusForecast(forecast.buses, forecast.p_w[[slot]], forecast.q_var[[slot]]),
+        )
+    }
+    fewest = min(
+        sum(one != other for one, other in pairwise((0, *held)))
+        for held in product(positions, repeat=4)
+        if all(each in holds for each in enumerate(held))
+    )
+    found = propose_own_means(net, forecast, taps)
+    assert found.plans[0].moves == fewest > 1
+    for plan in found.plans:
+        assert violations_by_slot(net, forecast, plan) == [0] * 4
+    told = list(told_means(net, found))
+    assert told[1].startswith(f"plan 1: {fewest} actions, removes {len(found.before)} violations, leaves 0")
+    assert told[2].startswith("  tap of trafo to ")
+    assert ", slots " in told[2]
 
 
 def test_two_steps_where_one_isnt_enough() -> None:

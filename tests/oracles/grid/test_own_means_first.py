@@ -12,9 +12,10 @@ import pytest
 from offchain.dso.service import DsoService
 from offchain.dso.store import DsoStore
 from offchain.market.timetable import sessions_of_day
+from offchain.protocol.documents.own_means import MeansPlan
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.metering import Net
-from offchain.protocol.terms import SessionTerms
+from offchain.protocol.terms import SLOT_S, SessionTerms
 from offchain.protocol.typed_data import NoticeKind
 from offchain.rest.refusals import Conflict
 from oracles.grid import own_means
@@ -23,14 +24,17 @@ from oracles.grid.core.documents import (
     forecast_of_bytes,
     grid_model_bytes,
     grid_model_of_bytes,
+    switched_document,
 )
 from oracles.grid.core.errors import UnsupportedGrid
 from oracles.grid.core.network import Document, Integers, grid_model_from_document
-from oracles.grid.core.own_means import Action, MeansKind
+from oracles.grid.core.own_means import Action, MeansKind, Operable
 from oracles.grid.core.power_flow import run_power_flow
+from oracles.grid.core.switched_grid import SwitchedGrid, solved, watch_of
 from oracles.grid.core.violations import AlarmSettings, AlarmThresholds, find_violations
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
-from oracles.grid.own_means import DECISION_S, OwnMeansFirst, actions_of
+from oracles.grid.facts import anchored_grid
+from oracles.grid.own_means import DECISION_S, OwnMeansFirst
 from oracles.grid.switched_network import SwitchedNetwork
 from tests.chain.real_time_day import NoRequests
 from tests.chain.small_market import CAST, TERMS, SmallMarket, pod, prepared, small_market
@@ -42,9 +46,10 @@ BUSES = (2, 3, 4, 5, 6)
 BUS_OF_POD = {pod(number): 2 + number for number in range(4)}
 BACKGROUND_MW = (2.2, 1.6, 1.9, 0.7, -3.1)
 """Without the market's PoDs the first feeder is too full already."""
-DAY_AHEAD, FIRST_REAL_TIME, *_ = [
+SESSIONS = [
     replace(terms, session=1 + number) for number, terms in enumerate(sessions_of_day(date(2027, 6, 1)))
 ]
+DAY_AHEAD, FIRST_REAL_TIME, *_ = SESSIONS
 NEXT_DAY = replace(sessions_of_day(date(2027, 6, 2))[0], session=20)
 EARLY_S = DAY_AHEAD.baselineGate
 LATE_S = DAY_AHEAD.gateOpening - DECISION_S
@@ -66,7 +71,12 @@ def control_room(tmp_path: Path) -> Iterator[DsoService]:
 
 
 def means(control_room: DsoService, *by_bus_mw: float) -> OwnMeansFirst:
-    return OwnMeansFirst(network_of(*(by_bus_mw or BACKGROUND_MW)), control_room)
+    network = network_of(*(by_bus_mw or BACKGROUND_MW))
+    return OwnMeansFirst(lambda: network, control_room)
+
+
+def actions_of(plan: MeansPlan) -> list[Action]:
+    return [Action(MeansKind(action.kind), action.index, action.to) for action in plan.actions]
 
 
 def decided(found: OwnMeansFirst, terms: SessionTerms, market_s: int) -> Document | None:
@@ -83,8 +93,8 @@ def test_the_grid_waits_for_the_operator_and_is_as_it_decides(control_room: DsoS
     assert proposal.before[0].slots == tuple(range(96))
     control_room.decide(1, 2, "operator")
     taken = actions_of(proposal.plans[1])
-    assert decided(found, DAY_AHEAD, EARLY_S) == found.network.after(taken).document()
-    assert decided(found, DAY_AHEAD, EARLY_S) != found.network.document()
+    assert decided(found, DAY_AHEAD, EARLY_S) == found.network().after(taken).document()
+    assert decided(found, DAY_AHEAD, EARLY_S) != found.network().document()
     with pytest.raises(Conflict, match="session = 1: the grid is anchored, as decided before"):
         control_room.decide(1, 0, "operator")
 
@@ -98,7 +108,7 @@ def test_who_takes_none_or_doesnt_decide_goes_to_the_market(
     if says is not None:
         control_room.decide(1, says, "operator")
     assert (decided(found, DAY_AHEAD, LATE_S - 1) is None) is (says is None)
-    assert decided(found, DAY_AHEAD, LATE_S) == found.network.document()
+    assert decided(found, DAY_AHEAD, LATE_S) == found.network().document()
     with pytest.raises(Conflict):
         control_room.decide(1, 1, "operator")
 
@@ -110,13 +120,15 @@ def test_a_decision_may_change_until_the_grid_is_anchored(control_room: DsoServi
         control_room.decide(1, plan, "operator")
     proposal = control_room.proposed(1)
     assert proposal is not None
-    assert decided(found, DAY_AHEAD, EARLY_S) == found.network.after(actions_of(proposal.plans[2])).document()
+    assert (
+        decided(found, DAY_AHEAD, EARLY_S) == found.network().after(actions_of(proposal.plans[2])).document()
+    )
 
 
 def test_nobody_is_waited_for_where_nothing_is_violated_or_can_be_done(control_room: DsoService) -> None:
     quiet = means(control_room, 0.1, 0.1, 0.1, 0.1, 0.1)
-    assert decided(quiet, DAY_AHEAD, EARLY_S) == quiet.network.document()
-    assert decided(means(control_room), DAY_AHEAD, EARLY_S) == quiet.network.document(), (
+    assert decided(quiet, DAY_AHEAD, EARLY_S) == quiet.network().document()
+    assert decided(means(control_room), DAY_AHEAD, EARLY_S) == quiet.network().document(), (
         "the first proposal stays"
     )
 
@@ -129,7 +141,7 @@ def test_what_the_markets_pods_are_expected_to_absorb_counts(control_room: DsoSe
     assert proposal is not None
     assert proposal.before[0].slots == (7, 8)
     unknown, nobody = ({(pod(number), 0): Net(1, 1) for number in few} for few in ((9,), ()))
-    one, other = quiet.network.at_buses(DAY_AHEAD, unknown), quiet.network.at_buses(DAY_AHEAD, nobody)
+    one, other = quiet.network().at_buses(DAY_AHEAD, unknown), quiet.network().at_buses(DAY_AHEAD, nobody)
     assert one.buses == other.buses
     assert (one.p_w == other.p_w).all(), "one that the DSO doesn't know is left out"
 
@@ -146,7 +158,101 @@ def test_real_time_starts_from_what_was_taken_day_ahead_and_the_next_day_doesnt(
     assert real_time is not None
     assert (real_time.before, real_time.plans, after) == ((), (), None)
     assert decided(found, NEXT_DAY, NEXT_DAY.baselineGate) is None
-    assert decided(found, NEXT_DAY, NEXT_DAY.gateOpening - 1) == found.network.document()
+    assert decided(found, NEXT_DAY, NEXT_DAY.gateOpening - 1) == found.network().document()
+
+
+OVERLOADED_MW, HEAVY_MW = (2.2, 1.6, 1.9, 0.7, -3.1), (1.5, 1.5, 1.5, 0.5, 2.0)
+RING = Operable(frozenset({4, 6}), {})
+"""Moving the ring relieves the first feeder where it is overloaded, and overloads it where it is heavily loaded."""
+EVENING = range(72, 84)
+
+
+def evening_network() -> SwitchedNetwork:
+    """Overloaded from six to nine in the evening, heavily loaded for the rest of the day."""
+    evening, heavy = loads(*OVERLOADED_MW), loads(*HEAVY_MW)
+
+    def background(terms: SessionTerms) -> tuple[Integers, Integers]:
+        first = (terms.deliveryStart - DAY_AHEAD.deliveryStart) // SLOT_S % 96
+        slots = range(first, first + terms.slots + FORECAST_BEYOND_SLOTS)
+        chosen = [evening if slot % 96 in EVENING else heavy for slot in slots]
+        return np.stack([each.p_w[0] for each in chosen]), np.stack([each.q_var[0] for each in chosen])
+
+    return SwitchedNetwork(two_feeders(), BUS_OF_POD, BUSES, background)
+
+
+def evening_means(control_room: DsoService) -> OwnMeansFirst:
+    network = evening_network()
+    return OwnMeansFirst(lambda: network, control_room, operable=RING)
+
+
+def test_what_is_held_for_a_range_is_the_grid_of_its_slots(control_room: DsoService) -> None:
+    found = evening_means(control_room)
+    assert decided(found, DAY_AHEAD, EARLY_S) is None
+    proposal = control_room.proposed(1)
+    assert proposal is not None
+    (plan,) = proposal.plans
+    start_s = DAY_AHEAD.deliveryStart
+    assert {(each.start, each.end) for each in plan.actions} == {
+        (start_s + 72 * SLOT_S, start_s + 84 * SLOT_S)
+    }
+    assert (plan.moves, len(plan.actions), plan.leaves) == (4, 2, ())
+    control_room.decide(1, 1, "operator")
+    network = evening_network()
+    normal, ring = network.document(), network.after(actions_of(plan)).document()
+    assert decided(found, DAY_AHEAD, EARLY_S) == switched_document(
+        [normal, ring], [(72, 0), (12, 1), (20, 0)]
+    )
+    assert decided(found, DAY_AHEAD, EARLY_S) == decided(found, DAY_AHEAD, LATE_S), "killed and started again"
+    terms_of_ranges = {
+        4: normal,
+        5: switched_document([normal, ring], [(8, 0), (16, 1)]),
+        6: switched_document([ring, normal], [(4, 0), (20, 1)]),
+    }
+    for number, expected in terms_of_ranges.items():
+        terms = SESSIONS[number]
+        assert decided(found, terms, terms.baselineGate) == expected, "real time starts from it, slot by slot"
+        looked_at = control_room.proposed(terms.session)
+        assert (looked_at is None) is (number != 4), "no search where the network is switched in the window"
+
+
+def test_the_daemon_anchors_what_is_held_for_a_range(market: SmallMarket, control_room: DsoService) -> None:
+    """The forecast on it violates nothing, alarms are of each slot's grid, and nothing is asked for."""
+    chain = market.speaking_as(CAST.oracles["grid"])
+    network, found = evening_network(), evening_means(control_room)
+
+    def step() -> None:
+        GridDaemon(
+            chain,
+            market.documents,
+            market.stores,
+            network,
+            NoRequests(),
+            GridDaemonSettings(90_000, alarms=AlarmSettings(AlarmThresholds(warning_percent=60.0))),
+            own_means=found,
+            alarm_desk=control_room,
+        ).step()
+
+    step()
+    proposal = control_room.proposed(1)
+    assert proposal is not None
+    assert len(proposal.plans[0].actions) == 2
+    control_room.decide(1, 1, "operator")
+    step()
+    grid = anchored_grid(market.view, market.documents, TERMS, CAST.oracles["grid"].address)
+    assert isinstance(grid.model, SwitchedGrid)
+    assert grid.model.model_of_slot.tolist() == [int(slot in EVENING) for slot in range(104)]
+    values = solved(watch_of(grid.model), grid.forecast.p_w, grid.forecast.q_var).values
+    assert watch_of(grid.model).violations(values) == ()
+    on_either = [
+        find_violations(run_power_flow(model, *(each[:, grid.model.places[:, 0]] for each in power)))
+        for model in grid.model.models
+        for power in [(grid.forecast.p_w, grid.forecast.q_var)]
+    ]
+    assert all(on_either), "neither alone would do"
+    (told,) = control_room.alarms(0, 2**40)
+    assert {alarm.level for alarm in told.alarms} == {"warning"}
+    market.chain.advance_to(TERMS.gateOpening)
+    step()
 
 
 def test_a_decision_that_isnt_closed_stands_for_no_other_session(control_room: DsoService) -> None:
@@ -181,7 +287,7 @@ def step(market: SmallMarket, control_room: DsoService) -> None:
     found = means(control_room)
     settings = GridDaemonSettings(90_000)
     GridDaemon(
-        chain, market.documents, market.stores, found.network, NoRequests(), settings, own_means=found
+        chain, market.documents, market.stores, found.network(), NoRequests(), settings, own_means=found
     ).step()
 
 
@@ -193,7 +299,7 @@ def test_no_search_keeps_nobody_from_the_market(
 
     monkeypatch.setattr(own_means, "propose_own_means", refuses)
     found = means(control_room)
-    assert decided(found, DAY_AHEAD, EARLY_S) == found.network.document()
+    assert decided(found, DAY_AHEAD, EARLY_S) == found.network().document()
     assert control_room.proposed(1) is None
 
 
