@@ -89,19 +89,24 @@ def grid_from_document(document: Mapping[str, Any]) -> Grid:
     """The grid of a document: a model that holds all the time, or several by slot. Raises InvalidInput where it isn't one."""
     if document.get("format") != SWITCHED_FORMAT:
         return grid_model_from_document(document)
-    try:
-        models, ranges = list(document["models"]), list(document["ranges"])
-        slots = np.array([each["slots"] for each in ranges], dtype=np.int64)
-        numbers = np.array([each["model"] for each in ranges], dtype=np.int64)
-    except (KeyError, TypeError, ValueError, OverflowError) as problem:
-        rule = "must hold models, and ranges of slots and model"
-        raise InvalidInput("gridModel", str(problem), rule) from None
-    if not len(slots) or not (slots > 0).all() or slots.sum() > MOST_SLOTS:
-        raise InvalidInput("gridModel.ranges", slots.tolist(), f"must be of 1 to {MOST_SLOTS} slots in all")
-    for model in models:
-        if not isinstance(model, dict):
-            raise InvalidInput("gridModel.models", model, "must be objects")
-    return SwitchedGrid(tuple(map(grid_model_from_document, models)), np.repeat(numbers, slots))
+    models, ranges = document.get("models"), document.get("ranges")
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+        raise InvalidInput("gridModel.models", type(models).__name__, "must be a list of objects")
+    if not isinstance(ranges, list) or not all(_is_range(each) for each in ranges):
+        raise InvalidInput("gridModel.ranges", ranges, "must be a list of slots and model, both integers")
+    slots, numbers = ([each[name] for each in ranges] for name in ("slots", "model"))
+    if not all(0 < each <= MOST_SLOTS for each in slots) or sum(slots) > MOST_SLOTS:
+        raise InvalidInput(
+            "gridModel.ranges", slots, f"must be of at most {MOST_SLOTS} slots in all, each of one or more"
+        )
+    if sorted(set(numbers)) != list(range(len(models))) or not models:
+        raise InvalidInput("gridModel.ranges", numbers, "must name each of the models, by its place from 0")
+    of_slot = np.repeat(np.array(numbers, dtype=np.int64), slots)
+    return SwitchedGrid(tuple(map(grid_model_from_document, models)), of_slot)
+
+
+def _is_range(content: object) -> bool:
+    return isinstance(content, dict) and all(type(content.get(name)) is int for name in ("slots", "model"))
 
 
 def grid_of_bytes(raw: bytes, slots: int) -> Grid:
