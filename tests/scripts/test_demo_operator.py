@@ -42,7 +42,7 @@ def test_takes_what_removes_all_and_else_declines(tmp_path: Path) -> None:
     with ExitStack() as exits:
         stage: Any = SimpleNamespace(
             dso=dso.service,
-            dso_url=exits.enter_context(serve(create_app(dso.service, settings))),
+            dso_url=exits.enter_context(serve(create_app(dso.desks, settings))),
             token_of=tokens.__getitem__,
             exits=exits,
             case=SimpleNamespace(case=SimpleNamespace(slot_starts_s=(NOW_S, NOW_S + 900))),
