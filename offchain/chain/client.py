@@ -104,6 +104,7 @@ class _Node(HTTPProvider):
         try:
             return super().make_request(method, params)
         except OSError as problem:
+            self._checked = False  # who answers next may be another
             raise ChainUnavailable(f"{method}: the node doesn't answer: {problem}") from None
 
 

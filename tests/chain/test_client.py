@@ -1,8 +1,11 @@
 """The client of the contracts: refusals by name, a node that is away or of another chain, transactions and events."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 from web3 import HTTPProvider
@@ -74,12 +77,37 @@ def test_a_node_of_another_chain_is_not_talked_to(market: SmallMarket, how: str)
         ASKING[how](client)
 
 
-def test_a_node_that_goes_away_and_comes_back_is_asked_again(market: SmallMarket) -> None:
+class OfAnotherChain(BaseHTTPRequestHandler):
+    """Answers whatever it is asked as a node of chain 5 does for its chain id."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": "0x5"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def test_who_answers_for_a_node_that_went_away_is_asked_for_its_chain(market: SmallMarket) -> None:
     client = market.operator
     assert client.call("MarketSessions", "count") == 1
     market.chain.stop()
     with pytest.raises(ChainUnavailable, match="doesn't answer"):
         client.call("MarketSessions", "count")
+    port = int(market.chain.url.rsplit(":", 1)[1])
+    with HTTPServer(("127.0.0.1", port), OfAnotherChain) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(ChainUnavailable, match="is of chain 5, the manifest of 31337"):
+                client.call("MarketSessions", "count")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_transactions_are_counted_by_contract_and_function(market: SmallMarket) -> None:
