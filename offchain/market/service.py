@@ -7,6 +7,8 @@ from offchain.chain.client import ChainClient
 from offchain.chain.market_view import Committed, MarketView
 from offchain.protocol.book_rules import check_document, void_offers
 from offchain.protocol.cid import Cid, cid_of
+from offchain.protocol.documents.base import parse
+from offchain.protocol.documents.reference_prices import ReferencePrices
 from offchain.protocol.errors import InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.lists import ListDocument
@@ -28,6 +30,7 @@ class DocumentKind(StrEnum):
     """Documents that players bring to the store outside the book."""
 
     BASELINE = "baseline"
+    REFERENCE_PRICES = "reference-prices"
     GRID_MODEL = "grid-model"
     FORECAST = "forecast"
 
@@ -116,6 +119,8 @@ class MarketService:
         """Store a document that its author then notarises. InvalidInput if it isn't of its kind."""
         if kind is DocumentKind.BASELINE:
             ListDocument.from_bytes(raw, joint=False)
+        elif kind is DocumentKind.REFERENCE_PRICES:
+            parse(ReferencePrices, raw)
         return self._documents.put(raw)
 
     def document(self, cid: Cid) -> bytes:

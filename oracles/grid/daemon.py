@@ -12,6 +12,7 @@ from offchain.chain.market_view import MarketView, Stage
 from offchain.chain.sessions import for_each_session
 from offchain.protocol.book_documents import Area, Relief
 from offchain.protocol.cid import Cid
+from offchain.protocol.documents.reference_prices import PodReference
 from offchain.protocol.errors import FlexledgerError, InvalidInput
 from offchain.protocol.keccak import keccak256
 from offchain.protocol.leaves import OUTCOME_BY_REQUEST, REFUSAL
@@ -26,7 +27,6 @@ from offchain.store.receipts import Stores
 from oracles.grid.alarms import AlarmDesk, session_alarms, with_watched
 from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
 from oracles.grid.core.expected import Expected
-from oracles.grid.core.flexible_pods import Flexibility, FlexiblePod
 from oracles.grid.core.network import Document, Integers, grid_model_from_document
 from oracles.grid.core.plausible import most_va, sizes_of, without_which_it_solves
 from oracles.grid.core.power_flow import solve_power_flow
@@ -46,6 +46,7 @@ from oracles.grid.field_state import GRACE_S, FieldState, Usual
 from oracles.grid.flows import FlowDesk, session_flows, window_states
 from oracles.grid.helping import CouldGive
 from oracles.grid.own_means import OwnMeansFirst
+from oracles.grid.reference_prices import flexible_pod, published_references
 from oracles.grid.switched_network import with_expected
 from oracles.grid.trained import DAY_AHEAD
 from oracles.grid.watched_grids import WatchedGrids
@@ -77,61 +78,12 @@ class RequestDesk(Protocol):
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What a PoD's aggregator publishes of it for the DSO to size requests by; offers are sealed then and may differ.
-
-    By product: price (µ€ per kW or kvar and slot), least if any and step (W or var). Energy and payback as of a
-    FlexiblePod.
-    """
-
-    price_ueur_per_kw: Mapping[Product, int] = field(default_factory=dict)
-    least_w: Mapping[Product, int] = field(default_factory=dict)
-    step_w: Mapping[Product, int] = field(default_factory=dict)
-    most_wh: int | None = None
-    payback_permille: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, values, least in (
-            ("price_ueur_per_kw", self.price_ueur_per_kw, 1),
-            ("least_w", self.least_w, 0),
-            ("step_w", self.step_w, 1),
-        ):
-            for product, value in values.items():
-                if value < least:
-                    raise InvalidInput(
-                        f"reference.{name}[{product.name}]", value, f"must be at least {least}"
-                    )
-
-    def applied(
-        self,
-        pod: bytes,
-        node: int,
-        most_w: Mapping[Product, Integers],
-        cap_ueur_per_kw: int,
-        fee_ueur_per_kw: int,
-    ) -> FlexiblePod:
-        """The PoD that may be asked for so much (slots,) of each product, at what it costs delivered: its published price and
-        the grid fee, or the cap where none is published."""
-        delivered = {product: price + fee_ueur_per_kw for product, price in self.price_ueur_per_kw.items()}
-        flexibility = {
-            product: Flexibility(
-                most_w=each,
-                price_ueur_per_kw=delivered.get(product, cap_ueur_per_kw),
-                least_w=self.least_w.get(product, 0),
-                step_w=self.step_w.get(product, 1),
-            )
-            for product, each in most_w.items()
-        }
-        return FlexiblePod(pod, node, flexibility, self.most_wh, self.payback_permille)
-
-
-@dataclass(frozen=True)
 class GridDaemonSettings:
     """What a kW (kvar) at effectiveness 1000 and quarter-hour may cost the DSO at most, grid fees included, and how it sizes
     requests.
 
-    `grid_fees_ueur_per_kw`: what moving a kW at a PoD costs in grid fees, where it costs any. `references`: by PoD. What has no
-    reference price is sized at the cap, so that without any all prices are equal.
+    `grid_fees_ueur_per_kw`: what moving a kW at a PoD costs in grid fees, where it costs any. What has no published reference price
+    is sized at the cap, so that without any all prices are equal.
     Errors: of themselves (per mille), a quantile of what forecasts a day and four hours ahead missed by; the reserve for
     that is asked for at the availability price.
     """
@@ -139,7 +91,6 @@ class GridDaemonSettings:
     price_cap_ueur_per_kw: int
     sizing: RequestSettings = RequestSettings()
     grid_fees_ueur_per_kw: Mapping[bytes, int] = field(default_factory=dict)
-    references: Mapping[bytes, Reference] = field(default_factory=dict)
     day_ahead_error_permille: int = 0
     real_time_error_permille: int = 0
     availability_price_ueur_per_kw: int = 0
@@ -370,11 +321,12 @@ class GridDaemon:
         grid = anchored_grid(self._view, self._documents, terms, self._chain.address)
         expected = expected_from_chain(self._view, self._documents, terms)
         settings = self._settings
+        references = published_references(self._view, self._documents, terms, self._view.pods())
         flexible = []
         for each in self._could(terms, grid, expected):
-            reference = settings.references.get(each.pod, Reference())
+            reference = references.get(each.pod, PodReference())
             fee, cap = settings.grid_fees_ueur_per_kw.get(each.pod, 0), settings.price_cap_ueur_per_kw
-            flexible.append(reference.applied(each.pod, each.node, each.most_w, cap, fee))
+            flexible.append(flexible_pod(each.pod, each.node, each.most_w, reference, cap, fee))
         p_w, q_var = grid.forecast.p_w[: terms.slots], grid.forecast.q_var[: terms.slots]
         request = size_request(grid.model, p_w, q_var, flexible, self._sizing(terms))
         if request.areas:

@@ -220,18 +220,22 @@ def open_desk(
     original: Path, folder: Path, before_opening: Callable[[SmallMarket], None] = lambda market: None
 ) -> Iterator[Desk]:
     """The API of a copy of a small market, its gate open or what was played after that, and its players."""
-    settings, tokens = settings_of(ROLES)
     with small_market(original, folder) as market:
         before_opening(market)
         market.chain.advance_to(TERMS.gateOpening)
-        service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
-        outcomes = AnchoredOutcomes(market.view, market.documents)
-        validation = TechnicalValidation(outcomes, folder / "asked.sqlite", market.operator.now_s)
-        with (
-            serve(create_app(service, validation, settings)) as url,
-            Desk(market, url, tokens, folder) as desk,
-        ):
+        with desk_of(market, folder) as desk:
             yield desk
+
+
+@contextmanager
+def desk_of(market: SmallMarket, folder: Path) -> Iterator[Desk]:
+    """The API of a market as it stands, and its players."""
+    settings, tokens = settings_of(ROLES)
+    service = MarketService(market.operator, market.documents, market.stores, ADMIN.key)
+    outcomes = AnchoredOutcomes(market.view, market.documents)
+    validation = TechnicalValidation(outcomes, folder / "asked.sqlite", market.operator.now_s)
+    with serve(create_app(service, validation, settings)) as url, Desk(market, url, tokens, folder) as desk:
+        yield desk
 
 
 def played(
