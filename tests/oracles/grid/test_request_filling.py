@@ -3,7 +3,7 @@
 import random
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from offchain.protocol.products import Product
@@ -17,6 +17,7 @@ from oracles.grid.core.power_flow import run_power_flow
 from oracles.grid.core.request import size_request
 from oracles.grid.core.request_areas import MOST_COST
 from oracles.grid.core.violations import Watch
+from tests.examples import examples
 from tests.oracles.grid.activation import activated
 from tests.oracles.grid.market import taken_by_market
 from tests.oracles.grid.optimal_power_flow import cost_ueur
@@ -56,7 +57,7 @@ def priced_pods(chance: random.Random, nodes: int, discrete: bool, coupled: bool
     return pods
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([(False, False)] * 4 + [(True, False), (False, True), (True, True)]),
@@ -87,7 +88,7 @@ def test_lifts_what_the_plan_lifts_at_its_cost(seed: int, kinds: tuple[bool, boo
         assert np.abs(taken[product] - request.expected[product]).max() <= 1
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32))
 def test_of_areas_as_planned_is_the_plan(seed: int) -> None:
     """Whatever is planned of resources of one product, in any slots."""

@@ -3,10 +3,11 @@
 from itertools import pairwise, product
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.grid.core.switching_times import fewest_moves, moves_between
+from tests.examples import examples
 
 CHANGES: list[dict[str, int]] = [{}, {"tap": 1}, {"tap": 2}, {"a": 1, "b": 0}, {"a": 1, "tap": 1}]
 
@@ -18,7 +19,7 @@ def test_what_stands_differently_is_moved_once() -> None:
     assert moves[3] == [2, 3, 3, 0, 2]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.tuples(*[st.booleans()] * len(CHANGES)), min_size=1, max_size=4),
     st.lists(st.integers(0, 9), min_size=4 * len(CHANGES), max_size=4 * len(CHANGES)),
