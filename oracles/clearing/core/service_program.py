@@ -26,6 +26,7 @@ from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.reliability import ALWAYS_PERMILLE
 from oracles.clearing.core.state import Acceptance, MarketState
 from oracles.clearing.core.ties import Tie
+from oracles.parallel import MapParts, in_threads
 
 PRECISION_W = 1e-4
 """What HiGHS may miss a whole W by."""
@@ -86,8 +87,10 @@ class ServiceProgram:
         areas: Sequence[Sequence[Request]],
         reliability: Reliability,
         parameters: ClearingParameters,
+        map_parts: MapParts = in_threads,
     ) -> None:
         self._state = state
+        self._map_parts = map_parts
         self._reliability = reliability
         self._parameters = parameters
         self._program = MixedIntegerProgram()
@@ -107,7 +110,7 @@ class ServiceProgram:
 
     def best(self) -> Floats:
         """The optimum at the operator's weights."""
-        return self._program.minimise(self._weighted)
+        return self._program.minimise(self._weighted, map_parts=self._map_parts)
 
     def weighed_ueur(self, x: Floats) -> float:
         """All objectives at the runs' quantities, in µ€ by the operator's weights."""

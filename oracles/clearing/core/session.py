@@ -62,7 +62,7 @@ def clear_session(
 ) -> ClearedSession:
     """The market outcome of a session. `author`: the oracle that posts it; `parameters`, `reliability` (per mille by PoD): of
     several objectives; `sold`: places that the day-ahead result has sold, which stands; `map_parts`: who clears the parts of
-    a book by price priority.
+    a book that nothing binds to each other.
 
     Raises InvalidInput where the session names a method that this oracle doesn't know.
     """
@@ -77,7 +77,7 @@ def clear_session(
         fronts = None
         if method in SEVERAL_OBJECTIVES:
             weights = parameters or ClearingParameters()
-            clearing, fronts = SEVERAL_OBJECTIVES[method](book, pods, seed, weights, reliability)
+            clearing, fronts = SEVERAL_OBJECTIVES[method](book, pods, seed, weights, reliability, map_parts)
         else:
             clearing = clear(book, pods, seed, map_parts)
         if method is ClearingMethod.PAY_AS_CLEAR:

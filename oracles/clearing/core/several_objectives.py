@@ -15,6 +15,7 @@ from oracles.clearing.core.nsga2 import evolve
 from oracles.clearing.core.parameters import ClearingParameters
 from oracles.clearing.core.service_program import Point, Reliability, ServiceProgram
 from oracles.clearing.core.state import Acceptance, Clearing, MarketState, areas_of
+from oracles.parallel import MapParts, in_threads
 
 Solve = Callable[[ServiceProgram], Sequence[Floats]]
 """Solutions of a program, the one to be taken first."""
@@ -35,13 +36,16 @@ def clear_exactly(
     seed: bytes,
     parameters: ClearingParameters,
     reliability: Reliability | None = None,
+    map_parts: MapParts = in_threads,
 ) -> tuple[Clearing, tuple[Front, ...]]:
-    """Clear a book at the weights' optimum; and each side's front, the DSO's first."""
+    """Clear a book at the weights' optimum; and each side's front, the DSO's first. `map_parts`: who finds the optimum of areas and
+    slots that nothing binds to others."""
     return clear_by(
         MarketState(book, pods, seed, book.sold),
         reliability or {},
         parameters,
         lambda program: [program.best(), *program.trade_offs()],
+        map_parts,
     )
 
 
@@ -51,15 +55,17 @@ def clear_by_nsga2(
     seed: bytes,
     parameters: ClearingParameters,
     reliability: Reliability | None = None,
+    map_parts: MapParts = in_threads,
 ) -> tuple[Clearing, tuple[Front, ...]]:
-    """Clear a book at the point of NSGA-II's front that the weights like best; and each side's front."""
+    """Clear a book at the point of NSGA-II's front that the weights like best; and each side's front. `map_parts`: who
+    finds the optimum with which it is seeded."""
 
     def solve(program: ServiceProgram) -> list[Floats]:
         found = evolve(program, parameters, int.from_bytes(seed[:4], "big"))
         best = min(range(len(found)), key=lambda each: (program.weighed_ueur(found[each]), each))
         return [found[best], *found]
 
-    return clear_by(MarketState(book, pods, seed, book.sold), reliability or {}, parameters, solve)
+    return clear_by(MarketState(book, pods, seed, book.sold), reliability or {}, parameters, solve, map_parts)
 
 
 def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
@@ -75,7 +81,11 @@ def front_notes(fronts: Sequence[Front]) -> list[dict[str, object]]:
 
 
 def clear_by(
-    state: MarketState, reliability: Reliability, parameters: ClearingParameters, solve: Solve
+    state: MarketState,
+    reliability: Reliability,
+    parameters: ClearingParameters,
+    solve: Solve,
+    map_parts: MapParts = in_threads,
 ) -> tuple[Clearing, tuple[Front, ...]]:
     """Clear side by side, each as its program is solved, the TSO's with what the DSO's leaves."""
     accepted: list[Acceptance] = []
@@ -83,7 +93,7 @@ def clear_by(
     areas = areas_of(state.requests)
     for side in (Side.DSO_REQUEST, Side.TSO_REQUEST):
         of_side = [area for area in areas if area[0].side is side]
-        program = ServiceProgram(state, of_side, reliability, parameters)
+        program = ServiceProgram(state, of_side, reliability, parameters, map_parts)
         if program.runs:
             solutions = solve(program)
             fronts.append(_front(side, [program.point(x) for x in solutions]))

@@ -49,10 +49,11 @@ def mixed_book() -> list:
     return book_of(offers, dso=needs)
 
 
-def test_gives_the_same_roots(cluster: LocalCluster) -> None:
-    documents = mixed_book()
-    here = clear_session(documents, PODS, SEED, TERMS, ORACLE)
-    there = clear_session(documents, PODS, SEED, TERMS, ORACLE, map_parts=parts_on(cluster.scheduler_address))
+@pytest.mark.parametrize("method", [ClearingMethod.PAY_AS_BID, ClearingMethod.EXACT])
+def test_gives_the_same_roots(cluster: LocalCluster, method: ClearingMethod) -> None:
+    documents, terms = mixed_book(), replace(TERMS, method=int(method))
+    here = clear_session(documents, PODS, SEED, terms, ORACLE)
+    there = clear_session(documents, PODS, SEED, terms, ORACLE, map_parts=parts_on(cluster.scheduler_address))
     assert there.market.to_bytes() == here.market.to_bytes()
     assert [each.root for each in there.market.lists] == [each.root for each in here.market.lists]
 
