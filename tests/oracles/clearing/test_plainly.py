@@ -41,7 +41,7 @@ def test_takes_what_the_plain_rules_take(documents: Documents, seed: int) -> Non
     assert taken == clear_plainly(book, PODS, bytes([seed] * 32))
 
 
-@examples(25)
+@examples(150)
 @given(WHOLE, EFFECTS, st.lists(st.sampled_from([0, 1500, 3000]), min_size=2, max_size=3))
 def test_what_nsga2_takes_is_one_of_the_results_that_enumeration_finds(
     offers: list[OfferEntry], effects: dict[int, int], reliefs_w: list[int]
