@@ -65,7 +65,10 @@ def test_an_authors_first_baseline_stands(store: FolderStore) -> None:
         Notice(author, document.list_of(BASELINE).root, cid, at_s, bytes(32))
         for author, document, cid, at_s in noted
     ]
-    view = SimpleNamespace(notices=lambda _kind, _session: notices)
+    view = SimpleNamespace(
+        notices=lambda _kind, _session: notices,
+        is_before=lambda _terms, at_s, deadline_s: at_s < deadline_s,
+    )
     terms = SimpleNamespace(session=1, baselineGate=gate_s)
     found = [(author, document.to_bytes()) for author, document in baseline_documents(view, store, terms)]
     assert found == [(a, first.to_bytes())]

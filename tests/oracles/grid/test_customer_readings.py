@@ -175,10 +175,10 @@ def test_readings_are_fetched_over_http_verified_kept_and_fetched_on(site: Site)
         site.batch(site.signed(0, 2, 350))
         readings.step()
         assert np.isnan(site.known_w(store, 0)[2])
-    platform.close()
     # The database is down: what is known stays, and nothing else is kept from being done.
     site.market.chain.advance_to(NOW_S + FETCH_EVERY_S)
     readings.step()
+    platform.close()
     store.close()
     again = ReadingStore(path)
     assert site.known_w(again, 0)[:2] == [1000, 1200]

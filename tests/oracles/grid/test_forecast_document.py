@@ -35,10 +35,10 @@ def test_is_read_as_it_was_written() -> None:
 def test_says_with_what_pods_without_a_baseline_were_forecast() -> None:
     basis = ForecastBasis(b"m" * 32, b"r" * 32, (POD,), (b"q" * 32,))
     raw = forecast_bytes(replace(forecast(), basis=basis))
-    assert forecast_of_bytes(raw, NODES, SLOTS).basis == basis
-    assert forecast_of_bytes(forecast_bytes(forecast()), NODES, SLOTS).basis is None
+    assert forecast_of_bytes(raw).basis == basis
+    assert forecast_of_bytes(forecast_bytes(forecast())).basis is None
     with pytest.raises(InvalidInput, match="must hold what forecast_bytes writes"):
-        forecast_of_bytes(raw.replace(b'"learnt"', b'"learned"'), NODES, SLOTS)
+        forecast_of_bytes(raw.replace(b'"learnt"', b'"learned"'))
 
 
 def test_of_the_window_alone_is_refused() -> None:
