@@ -7,9 +7,12 @@ from offchain.rest.client import PlatformClient
 from oracles.grid.daemon import GridDaemon
 from scripts.demo.stage import Stage
 
+NOTICE_S = 8 * 3600
+"""What a crew needs to get to a station: switches and taps of a distribution grid are moved by hand."""
+
 
 class Operator:
-    """Takes what removes all violations with the fewest actions, else nothing: then the market is asked."""
+    """Takes what removes all violations with the fewest actions, if there is time to do it, else nothing: then the market is asked."""
 
     def __init__(self, stage: Stage, grid: GridDaemon) -> None:
         self._stage = stage
@@ -24,9 +27,9 @@ class Operator:
         for known in waiting:
             plans = known.proposal.plans
             solves = bool(plans) and not plans[0].leaves
-            self._client.post(
-                f"/ownMeans/{known.proposal.session}", build(MeansDecision, plan=1 if solves else 0)
-            )
+            in_time = known.proposal.delivery_start >= self._stage.operator.now_s() + NOTICE_S
+            decision = build(MeansDecision, plan=1 if solves and in_time else 0)
+            self._client.post(f"/ownMeans/{known.proposal.session}", decision)
         if waiting:
             self._grid.step()
 
