@@ -171,13 +171,15 @@ def _rows_of(flows: SessionFlows) -> Iterator[tuple[Any, ...]]:
 def _rows_of_sort(flows: ElementFlows, losses: int | None) -> Iterator[tuple[Any, ...]]:
     for place, key in enumerate(flows.keys):
         values = np.ascontiguousarray(flows.values[:, :, place], dtype="<i8")
+        # A node that the grid doesn't have in some slots has zeros there, which are no voltage.
+        lowest = values[0] if flows.lowest is None else values[0][values[0] > 0]
         yield (
             key,
             key.partition(":")[0],
             int(flows.highest[place]),
             None if flows.lowest is None else int(flows.lowest[place]),
             int(values[0].max()),
-            int(values[0].min()),
+            int(lowest.min()) if len(lowest) else 0,
             0 if losses is None else int(values[losses].sum()),
             zlib.compress(values.tobytes()),
         )

@@ -9,7 +9,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.market_time import INTERVALS_PER_DAY, Window
 from offchain.protocol.metering import Net, PodSlot
 from offchain.protocol.terms import SLOT_S, SessionTerms
-from oracles.grid.core.documents import ForecastBasis
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS, ForecastBasis
 from oracles.grid.core.forecast.calendar import HolidayCalendar
 from oracles.grid.core.forecast.documents import forecaster_bytes
 from oracles.grid.core.forecast.forecaster import Forecaster, Unit, retraining_s
@@ -46,13 +46,14 @@ class CustomerForecast:
         self._forecasters = TrainedForecasters(store)
 
     def expected(self, terms: SessionTerms, pods: Collection[bytes]) -> CustomersExpected:
-        """Net power of these PoDs in each slot, from the readings that had ended by the session's baseline gate: by the model that
-        learns where it has enough of them, by typical profiles where there are some; nothing of the others."""
+        """Net power of these PoDs in each slot and FORECAST_BEYOND_SLOTS after the window, from the readings that had ended by
+        the session's baseline gate: by the model that learns where it has enough of them, by typical profiles where there are
+        some; nothing of the others."""
         ordered = sorted(pods)
         if not ordered:
             return CustomersExpected({}, None)
         issue_s, horizon = issue_of(terms)
-        window = Window(terms.deliveryStart, terms.slots)
+        window = Window(terms.deliveryStart, terms.slots + FORECAST_BEYOND_SLOTS)
         both = self._history(ordered, issue_s - REMEMBERED_S, issue_s)
         values = self._typical(both, window)
         known = np.isfinite(both.power_w[:, : len(ordered)]).sum(axis=0)
@@ -74,7 +75,7 @@ class CustomerForecast:
             (pod, slot): Net(round(values[slot, place]), round(values[slot, len(ordered) + place]))
             for place, pod in enumerate(ordered)
             if pod in learnt or pod in typical
-            for slot in range(terms.slots)
+            for slot in range(window.slots)
         }
         forecaster_hash = keccak256(forecaster_bytes(forecaster)) if forecaster and learnt else b""
         basis = ForecastBasis(forecaster_hash, both.digest(), tuple(sorted(learnt)), tuple(sorted(typical)))
@@ -106,12 +107,19 @@ class CustomerForecast:
         p, q = self._store.history(pods, start_s, end_s)
         return History(p.start_s, np.concatenate([p.power_w, q.power_w], axis=1))
 
-    def without(self, total: History, pods: Mapping[bytes, int], reactive: bool) -> History:
+    def without(
+        self, total: History, pods: Mapping[bytes, int], reactive: bool, most_va: Floats | None = None
+    ) -> History:
         """What sensors read at each node, less what the market's PoDs there absorbed: their readings, and in gaps of these their
-        typical profiles. `pods`: node of each. What was never read of a PoD stays in the total."""
+        typical profiles. `pods`: node of each. What was never read of a PoD stays in the total. `most_va` (nodes,): readings
+        beyond that can't be meant, and are gaps."""
         ordered = sorted(pods)
         p, q = self._store.history(ordered, total.start_s, total.end_s)
         absorbed = q if reactive else p
+        if most_va is not None and ordered:
+            most = np.array([most_va[pods[pod]] for pod in ordered])
+            meant = np.where(np.abs(absorbed.power_w) <= most, absorbed.power_w, np.nan)
+            absorbed = History(absorbed.start_s, meant)
         window = Window(total.start_s, len(total.power_w))
         filled = first_finite(absorbed.power_w, self._typical(absorbed, window))
         power_w = total.power_w.copy()

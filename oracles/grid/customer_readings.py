@@ -86,6 +86,7 @@ class CustomerReadings:
         self._source = source
         self._store = store
         self._due_s = 0
+        self._failed = b""
 
     def step(self) -> None:
         """Fetch what is due. Where the database doesn't answer, the forecast does with what is known."""
@@ -94,7 +95,10 @@ class CustomerReadings:
             return
         self._due_s = now_s + FETCH_EVERY_S
         batches = _Batches(self._chain, self._documents)
-        for pod, facts in sorted(self._view.pods().items()):
+        # Behind the one at which it didn't answer last: that may be the only one.
+        for pod, facts in sorted(
+            self._view.pods().items(), key=lambda each: (each[0] <= self._failed, each[0])
+        ):
             try:
                 if not self._fetch(pod, facts.node, now_s - now_s % SLOT_S, batches):
                     self._due_s = now_s
@@ -102,6 +106,7 @@ class CustomerReadings:
                 logger.warning("no readings of 0x%s: %s", pod.hex(), problem)
             except FlexledgerError as problem:
                 logger.warning("no readings are fetched now: %s", problem)
+                self._failed = pod
                 return
 
     def _fetch(self, pod: bytes, node: str, now_s: int, batches: _Batches) -> bool:

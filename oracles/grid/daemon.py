@@ -1,6 +1,7 @@
 """The grid oracle's daemon, at the DSO: anchors grid model and forecast, requests flexibility, assesses outcomes."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -25,7 +26,13 @@ from offchain.store.documents import DocumentStore
 from offchain.store.lists import fetch_list_document
 from offchain.store.receipts import Stores
 from oracles.grid.alarms import AlarmDesk, session_alarms, with_watched
-from oracles.grid.core.documents import Forecast, document_hash, forecast_bytes, grid_model_bytes
+from oracles.grid.core.documents import (
+    Forecast,
+    ForecastBasis,
+    document_hash,
+    forecast_bytes,
+    grid_model_bytes,
+)
 from oracles.grid.core.expected import Expected
 from oracles.grid.core.network import Document, Integers, grid_model_from_document
 from oracles.grid.core.plausible import most_va, sizes_of, without_which_it_solves
@@ -54,6 +61,9 @@ from oracles.on_dask import parts_on
 from oracles.turns import Clock, clock_of, is_my_turn
 
 logger = logging.getLogger(__name__)
+
+AWAY = (FlexledgerError, OSError, sqlite3.Error)
+"""What a desk or a database that can't be asked now raises."""
 
 
 class Network(Protocol):
@@ -147,7 +157,10 @@ class GridDaemon:
     def step(self) -> None:
         """Fetch readings, and look at every session: do what is due. A session's fault is raised when all have been looked at."""
         if self._readings is not None:
-            self._readings.step()
+            try:
+                self._readings.step()
+            except (OSError, sqlite3.Error) as problem:
+                logger.error("no readings are kept now: %r", problem)
         for_each_session(self._view.session_ids(), self._look_at)
 
     def _look_at(self, session: int) -> None:
@@ -190,7 +203,7 @@ class GridDaemon:
                 if self._watched.grids:
                     self._alarm_desk.alarm(with_watched(alarms, terms, grid, states, self._watched, settings))
             self._told.add(terms.session)
-        except FlexledgerError as problem:
+        except AWAY as problem:
             logger.error("session %d: no alarms: %s", terms.session, problem)
 
     def _could(self, terms: SessionTerms, grid: AnchoredGrid, expected: Expected) -> list[CouldGive]:
@@ -224,15 +237,15 @@ class GridDaemon:
                 if self._own_means is not None:
                     network = self._own_means.network_at(terms.session, start_s)
                 field.look(terms.session, start_s, usual[day], network)
-            except FlexledgerError as problem:
+            except AWAY as problem:
                 logger.error("session %d: quarter-hour %d: no state: %s", terms.session, start_s, problem)
         self._estimated.add(terms.session)
         return True
 
     def _usual(self, field: FieldState, ahead: SessionTerms) -> Usual | None:
         try:
-            nets = nets_of_day(self._view, self._documents, ahead)
-            nets = _without(nets, self._set_aside(ahead, nets))
+            known = Expected(nets_of_day(self._view, self._documents, ahead), frozenset())
+            nets, _, _ = self._meant(ahead, known)
             return Usual(ahead, nets, field.network.at_buses(ahead, nets))
         except FlexledgerError as problem:
             logger.error("session %d: no state can be estimated: %s", ahead.session, problem)
@@ -241,19 +254,20 @@ class GridDaemon:
     def _anchor(self, terms: SessionTerms, clock: Clock) -> None:
         if not self._estimate(terms, clock):
             return
-        nets = expected_from_chain(self._view, self._documents, terms).nets
-        others = self._without_baseline(terms, nets)
-        set_aside = self._set_aside(terms, nets)
-        expected = {**others.nets, **_without(nets, set_aside)}
+        known = expected_from_chain(self._view, self._documents, terms)
+        expected, basis, set_aside = self._meant(terms, known)
         network: Network | None = self._network
         if self._own_means is not None:
-            network = self._own_means.decided_network(terms, expected, clock.market_s)
+            try:
+                network = self._own_means.decided_network(terms, expected, clock.market_s)
+            except (OSError, sqlite3.Error) as problem:
+                raise FlexledgerError(f"the control room can't be asked: {problem!r}") from problem
         if network is None:
             return
         model_raw = grid_model_bytes(network.document())
         forecast = replace(
             self._forecast(terms, document_hash(model_raw), network, expected),
-            basis=others.basis,
+            basis=basis,
             set_aside=set_aside,
         )
         for kind, raw in (
@@ -269,13 +283,30 @@ class GridDaemon:
             self._chain.send("DataNotary", "notarise", *arguments)
             logger.info("session %d: %s anchored", terms.session, kind.name)
 
-    def _without_baseline(self, terms: SessionTerms, nets: Mapping[PodSlot, Net]) -> CustomersExpected:
-        """What is expected of PoDs for which nothing was nominated in some slot."""
+    def _meant(
+        self, terms: SessionTerms, known: Expected
+    ) -> tuple[dict[PodSlot, Net], ForecastBasis | None, frozenset[bytes]]:
+        """What is expected of each PoD, once: what can be meant of what is known, and of who has nothing such what its readings
+        say, if that can be meant; with what that was forecast, and who was set aside."""
+        set_aside = self._set_aside(terms, known.nets)
+        nominated = _without(known.nets, set_aside)
+        others = self._without_baseline(terms, replace(known, nets=nominated))
+        expected = {**others.nets, **nominated}
+        if not others.nets:
+            return expected, others.basis, set_aside
+        absurd = self._set_aside(terms, expected)
+        return _without(expected, absurd), others.basis, set_aside | absurd
+
+    def _without_baseline(self, terms: SessionTerms, known: Expected) -> CustomersExpected:
+        """What is expected of PoDs of which nothing is known in some slot, but for where something was sold of them, or of whom
+        they replace: there that stands."""
         if self._customers is None:
             return CustomersExpected({}, None)
         slots = range(terms.slots)
-        lacking = [pod for pod in self._view.pods() if any((pod, slot) not in nets for slot in slots)]
-        return self._customers.expected(terms, lacking)
+        lacking = [pod for pod in self._view.pods() if any((pod, slot) not in known.nets for slot in slots)]
+        found = self._customers.expected(terms, lacking)
+        sold = {(pod, slot) for pod, slot, _ in known.sold}
+        return replace(found, nets={place: net for place, net in found.nets.items() if place not in sold})
 
     def _forecast(
         self, terms: SessionTerms, model_hash: bytes, network: Network, expected: Mapping[PodSlot, Net]

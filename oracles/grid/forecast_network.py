@@ -14,7 +14,7 @@ from oracles.grid.core.forecast.calendar import HolidayCalendar
 from oracles.grid.core.forecast.forecaster import Unit
 from oracles.grid.core.forecast.history import History
 from oracles.grid.core.forecast.weather import Weather
-from oracles.grid.core.network import Document, Integers
+from oracles.grid.core.network import Document, Floats, Integers
 from oracles.grid.customer_forecast import CustomerForecast
 from oracles.grid.trained import TrainedForecasters, issue_of
 
@@ -55,12 +55,18 @@ class WeatherPlants:
 class OutsideTheMarket:
     """Readings of everybody outside the market, where sensors read the market's PoDs as well.
 
-    `totals`: what they read; `node_of_pod`: of the market's PoDs.
+    `totals`: what they read; `node_of_pod`: of the market's PoDs. `most_va` (nodes,): beyond which no PoD's reading can be meant
+    (`plausible.most_va`).
     """
 
     def __init__(
-        self, totals: NodeReadings, customers: CustomerForecast, node_of_pod: Mapping[bytes, int]
+        self,
+        totals: NodeReadings,
+        customers: CustomerForecast,
+        node_of_pod: Mapping[bytes, int],
+        most_va: Floats | None = None,
     ) -> None:
+        self._most_va = most_va
         self._totals = totals
         self._customers = customers
         self._node_of_pod = node_of_pod
@@ -69,8 +75,8 @@ class OutsideTheMarket:
         """Net W and net var at each node, less what the market's PoDs there absorbed by their certified readings."""
         p, q = self._totals.until(instant_s)
         return (
-            self._customers.without(p.until(instant_s), self._node_of_pod, reactive=False),
-            self._customers.without(q.until(instant_s), self._node_of_pod, reactive=True),
+            self._customers.without(p.until(instant_s), self._node_of_pod, False, self._most_va),
+            self._customers.without(q.until(instant_s), self._node_of_pod, True, self._most_va),
         )
 
 

@@ -91,8 +91,9 @@ class SwitchedNetwork(PlacedNetwork):
 
     def at_buses(self, terms: SessionTerms, expected: Mapping[PodSlot, Net]) -> BusForecast:
         """What everybody is expected to absorb, the market's PoDs as `expected`: at each bus where somebody is
-        connected, in the delivery window. PoDs that the DSO doesn't know are left out."""
-        expected = {place: net for place, net in expected.items() if place[0] in self._bus_of_pod}
+        connected, in the delivery window. PoDs that the DSO doesn't know, or doesn't supply, are left out."""
+        supplied = {pod for pod, bus in self._bus_of_pod.items() if bus in self._grid.node_of_bus}
+        expected = {place: net for place, net in expected.items() if place[0] in supplied}
         pods = {pod for pod, _ in expected}
         buses = sorted({*self._buses, *(self._bus_of_pod[pod] for pod in pods)})
         column = {bus: place for place, bus in enumerate(buses)}

@@ -68,11 +68,16 @@ class WatchedGrids:
         self, model: Grid, vm_pu: Floats, terms: SessionTerms, settings: AlarmSettings
     ) -> Iterator[tuple[str, GridResults]]:
         """Each grid's results in the delivery window, as they come, at the voltages of the model's nodes (slots, nodes).
-        `settings`: thresholds of elements go by names with the grid's before."""
+        `settings`: thresholds of elements go by names with the grid's before. Grids at a bus that the model doesn't always supply
+        are left out: they have come to it since it was anchored."""
         slots = len(vm_pu)
+        here = replace(self, grids=tuple(each for each in self.grids if each.bus in model.node_of_bus))
+        left_out = sorted({*self._names} - {*here._names})
+        if left_out:
+            logger.warning("session %d: not supplied by its grid: %s", terms.session, ", ".join(left_out))
         substations = [
             replace(each, p_w=each.p_w[:slots], q_var=each.q_var[:slots])
-            for each in self._substations(model, terms)
+            for each in here._substations(model, terms)
         ]
         of_grid = by_grid(settings.of_elements, self._names)
 

@@ -111,3 +111,14 @@ def test_they_outlive_the_process_and_must_be_whole(dso: Dso) -> None:
     whole = flows(1)
     with pytest.raises(InvalidInput, match=r"branches\.values"):
         SessionFlows(1, 0, 1, "", whole.nodes, ElementFlows(("line:l",), whole.branches.values, np.ones(1)))
+
+
+def test_a_node_that_isnt_there_in_some_slots_has_no_lowest_voltage_then(
+    dso: Dso, api: dict[str, httpx.Client]
+) -> None:
+    """A busbar that a coupler splits off for a range of slots: zeros in the others."""
+    given = flows(1)
+    given.nodes.values[0, 4:, 2] = 0
+    dso.desks.flows.show_flows(given)
+    (told,) = api["dso"].get("/powerFlows").json()
+    assert told["lowestVoltage"] == {"element": "bus:b/0 ü", "value": 1_000_000}

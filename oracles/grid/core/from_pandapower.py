@@ -53,7 +53,7 @@ def model_document(net: Any, limits: LimitSettings = LimitSettings()) -> Documen
 
     What is out of service, and what no closed path joins to a slack, is left out. Loads, static generators and storages
     aren't part of it. Raises UnsupportedGrid where the net has anything that the power flow doesn't model (better no answer
-    than a wrong one), InvalidInput where a limit is set for an element that isn't there.
+    than a wrong one), InvalidInput where a limit is set for an element that the net doesn't have.
     """
     _refuse_unmodelled(net)
     joined = _joined_buses(net, {int(bus) for bus in net.bus.index[net.bus.in_service.astype(bool)]})
@@ -88,7 +88,7 @@ def model_document(net: Any, limits: LimitSettings = LimitSettings()) -> Documen
     for branch in (*document["transformers"], *document["lines"]):
         if limits.max_loading_percent is not None or "max_loading_percent" not in branch:
             branch["max_loading_percent"] = float(loading)
-    _set_limits(document, limits.of_elements)
+    _set_limits(document, limits.of_elements, net)
     return document
 
 
@@ -116,11 +116,18 @@ def _limit(table: Any, column: str, index: int, setting: float | None, default: 
     return default if value is None or np.isnan(value) else float(value)
 
 
-def _set_limits(document: Document, of_elements: Mapping[str, ElementLimits]) -> None:
-    """Write single elements' limits into the document."""
+def _set_limits(document: Document, of_elements: Mapping[str, ElementLimits], net: Any) -> None:
+    """Write single elements' limits into the document; none of what the net has, but not as it is switched: it passes none."""
     kinds = {"bus": "nodes", "trafo": "transformers", "line": "lines"}
     rows = {f"{kind}:{row['name']}": row for kind, rows in kinds.items() for row in document[rows]}
+    of_net = {
+        f"{table}:{name}"
+        for table in kinds
+        for name in unique_names(table, list(zip(net[table].index, net[table].name, strict=True))).values()
+    }
     for key, element in of_elements.items():
+        if key in of_net - rows.keys():
+            continue
         for name, value in vars(element).items():
             if value is not None:
                 if name not in rows.get(key, {}):

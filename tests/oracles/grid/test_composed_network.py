@@ -156,3 +156,16 @@ def test_what_is_missing_or_in_no_network_is_refused() -> None:
     for place in (Place("CS Z", "end"), Place("CS C", "MV 1")):
         with pytest.raises(InvalidInput, match="must be a"):
             compose(parts, {pod(0): place}, backgrounds(), LIMITS)
+
+
+def test_a_grid_at_a_bus_that_the_anchored_one_doesnt_supply_is_left_out() -> None:
+    """Such as one that was switched on since: it keeps no alarms of the others from the operator."""
+    found = composed()
+    flow, p_w = forecast(found)
+    grid = AnchoredGrid(flow.model, bytes(32), Forecast(1, bytes(32), p_w, p_w, {}))
+    states = solve(watch_of(flow.model), p_w, 0 * p_w, range(len(p_w)))
+    (below,) = found.watched.grids
+    watched = replace(found.watched, grids=(below, replace(below, name="CS D", bus=999)))
+    told = session_alarms(TERMS, grid, states, AlarmSettings())
+    told = with_watched(told, TERMS, grid, states, watched, AlarmSettings())
+    assert [each.name for each in told.watched] == ["CS C"]

@@ -15,6 +15,7 @@ from offchain.protocol.keccak import keccak256
 from offchain.protocol.metering import Net
 from offchain.protocol.terms import SLOT_S, SessionTerms
 from oracles.grid import trained
+from oracles.grid.core.documents import FORECAST_BEYOND_SLOTS
 from oracles.grid.core.forecast.forecaster import Forecaster, Unit, train_forecaster
 from oracles.grid.core.forecast.history import History
 from oracles.grid.customer_forecast import CustomerForecast
@@ -67,7 +68,9 @@ def test_by_the_model_that_learns_by_typical_profiles_or_not_at_all(store: Readi
     assert found.basis is not None
     assert (found.basis.learnt, found.basis.typical) == ((HOME, SHOP), (NEW,))
     assert {pod for pod, _ in found.nets} == {HOME, SHOP, NEW}
-    assert len(found.nets) == 3 * 96
+    assert len(found.nets) == 3 * (96 + FORECAST_BEYOND_SLOTS), (
+        "paybacks come on top of what is absorbed then, too"
+    )
     noon = {pod: found.nets[pod, 48] for pod in (SHOP, NEW)}
     assert noon[SHOP].power_w == pytest.approx(10_000, rel=0.1)
     assert noon[SHOP].reactive_var == pytest.approx(2500, rel=0.1)
@@ -78,7 +81,7 @@ def test_by_the_model_that_learns_by_typical_profiles_or_not_at_all(store: Readi
 
 def test_in_real_time_sessions_too(store: ReadingStore) -> None:
     found = CustomerForecast(store).expected(session(date(2026, 3, 27), SessionKind.REAL_TIME_4), [SHOP])
-    assert {slot for _, slot in found.nets} == set(range(16))
+    assert {slot for _, slot in found.nets} == set(range(16 + FORECAST_BEYOND_SLOTS))
     assert found.nets[SHOP, 4].power_w == pytest.approx(10_000, rel=0.1)
 
 
@@ -164,3 +167,13 @@ def test_what_sensors_read_is_less_what_the_markets_pods_absorbed(store: Reading
     assert np.abs(q.power_w[read, 1]).max() < 2
     # Before it was read, the newcomer counts with its typical profile.
     assert np.abs(p.power_w[: 14 * 96, 1]).mean() < 0.3 * TOWN.power_w[: 14 * 96, 1].mean()
+
+
+def test_a_reading_that_cant_be_meant_takes_nothing_off_what_sensors_read(store: ReadingStore) -> None:
+    """17 GW, which a meter reading can say: a gap, as which it is filled with the PoD's typical profile."""
+    absurd = [(START_S + slot * SLOT_S, Net(17_000_000_000, 0)) for slot in range(96)]
+    store.add(UNREAD, absurd, TOWN.end_s)
+    most_va = np.array([1e6, 1e6])
+    others = OutsideTheMarket(Totals(), CustomerForecast(store), {HOME: 1, UNREAD: 0}, most_va)
+    p, _ = others.until(instant_s(52) + 1)
+    assert np.array_equal(p.power_w[:, 0], TOWN.power_w[: len(p.power_w), 0])

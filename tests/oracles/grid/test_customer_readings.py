@@ -29,6 +29,7 @@ from offchain.store.documents import FolderStore
 from oracles.anchoring.chain import DeployedAnchor
 from oracles.anchoring.core.batch import Batch, make_batch
 from oracles.grid import customer_readings
+from oracles.grid.core.power_flow import solve_power_flow
 from oracles.grid.customer_forecast import CustomerForecast
 from oracles.grid.customer_readings import FETCH_EVERY_S, LATE_S, CustomerReadings, ReadingSource
 from oracles.grid.daemon import GridDaemon, GridDaemonSettings
@@ -332,3 +333,28 @@ def test_the_daemon_fetches_and_anchors_what_it_learned_of_pods_without_a_baseli
     assert noon == (12_000, 3_000)
     assert (np.delete(grid.forecast.p_w, node, axis=1) == 0).all()
     assert grid.forecast.basis == CustomerForecast(store).expected(TERMS, site.market.view.pods()).basis
+
+
+def test_what_a_pods_readings_cant_mean_keeps_nobodys_session_from_its_forecast(site: Site) -> None:
+    """17 GW, which a meter reading can say, of a PoD that nominates nothing; another one's typical profile counts."""
+    store, liar = ReadingStore(), Liar([])
+    liar.down = True
+    for number, power_w in ((0, 17_000_000_000), (1, 12_000)):
+        days = [(GENESIS_S - slot * SLOT_S, Net(power_w, 0)) for slot in range(1, 3 * 96)]
+        store.add(pod(number), days, GENESIS_S)
+    site.market.chain.advance_to(TERMS.baselineGate)
+    GridDaemon(
+        site.chain,
+        site.market.documents,
+        site.market.stores,
+        StandInNetwork(),
+        NoRequests(),
+        GridDaemonSettings(90_000),
+        readings=site.readings(liar, store),
+        customers=CustomerForecast(store),
+    ).step()
+    grid = anchored_grid(site.market.view, site.market.documents, TERMS, site.chain.address)
+    assert grid.forecast.set_aside == {pod(0)}
+    nodes = [grid.forecast.node_of_pod[pod(number)] for number in range(2)]
+    assert grid.forecast.p_w[48, nodes].tolist() == [0, 12_000]
+    assert solve_power_flow(grid.model, grid.forecast.p_w, grid.forecast.q_var).converged.all()

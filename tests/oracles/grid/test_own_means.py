@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from offchain.cli import app
 from offchain.protocol.errors import FlexledgerError, InvalidInput
-from oracles.grid.core.from_pandapower import LimitSettings, model_document
+from oracles.grid.core.from_pandapower import ElementLimits, LimitSettings, model_document
 from oracles.grid.core.network import Integers
 from oracles.grid.core.own_means import (
     Action,
@@ -400,3 +400,15 @@ def test_a_change_that_joins_sources_which_contradict_each_other_is_no_plan() ->
     found = propose_own_means(net, OVERLOADED, operable_of(net), LimitSettings(), allowed)
     assert found.before
     assert all(close(coupler) not in plan.actions for plan in found.plans)
+
+
+def test_a_line_with_a_limit_of_its_own_may_be_switched_off() -> None:
+    net, forecast = two_feeders(), loads(2.2, 1.6, 1.9, 0.7, -3.1)
+    own = LimitSettings(of_elements={"line:line 1": ElementLimits(max_loading_percent=100.0)})
+    usual, found = (
+        propose_own_means(net, forecast, operable_of(net), limits) for limits in (LimitSettings(), own)
+    )
+    assert found.plans == usual.plans
+    wrong = LimitSettings(of_elements={"line:line 9": ElementLimits(max_loading_percent=100.0)})
+    with pytest.raises(InvalidInput, match="line 9"):
+        propose_own_means(net, forecast, operable_of(net), wrong)

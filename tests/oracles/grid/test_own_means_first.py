@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandapower
 import pytest
 
 from offchain.dso.service import DsoService
@@ -144,6 +145,18 @@ def test_what_the_markets_pods_are_expected_to_absorb_counts(control_room: DsoSe
     one, other = quiet.network().at_buses(DAY_AHEAD, unknown), quiet.network().at_buses(DAY_AHEAD, nobody)
     assert one.buses == other.buses
     assert (one.p_w == other.p_w).all(), "one that the DSO doesn't know is left out"
+
+
+def test_a_pod_that_isnt_supplied_keeps_nobody_from_own_means(control_room: DsoService) -> None:
+    net = two_feeders()
+    dead = int(pandapower.create_bus(net, 20.0, name="dead"))
+    known = network_of(*BACKGROUND_MW)
+    network = SwitchedNetwork(net, {**BUS_OF_POD, pod(4): dead}, BUSES, known._background)
+    expected = {(pod(4), slot): Net(1_000, 0) for slot in range(DAY_AHEAD.slots)}
+    assert OwnMeansFirst(lambda: network, control_room).decided_network(DAY_AHEAD, expected, EARLY_S) is None
+    proposal = control_room.proposed(DAY_AHEAD.session)
+    assert proposal is not None
+    assert proposal.plans
 
 
 def test_real_time_starts_from_what_was_taken_day_ahead_and_the_next_day_doesnt(
