@@ -19,10 +19,10 @@ def publish_reference_prices(
 ) -> None:
     """Bring them to the market and notarise them with the chain's account, before the gate opens. `references`: by pseudonym.
 
-    The last that stands when a session's gate opens counts there, one of the session before one of all; so that publishing the very
-    same again, which the notary refuses with ChainRefused, would change nothing.
+    The last that stands when a session's gate opens counts there, one of the session before one of all.
     """
-    raw = dump(build(ReferencePrices, pods={"0x" + pod.hex(): each for pod, each in references.items()}))
+    pods = {"0x" + pod.hex(): each for pod, each in references.items()}
+    raw = dump(build(ReferencePrices, pods=pods, issued=chain.now_s()))
     cid = client.bring(DocumentKind.REFERENCE_PRICES, raw)
     chain.send(
         "DataNotary",

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, partial
+from json import JSONDecodeError
 from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_typing import ABIFunction
@@ -17,6 +20,7 @@ from requests import Session
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 from web3.exceptions import (
+    BadFunctionCallOutput,
     BadResponseFormat,
     BlockNotFound,
     ContractCustomError,
@@ -38,9 +42,11 @@ MOST_GAS = 16_000_000
 """No transaction above this: consortium chains refuse them (see design.md)."""
 
 LOGS_PER_QUERY_BLOCKS = 10_000
+CHECKED_FOR_S = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 NO_ANSWER = (
+    BadFunctionCallOutput,
     BadResponseFormat,
     BlockNotFound,
     ProviderConnectionError,
@@ -86,25 +92,29 @@ class _Node(HTTPProvider):
         session.trust_env = urlsplit(rpc_url).hostname not in LOOPBACK
         super().__init__(rpc_url, request_kwargs={"timeout": 30}, session=session)
         self._chain_id = chain_id
-        self._checked = False
+        self._checked_s = -CHECKED_FOR_S
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """The node's answer."""
-        if not self._checked:
+        # A connection that was closed between two requests is opened anew without a word: the port may be another's by then.
+        if monotonic() >= self._checked_s + CHECKED_FOR_S:
             answer = self._ask(RPCEndpoint("eth_chainId"), [])
-            if "result" not in answer:
+            if not isinstance(answer.get("result"), str):
                 raise ChainUnavailable(f"eth_chainId: the node answers {answer.get('error')}")
             found = int(answer["result"], 16)
             if found != self._chain_id:
                 raise ChainUnavailable(f"the node is of chain {found}, the manifest of {self._chain_id}")
-            self._checked = True
+            self._checked_s = monotonic()
         return self._ask(method, params)
 
     def _ask(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         try:
             return super().make_request(method, params)
-        except OSError as problem:
-            self._checked = False  # who answers next may be another
+        except (
+            OSError,
+            JSONDecodeError,
+        ) as problem:  # the latter: who answers is no node, but a proxy before it, say
+            self._checked_s = -CHECKED_FOR_S  # who answers next may be another
             raise ChainUnavailable(f"{method}: the node doesn't answer: {problem}") from None
 
 
@@ -198,15 +208,15 @@ class ChainClient:
         """What a contract that nobody vouches for answers, undecoded, with so much gas to run on; None if it fails."""
         bound = self._at(address, self.manifest.interfaces[interface])
         data = bound.encode_abi(function, args=list(map(_plain, args)))
-        asked: TxParams = {
+        asked = {
             "to": bound.address,
             "data": data,
-            "gas": gas + _intrinsic_gas(bytes.fromhex(data[2:])),
+            "gas": hex(gas + _intrinsic_gas(bytes.fromhex(data[2:]))),
         }
-        try:
-            return bytes(self._answering(lambda: self._w3.eth.call(asked)))
-        except ChainRefused:
-            return None
+        # Past web3, which decodes what a contract reverts with: it fails at what is none of its errors, and fetches the URLs of one.
+        answer = self._w3.provider.make_request(RPCEndpoint("eth_call"), [asked, "latest"])
+        result = answer.get("result")
+        return bytes(HexBytes(result)) if isinstance(result, str) else None
 
     def domain(self, contract: str) -> bytes:
         """EIP-712 domain separator of a contract of the deployment."""
@@ -342,7 +352,10 @@ class ChainClient:
             known = self._errors.get(raw[:4])
             if known is not None:
                 name, types = known
-                return ChainRefused(label, name, decode(types, raw[4:]))
+                try:
+                    return ChainRefused(label, name, decode(types, raw[4:]))
+                except DecodingError:  # another's contract may revert with anything
+                    return ChainRefused(label, name, ())
         return ChainRefused(label, str(cause), ())
 
 

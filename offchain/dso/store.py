@@ -180,21 +180,30 @@ class DsoStore(Database):
         return [_tracked(row) for row in rows]
 
     def mark_sent(self, activations: Sequence[TrackedActivation], now_s: int) -> None:
-        """Note that the broker has them."""
+        """Note that the broker has them, but of those that go to another topic by now."""
         with self.transaction():
             for tracked in activations:
                 self._rows(
-                    "UPDATE activations SET tried_s = ?, sent_s = ?, times_sent = times_sent + 1 WHERE number = ?",
+                    "UPDATE activations SET tried_s = ?, sent_s = ?, times_sent = times_sent + 1"
+                    " WHERE number = ? AND topic = ? AND node_address = ?",
                     now_s,
                     now_s,
                     tracked.number,
+                    tracked.topic,
+                    tracked.node_address,
                 )
 
     def mark_tried(self, activations: Sequence[TrackedActivation], now_s: int) -> None:
-        """Note that the broker doesn't take them."""
+        """Note that the broker doesn't take them, but of those that go to another topic by now."""
         with self.transaction():
             for tracked in activations:
-                self._rows("UPDATE activations SET tried_s = ? WHERE number = ?", now_s, tracked.number)
+                self._rows(
+                    "UPDATE activations SET tried_s = ? WHERE number = ? AND topic = ? AND node_address = ?",
+                    now_s,
+                    tracked.number,
+                    tracked.topic,
+                    tracked.node_address,
+                )
 
     def readdress(self, pod: KnownPod, topic: str, now_s: int) -> None:
         """Send what isn't over of a PoD's activations to its node anew, who is to acknowledge it, if that isn't the one who got
@@ -211,13 +220,14 @@ class DsoStore(Database):
         )
 
     def mark_acknowledged(self, tracked: TrackedActivation, payload: bytes, now_s: int) -> None:
-        """Keep the acknowledgement of an activation; the first one stays."""
+        """Keep the acknowledgement of an activation by the node that it is for still; the first one stays."""
         self._rows(
             "UPDATE activations SET acknowledged_s = ?, acknowledgement = ?"
-            " WHERE number = ? AND acknowledged_s IS NULL",
+            " WHERE number = ? AND node_address = ? AND acknowledged_s IS NULL",
             now_s,
             payload,
             tracked.number,
+            tracked.node_address,
         )
 
     def refuse_acknowledgement(self, refused: RefusedAcknowledgement) -> None:

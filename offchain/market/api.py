@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from offchain.chain.client import ChainRefused, ChainUnavailable
 from offchain.market.service import DocumentKind, MarketService
@@ -119,8 +120,9 @@ def create_app(service: MarketService, validation: TechnicalValidation, settings
     authenticated = Annotated[Caller, Depends(Authenticator(settings))]
 
     @app.post("/sessions/{session}/commitments")
-    def relay(caller: authenticated, session: Number, body: CommitmentBody) -> RelayedView:
+    def relay(caller: authenticated, session: Number, raw: RawBody) -> RelayedView:
         caller.require(Role.AGGREGATOR, Role.DSO, Role.TSO)
+        body = _commitment(raw)
         commitment = Commitment(
             session=session,
             player=checksum_address(parse_address("player", body.player)),
@@ -181,3 +183,11 @@ def create_app(service: MarketService, validation: TechnicalValidation, settings
         ]
 
     return app
+
+
+def _commitment(raw: bytes) -> CommitmentBody:
+    """Read by us: FastAPI would read a body of any length before it asks who calls."""
+    try:
+        return CommitmentBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None

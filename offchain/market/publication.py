@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from offchain.chain.sessions import for_each_session
 from offchain.messaging.mqtt import Message
 from offchain.messaging.topics import DSO_OUTCOME, TSO_OUTCOME, aggregator_outcome
 from offchain.protocol.documents.base import dump
@@ -24,7 +25,7 @@ class Publisher(Protocol):
 
 
 class OutcomePublication:
-    """Publishes each session's validated outcome once; killed in between, it publishes again, never less.
+    """Publishes each validated outcome once; killed in between, it publishes again, never less.
 
     `aggregators`: broker user of each aggregator by its address.
     """
@@ -41,21 +42,26 @@ class OutcomePublication:
         self._aggregators = aggregators
         journal.parent.mkdir(parents=True, exist_ok=True)
         self._journal = sqlite3.connect(journal, isolation_level=None)
-        self._journal.execute("CREATE TABLE IF NOT EXISTS published (session INTEGER PRIMARY KEY)")
+        self._journal.execute("CREATE TABLE IF NOT EXISTS told (outcome BLOB PRIMARY KEY) WITHOUT ROWID")
 
     def close(self) -> None:
         """Close the journal."""
         self._journal.close()
 
     def step(self) -> None:
-        """Publish what has been validated since."""
-        published = {session for (session,) in self._journal.execute("SELECT session FROM published")}
-        for session in self._outcomes.session_ids():
-            posted = None if session in published else self._outcomes.validated(session)
-            if posted is None:
-                continue
-            self._publisher.publish(self._messages(self._outcomes.terms(session), posted))
-            self._journal.execute("INSERT INTO published VALUES (?)", (session,))
+        """Publish what has been validated since; what follows one that was struck, too. A session's fault is raised when all have
+        been looked at."""
+        for_each_session(self._outcomes.session_ids(), self._look_at)
+
+    def _look_at(self, session: int) -> None:
+        posted = self._outcomes.validated(session)
+        if (
+            posted is None
+            or self._journal.execute("SELECT 1 FROM told WHERE outcome = ?", (posted.hash(),)).fetchone()
+        ):
+            return
+        self._publisher.publish(self._messages(self._outcomes.terms(session), posted))
+        self._journal.execute("INSERT INTO told VALUES (?)", (posted.hash(),))
 
     def _messages(self, terms: SessionTerms, posted: Outcome) -> list[Message]:
         parts = self._outcomes.validated_parts(terms, posted)

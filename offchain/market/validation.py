@@ -25,6 +25,9 @@ from offchain.store.outcomes import AnchoredOutcomes
 
 logger = logging.getLogger(__name__)
 
+AGAIN_AFTER_S = 30
+"""Who refused is asked again after so long: its node may have been behind ours."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS asked (
     outcome TEXT PRIMARY KEY,
@@ -69,7 +72,7 @@ class Asked:
 
 
 class TechnicalValidation:
-    """Asks for each round's market outcome once; killed in between, it asks again. `clock`: UTC Unix seconds."""
+    """Asks for each round's market outcome once, unless it is refused; killed in between, it asks again. `clock`: UTC Unix seconds."""
 
     def __init__(self, outcomes: AnchoredOutcomes, journal: Path, clock: Callable[[], int]) -> None:
         self._outcomes = outcomes
@@ -93,7 +96,13 @@ class TechnicalValidation:
         if not terms.documentsDeadline <= now_s < terms.validatedOutcomeDeadline:
             return
         rounds = self._outcomes.rounds(session)
-        if rounds and self._of(outcome_id(rounds[-1].market.hash())) is None:
+        if not rounds:
+            return
+        known = self._of(outcome_id(rounds[-1].market.hash()))
+        is_refused_long_ago = (
+            known is not None and known.refusal is not None and self._clock() >= known.asked_s + AGAIN_AFTER_S
+        )
+        if known is None or is_refused_long_ago:
             self._ask(platform, terms, rounds[-1])
 
     def _ask(self, platform: DsoPlatform, terms: SessionTerms, round_: Round) -> None:
@@ -107,7 +116,8 @@ class TechnicalValidation:
             logger.error("session %d: the DSO's platform refuses to validate: %s", terms.session, problem)
             refusal = str(problem)
         self._rows(
-            "INSERT OR IGNORE INTO asked (outcome, session, round, asked_s, refusal) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO asked (outcome, session, round, asked_s, refusal) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET asked_s = excluded.asked_s, refusal = excluded.refusal",
             outcome_id(round_.market.hash()),
             terms.session,
             round_.number,

@@ -1,6 +1,7 @@
 """Reference prices that aggregators have published, and the PoDs that the DSO's requests are sized with by them."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 
 from offchain.chain.market_view import MarketView
@@ -17,6 +18,9 @@ from oracles.session_facts import notarised_bytes
 
 logger = logging.getLogger(__name__)
 
+MOST_TRIED = 5
+"""Of an aggregator's documents for a session, the last ones: each that nobody has may take a store half a minute not to find."""
+
 
 def published_references(
     view: MarketView, store: DocumentStore, terms: SessionTerms, pods: Mapping[bytes, PodFacts]
@@ -25,11 +29,17 @@ def published_references(
     before one of all sessions. What is said of another's PoD counts for nothing, and a bad document stops nobody's request. Raises
     StoreUnavailable."""
     out: dict[bytes, PodReference] = {}
+    aggregators = {facts.aggregator.lower() for facts in pods.values()}
     for session in (terms.session, ALL_SESSIONS):
         heard: set[str] = set()
+        tried: Counter[str] = Counter()
         for notice in reversed(view.notices(NoticeKind.REFERENCE_PRICES, session)):
-            if notice.author in heard or not view.is_before(terms, notice.at_s, terms.gateOpening):
+            author = notice.author.lower()
+            if author not in aggregators or author in heard or tried[author] == MOST_TRIED:
                 continue
+            if not view.is_before(terms, notice.at_s, terms.gateOpening):
+                continue
+            tried[author] += 1
             try:
                 said = parse(ReferencePrices, notarised_bytes(store, notice, NoticeKind.REFERENCE_PRICES))
             except StoreUnavailable:
@@ -37,9 +47,9 @@ def published_references(
             except FlexledgerError as problem:
                 logger.warning("session %d: prices of %s ignored: %s", terms.session, notice.author, problem)
                 continue
-            heard.add(notice.author)
+            heard.add(author)
             for pod, reference in said.by_pod().items():
-                if pod in pods and pods[pod].aggregator.lower() == notice.author.lower():
+                if pod in pods and pods[pod].aggregator.lower() == author:
                     out.setdefault(pod, reference)
     return out
 

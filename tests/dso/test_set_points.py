@@ -1,6 +1,7 @@
 """Set points: taken over real HTTP, sent to the Light Nodes, acknowledged, and sent again where they weren't."""
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -301,6 +302,20 @@ def test_a_pods_new_light_node_gets_what_isnt_over(dso: Dso) -> None:
     assert dso.statuses()[1] == "sent"
     dso.service.on_acknowledgement(by_new.acknowledgement(sent, NOW_S + 1, FIRST_S + 905))
     assert dso.statuses()[1] == "acknowledged"
+
+
+def test_a_node_that_changes_while_the_broker_takes_them_gets_them_at_once(dso: Dso) -> None:
+    take(dso, activation(1, FIRST_S))
+    replaced = replace(known_pod(1), node_user="node-9", node_address=known_pod(9).node_address)
+    publish = dso.broker.publish
+
+    def meanwhile(messages: Sequence[Message]) -> None:
+        publish(messages)
+        dso.service.announce([PodChange(replaced, removed=False)])
+
+    dso.broker.publish = meanwhile  # type: ignore[method-assign]
+    dso.service.step()
+    assert [message.topic for message in dso.broker.messages] == [set_points("node-1"), set_points("node-9")]
 
 
 @pytest.mark.parametrize("field", ["Hash", "SignedHash", "PoD", "Status", "Set-Point", "ActivationId"])

@@ -22,7 +22,7 @@ from offchain.dso.validation_store import ValidationStore
 from offchain.market.api import create_app as create_market_app
 from offchain.market.publication import OutcomePublication
 from offchain.market.service import MarketService
-from offchain.market.validation import DsoPlatformClient, TechnicalValidation
+from offchain.market.validation import AGAIN_AFTER_S, DsoPlatformClient, TechnicalValidation
 from offchain.messaging.topics import DSO_OUTCOME
 from offchain.protocol.book_documents import OfferEntry
 from offchain.protocol.documents.base import dump
@@ -344,12 +344,20 @@ def test_a_platform_that_is_away_is_asked_later(tmp_path: Path) -> None:
         def ask(self, outcome: object) -> None:
             raise PlatformRefused("422: no")
 
-    asking = TechnicalValidation(OneRound(), tmp_path / "asked.sqlite", lambda: 7)  # type: ignore[arg-type]
+    class Taking:
+        def ask(self, outcome: object) -> None:
+            """Does."""
+
+    now = [7]
+    asking = TechnicalValidation(OneRound(), tmp_path / "asked.sqlite", lambda: now[0])  # type: ignore[arg-type]
     asking.step(Away())
     assert asking.asked() == []
     asking.step(Refusing())
     (asked,) = asking.asked()
     assert asked.refusal == "422: no"
     asking.step(Away())
-    assert asking.asked() == [asked], "who refuses is asked once"
+    assert asking.asked() == [asked], "who refuses is left alone for a while"
+    now[0] += AGAIN_AFTER_S
+    asking.step(Taking())
+    assert [each.refusal for each in asking.asked()] == [None], "its node was behind"
     asking.close()

@@ -6,6 +6,7 @@ read as decimals, never as floats, so that nothing is lost before it can be refu
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -97,7 +98,11 @@ def read_json(raw: bytes) -> object:
                 object_pairs_hook=_object,
             ),
         )
-    except (ValueError, RecursionError) as error:
+    except (
+        ValueError,
+        RecursionError,
+        ArithmeticError,
+    ) as error:  # the last: an exponent that no Decimal has
         raise InvalidInput("document", raw, f"must be JSON in UTF-8: {error}") from None
 
 
@@ -110,9 +115,9 @@ def broken_rule(field: str, value: object, rule: str) -> PydanticCustomError:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput(doubled, names.count(doubled), "must stand once in its object")
+        times = Counter(name for name, _ in pairs)
+        doubled = next(name for name, count in times.items() if count > 1)
+        raise InvalidInput(doubled, times[doubled], "must stand once in its object")
     return content
 
 
@@ -199,8 +204,8 @@ Percent = Annotated[Decimal, *_NUMBER, _by_rule(percent_to_basis_points)]
 
 def _whole(value: object) -> int:
     number = _decimal(value)
-    # Compared first: an exponent of a million must not become an integer of a million digits.
-    if abs(number) > canonical_json.MAX_INTEGER or number != int(number):
+    # Compared first: an exponent of a million must not become an integer of a million digits. abs() would reckon, and overflow.
+    if number.copy_abs() > canonical_json.MAX_INTEGER or number != int(number):
         raise broken_rule("", value, "must be a whole number")
     return int(number)
 

@@ -12,6 +12,7 @@ from offchain.protocol.book_documents import PAYBACK_SLOTS
 from offchain.protocol.canonical_json import MAX_INTEGER
 from offchain.protocol.documents.base import Document, Whole, broken_rule
 from offchain.protocol.products import Product
+from offchain.protocol.units import MAX_UNIX_S
 
 FULL_PERMILLE = 1000
 ALL_SESSIONS = 0
@@ -55,9 +56,11 @@ class PodReference(Document):
 
 
 class ReferencePrices(Document):
-    """An aggregator's PoDs, by pseudonym."""
+    """An aggregator's PoDs, by pseudonym. `issued`: when, since the notary takes the very same bytes once only: without it nobody
+    could go back to what it published before."""
 
     pods: dict[Pseudonym, PodReference]
+    issued: Annotated[Whole, Field(ge=0, le=MAX_UNIX_S)] | None = None
 
     def by_pod(self) -> dict[bytes, PodReference]:
         """The same by pseudonyms as they are on chain."""

@@ -24,7 +24,9 @@ Bounded = tuple[Terms, float, float]
 OPTIMALITY_GAP = 1e-5
 """Relative: a hundredth of the 0.1 % that `verify` allows."""
 MOST_NODES = 20_000
-"""Of a search, after which the best that was found counts."""
+"""Of a program's searches, after which the best that was found counts: shared among its parts."""
+LEAST_NODES = 500
+"""Of each part's search."""
 COLUMNS_A_PART = 2_000
 """Of parts without whole numbers, so many together are solved at once."""
 
@@ -97,15 +99,20 @@ class MixedIntegerProgram:
                 of_rows.setdefault(int(label[next(iter(row[0]))]), []).append(row)
             elif not row[1] <= 0 <= row[2]:
                 raise ProgramInfeasible("a row without columns can't be kept")
+        in_whole = {number for number, columns in joined.items() if integer[columns].any()}
+        # What each slot of each area may search for as long as all together would takes days again.
+        most_nodes = min(most_nodes, max(LEAST_NODES, most_nodes // max(1, len(in_whole))))
         together: list[int] = []
+        width = 0
         for number, columns in joined.items():
-            if integer[columns].any():
+            if number in in_whole:
                 yield self._part(costs, [number], joined, of_rows, most_nodes)
                 continue
             together.append(number)
-            if sum(len(joined[each]) for each in together) >= COLUMNS_A_PART:
+            width += len(columns)
+            if width >= COLUMNS_A_PART:
                 yield self._part(costs, together, joined, of_rows, most_nodes)
-                together = []
+                together, width = [], 0
         if together:
             yield self._part(costs, together, joined, of_rows, most_nodes)
 

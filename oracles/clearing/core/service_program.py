@@ -18,7 +18,6 @@ from oracles.clearing.core.book import Offer, Request, delivered_ueur_per_kw
 from oracles.clearing.core.mixed_integer import (
     Floats,
     MixedIntegerProgram,
-    ProgramInfeasible,
     Terms,
     value_of,
 )
@@ -150,7 +149,8 @@ class ServiceProgram:
     def _cheapest(self, *bounds: tuple[Terms, float]) -> Floats | None:
         try:
             return self._program.minimise(self._cost, *bounds, most_nodes=TRADE_OFF_NODES)
-        except ProgramInfeasible:
+        except FlexledgerError:
+            # Nobody is paid by a trade-off: one that isn't found costs no session its outcome.
             return None
 
     def point(self, x: Floats) -> Point:

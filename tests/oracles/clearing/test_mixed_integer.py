@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.clearing.core.mixed_integer import (
+    LEAST_NODES,
     OPTIMALITY_GAP,
     MixedIntegerProgram,
     ProgramInfeasible,
@@ -95,3 +96,16 @@ def test_what_cant_be_kept_is_said() -> None:
     empty.row({}, at_least=1)
     with pytest.raises(ProgramInfeasible):
         empty.minimise({})
+
+
+@pytest.mark.parametrize(("parts", "nodes"), [(1, 20_000), (10, 2_000), (1000, LEAST_NODES)])
+def test_parts_share_the_nodes(parts: int, nodes: int) -> None:
+    most: set[int] = set()
+
+    def remember(function: Callable[[A], B], things: Iterable[A]) -> Iterator[B]:
+        for thing in things:
+            most.add(thing.most_nodes)  # type: ignore[attr-defined]
+            yield function(thing)
+
+    knapsacks([[2, 3]] * parts, [True] * parts, joining=False).minimise({0: -1.0}, map_parts=remember)
+    assert most == {nodes}

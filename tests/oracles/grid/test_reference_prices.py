@@ -71,9 +71,12 @@ def test_the_last_that_its_aggregator_published_before_the_gate_opened_counts(de
     publish(desk, FIRST, {0: 12, 1: 1})
     publish(desk, SECOND, {1: 30, 2: 1})
     assert published(desk) == {0: 12, 1: 30, 2: 20}
+    desk.market.chain.advance_to(desk.market.chain.now_s() + 60)
+    publish(desk, FIRST, {0: 11})
+    assert published(desk) == {0: 11, 1: 30, 2: 20}, "back to what was published before"
     desk.market.chain.advance_to(TERMS.gateOpening)
     publish(desk, FIRST, {0: 13})
-    assert published(desk) == {0: 12, 1: 30, 2: 20}
+    assert published(desk) == {0: 11, 1: 30, 2: 20}
 
 
 def test_what_cant_be_read_counts_for_nothing_and_what_stood_before_it_does(

@@ -67,6 +67,7 @@ class Sample(Document):
         (b'{"share":100.01}', "share", Decimal("100.01"), "must be 0.00 to 100.00"),
         (b'{"hours":24.5}', "hours", Decimal("24.5"), "must be a whole number"),
         (b'{"hours":1e999999}', "hours", Decimal("1e999999"), "must be a whole number"),
+        (b'{"hours":-1e999999999}', "hours", Decimal("-1e999999999"), "must be a whole number"),
         (b'{"powers":[{"Index":"0"},{"Index":"1","p":0.0001}]}', "powers[1].p", Decimal("0.0001"), "exactly"),
         (b'{"powers":[{"Index":"01"}]}', "powers[0].Index", "01", "must be an index"),
         (b'{"powers":[{"Index":-1}]}', "powers[0].Index", -1, "must be an index"),
@@ -95,7 +96,9 @@ def test_refusals_name_field_value_and_rule(raw: bytes, field: str, value: objec
         assert refusal.value.value == value
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"{'a':1}", b"[" * 100_000, b"1" * 10_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"\xff", b"{'a':1}", b"[" * 100_000, b"1" * 10_000, b"1e" + b"9" * 20]
+)
 def test_what_is_no_json_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"document = .*must be JSON"):
         read_json(raw)
@@ -150,3 +153,10 @@ def test_documents_do_not_change() -> None:
     document = build(Sample, name="a")
     with pytest.raises(ValueError, match="frozen"):
         document.name = "b"
+
+
+def test_a_doubled_key_among_many_is_found_at_once() -> None:
+    """Counted name by name two hundred thousand would take an hour."""
+    names = [*(f'"{number}":1' for number in range(200_000)), '"199999":1']
+    with pytest.raises(InvalidInput, match="199999 = 2: must stand once"):
+        read_json(("{" + ",".join(names) + "}").encode())
